@@ -1,0 +1,209 @@
+//! The in-memory side of a node: a ring of encoded frames for each task that somebody watches here, and who waits for what.
+//!
+//! Nothing here is the truth. A ring is filled after the commit; where it does not reach, followers read the store. Applying is
+//! idempotent, so that hints may come twice, late or not at all: what is missing is found by its offset and filled from the store.
+//! The hub never waits for a viewer.
+
+mod follower;
+mod list;
+mod log;
+mod resync;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    metrics::Metrics,
+    model::{FrameBatch, FrameBuilder, LogState, TaskId},
+    store::{ReadAfter, Store, StoreError},
+};
+
+pub use follower::{Follower, Start, Step};
+pub use list::{ListFollower, ListStep};
+pub use log::View;
+
+use list::TaskList;
+use log::{Interest, Log};
+
+/// The hub's bounds.
+#[derive(Debug, Clone)]
+pub struct HubOptions {
+    /// The most activities that a task's ring holds.
+    pub ring_activities: usize,
+    /// The most bytes that a task's ring holds.
+    pub ring_bytes: usize,
+    /// How long a ring is kept warm after its last viewer has gone.
+    pub linger: Duration,
+    /// How often the heads of all watched tasks are compared with the store.
+    pub resync_interval: Duration,
+    /// How many reads of old activities run at once on this node.
+    pub cold_reads: usize,
+    /// The most activities in one such read.
+    pub page_activities: usize,
+    /// The most bytes in one such read; one activity may exceed it.
+    pub page_bytes: usize,
+    /// How often changed tasks are sent to those who watch the list of tasks.
+    pub list_interval: Duration,
+}
+
+/// The rings of one node. Handles are cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    options: HubOptions,
+    logs: Mutex<HashMap<TaskId, Arc<Log>>>,
+    list: TaskList,
+    cold_reads: Semaphore,
+    metrics: Arc<Metrics>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A page of old activities, encoded.
+#[derive(Debug)]
+pub struct ColdPage {
+    /// Where the log stood; nothing if the task does not exist.
+    pub(crate) state: Option<LogState>,
+    /// Everything wanted up to here is in `batches`.
+    pub(crate) through: crate::model::Offset,
+    /// In order.
+    pub(crate) batches: Vec<FrameBatch>,
+}
+
+impl Hub {
+    /// An empty hub over `store`. Its background work runs on `tracker` until `stop`.
+    pub(crate) fn new(
+        store: Store,
+        options: HubOptions,
+        metrics: Arc<Metrics>,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let cold_reads = Semaphore::new(options.cold_reads.max(1));
+        let inner =
+            Inner { store, options, logs: Mutex::default(), list: TaskList::default(), cold_reads, metrics, tracker, stop };
+        let hub = Self { inner: Arc::new(inner) };
+        hub.inner.tracker.spawn(resync::sweep(hub.clone()));
+        hub.inner.tracker.spawn(list::send_changes(hub.clone()));
+        hub
+    }
+
+    /// Whether somebody watches this task here, so that encoding its activities is worth it.
+    pub fn is_watched(&self, task: &TaskId) -> bool {
+        self.inner.logs.lock().contains_key(task)
+    }
+
+    /// Takes committed activities of one task: what is known is ignored, what comes next is shown, anything later is a gap and is filled
+    /// from the store. Never waits.
+    pub fn apply(&self, task: &TaskId, batches: Vec<FrameBatch>) {
+        let Some(log) = self.log(task) else { return };
+        for batch in batches {
+            let need = log.apply(batch, &self.inner.options);
+            self.resync(&log, need);
+        }
+    }
+
+    /// The task's summary may have changed.
+    pub fn touched(&self, task: &TaskId) {
+        self.inner.list.mark(task);
+    }
+
+    /// The task was deleted with its log.
+    pub fn deleted(&self, task: &TaskId) {
+        self.inner.list.mark(task);
+        if let Some(log) = self.log(task) {
+            log.replace(None);
+        }
+    }
+
+    /// The task's log stands here now; after a creation or a trim.
+    pub fn changed(&self, task: &TaskId, state: LogState) {
+        self.inner.list.mark(task);
+        if let Some(log) = self.log(task) {
+            let need = log.observe(Some(state), &self.inner.options);
+            self.resync(&log, need);
+        }
+    }
+
+    /// Starts following a task, which need not exist yet.
+    pub fn follow(&self, task: &TaskId, start: Start, filter: crate::model::Filter) -> Follower {
+        Follower::new(self.watch(task), start, filter, &self.inner.options)
+    }
+
+    /// Starts following the list of tasks.
+    pub fn follow_list(&self) -> ListFollower {
+        self.inner.list.follow()
+    }
+
+    /// Reads part of a log from the store and encodes it, in its turn: at most `cold_reads` at once on this node.
+    pub async fn read(&self, task: &TaskId, range: &ReadAfter) -> Result<ColdPage, StoreError> {
+        let _turn = self.inner.cold_reads.acquire().await.map_err(|_| StoreError::Unavailable("stopping".to_owned()))?;
+        self.inner.metrics.cold_reads.inc();
+        let Some(page) = self.inner.store.read_after(task, range).await? else {
+            self.observe(task, None);
+            return Ok(ColdPage { state: None, through: range.after, batches: Vec::new() });
+        };
+        self.observe(task, Some(page.state));
+        let mut builder = FrameBuilder::new(task.clone(), page.state.epoch);
+        for (offset, activity) in &page.activities {
+            builder.push(*offset, activity);
+        }
+        Ok(ColdPage { state: Some(page.state), through: page.through, batches: builder.finish() })
+    }
+
+    /// A page of the list of tasks, for those who begin to follow it.
+    pub(crate) async fn read_list(
+        &self,
+        after: Option<crate::store::TaskPlace>,
+    ) -> Result<(Vec<crate::model::TaskSummary>, Option<crate::store::TaskPlace>), StoreError> {
+        let _turn = self.inner.cold_reads.acquire().await.map_err(|_| StoreError::Unavailable("stopping".to_owned()))?;
+        let query = crate::store::TaskQuery { limit: self.inner.options.page_activities, after, ..Default::default() };
+        self.inner.store.tasks(&query).await
+    }
+
+    /// How many tasks have a ring here.
+    pub fn watched_tasks(&self) -> usize {
+        self.inner.logs.lock().len()
+    }
+
+    fn log(&self, task: &TaskId) -> Option<Arc<Log>> {
+        self.inner.logs.lock().get(task).cloned()
+    }
+
+    fn watch(&self, task: &TaskId) -> Interest {
+        let mut logs = self.inner.logs.lock();
+        if let Some(log) = logs.get(task) {
+            return Interest::new(log.clone());
+        }
+        let log = Arc::new(Log::new(task.clone()));
+        logs.insert(task.clone(), log.clone());
+        let interest = Interest::new(log.clone());
+        drop(logs);
+        self.resync(&log, log::Need::State);
+        interest
+    }
+
+    /// What a read saw of a log that is watched here.
+    fn observe(&self, task: &TaskId, state: Option<LogState>) {
+        if let Some(log) = self.log(task) {
+            let need = log.observe(state, &self.inner.options);
+            self.resync(&log, need);
+        }
+    }
+
+    fn resync(&self, log: &Arc<Log>, need: log::Need) {
+        match need {
+            log::Need::Nothing => {}
+            log::Need::State => drop(self.inner.tracker.spawn(resync::load_state(self.clone(), log.clone()))),
+            log::Need::Activities => drop(self.inner.tracker.spawn(resync::fill_gap(self.clone(), log.clone()))),
+        }
+    }
+}

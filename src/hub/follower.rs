@@ -1,0 +1,323 @@
+//! One session's place in one log: a cursor, and nothing else that grows.
+//!
+//! A follower is *hot* while the ring still has its place, *cold* (one page from the store at a time) when not, and *asleep* at the
+//! head. It never holds a queue of events: how far it is behind is a number. It does no I/O either: [`Follower::next`] says what comes
+//! next, and the session does it.
+
+use std::collections::VecDeque;
+
+use tokio::sync::watch;
+
+use crate::{
+    model::{Cursor, Epoch, Filter, FrameBatch, LogState, Offset},
+    store::ReadAfter,
+};
+
+use super::{ColdPage, HubOptions, View, log::Interest};
+
+/// How many activities a filter may skip before the viewer is told how far it has come.
+const TELL_SKIPPED: u64 = 1_000;
+
+/// How many offsets one filtered read looks at.
+const FILTERED_WINDOW: u64 = 20_000;
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// The cursor to continue after, if the viewer has one.
+    pub after: Option<Cursor>,
+    /// Without a cursor, or when it cannot be continued: where else.
+    pub otherwise: Otherwise,
+}
+
+/// Where to begin without a usable cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Otherwise {
+    /// With the oldest activity that is kept.
+    Beginning,
+    /// With what comes next.
+    End,
+    /// With the last so many.
+    Last(u64),
+}
+
+/// What comes next for a viewer.
+#[derive(Debug)]
+pub enum Step {
+    /// Following has begun after `after`; without a state, the task does not exist yet.
+    Begun {
+        /// Where the log stands.
+        state: Option<LogState>,
+        /// The place that deliveries go on from.
+        after: Offset,
+    },
+    /// The log lives another life than the cursor, or has less than the cursor says: deliveries start over.
+    Reset {
+        /// The log's life now.
+        epoch: Epoch,
+    },
+    /// What the cursor should continue with is no longer kept: deliveries go on with `floor`.
+    Truncated {
+        /// The oldest offset kept.
+        floor: Offset,
+    },
+    /// These come next; the session leaves out what [`Follower::filter`] does not want.
+    Frames(FrameBatch),
+    /// Everything up to here was filtered out.
+    Skipped(Offset),
+    /// The viewer has everything up to here, and what comes next will be sent as it comes.
+    Live(Offset),
+    /// The ring does not reach back to the cursor: read this and give it to [`Follower::supply`].
+    Read(ReadAfter),
+    /// Nothing to do until [`Follower::changed`].
+    Asleep,
+    /// The task was deleted; nothing comes any more.
+    Deleted,
+}
+
+/// One session's place in one log.
+#[derive(Debug)]
+pub struct Follower {
+    interest: Interest,
+    view: watch::Receiver<View>,
+    filter: Filter,
+    otherwise: Otherwise,
+    page: (usize, usize),
+    /// The cursor that the viewer came with, until the log it belongs to is known.
+    came_with: Option<Cursor>,
+    begun: bool,
+    epoch: Option<Epoch>,
+    cursor: Offset,
+    /// The last offset that the viewer was told, by an activity or otherwise.
+    told: Offset,
+    live: bool,
+    cold: VecDeque<FrameBatch>,
+    /// Everything wanted up to here is in `cold`.
+    cold_through: Offset,
+    /// What the store itself said when the hub's view contradicted the cursor; the hub may be behind, so it is asked before a reset.
+    verified: Verified,
+    /// The last page did not fit: wait until the hub's view has changed.
+    waiting: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verified {
+    NotAsked,
+    Says(Option<LogState>),
+}
+
+impl Follower {
+    pub(super) fn new(interest: Interest, start: Start, filter: Filter, options: &HubOptions) -> Self {
+        Self {
+            view: interest.log().subscribe(),
+            interest,
+            filter,
+            otherwise: start.otherwise,
+            page: (options.page_activities, options.page_bytes),
+            came_with: start.after,
+            begun: false,
+            epoch: None,
+            cursor: Offset::ZERO,
+            told: Offset::ZERO,
+            live: false,
+            cold: VecDeque::new(),
+            cold_through: Offset::ZERO,
+            verified: Verified::NotAsked,
+            waiting: false,
+        }
+    }
+
+    /// What is wanted of the frames in [`Step::Frames`].
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Where the viewer stands: everything wanted up to here was handed out. Nothing while the task does not exist.
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.epoch.filter(|_| self.begun).map(|epoch| Cursor { epoch, offset: self.cursor })
+    }
+
+    /// The log's head as known here; 0 while the task does not exist.
+    pub fn head(&self) -> Offset {
+        self.view.borrow().log.map_or(Offset::ZERO, |state| state.head)
+    }
+
+    /// A receiver that sees a change once [`Follower::next`] may have more than [`Step::Asleep`] to say.
+    pub fn changed(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// The next step, with at most `budget` bytes of frames but one frame at least. What it hands out is counted as delivered.
+    pub fn next(&mut self, budget: usize) -> Step {
+        loop {
+            if let Some(step) = self.step(budget) {
+                return step;
+            }
+        }
+    }
+
+    /// Gives the page that [`Step::Read`] asked for. A page that does not fit is dropped; the next step says why or asks again.
+    pub fn supply(&mut self, page: ColdPage) {
+        self.verified = Verified::Says(page.state);
+        let fits = page.state.is_some_and(|state| Some(state.epoch) == self.epoch && state.floor <= self.cursor.next());
+        if fits && self.cursor < page.through {
+            self.cold = page.batches.into();
+            self.cold_through = page.through;
+        }
+        self.waiting = !fits;
+    }
+
+    /// One step, or nothing if it moved on without anything to say.
+    fn step(&mut self, budget: usize) -> Option<Step> {
+        let changed = self.view.has_changed().unwrap_or(true);
+        let view = *self.view.borrow_and_update();
+        if !view.loaded || (self.waiting && !changed) {
+            return Some(Step::Asleep);
+        }
+        self.waiting = false;
+        if !self.begun {
+            return Some(self.begin(view.log));
+        }
+        let Some(state) = view.log else {
+            return Some(if self.epoch.is_some() { Step::Deleted } else { Step::Asleep });
+        };
+        if let Some(step) = self.reconcile(state) {
+            return Some(step);
+        }
+        if self.cursor == state.head {
+            return Some(self.at_the_head());
+        }
+        self.advance(state, budget)
+    }
+
+    /// How far the filter has skipped beyond what the viewer was told, if it has.
+    pub fn take_skipped(&mut self) -> Option<Offset> {
+        let skipped = self.begun && self.told < self.cursor;
+        self.told = self.cursor;
+        skipped.then_some(self.cursor)
+    }
+
+    fn begin(&mut self, log: Option<LogState>) -> Step {
+        self.begun = true;
+        if let Some(state) = log {
+            match self.came_with {
+                // Whether it can be continued is for `reconcile` to find: it is as if the viewer had been here all along.
+                Some(cursor) => (self.epoch, self.cursor) = (Some(cursor.epoch), cursor.offset),
+                None => (self.epoch, self.cursor) = (Some(state.epoch), self.beginning(state)),
+            }
+            self.came_with = None;
+        }
+        self.told = self.cursor;
+        Step::Begun { state: log, after: self.cursor }
+    }
+
+    /// Where deliveries begin without a usable cursor.
+    fn beginning(&self, state: LogState) -> Offset {
+        let oldest = state.floor.previous();
+        match self.otherwise {
+            Otherwise::Beginning => oldest,
+            Otherwise::End => state.head,
+            Otherwise::Last(count) => Offset::new(state.head.get().saturating_sub(count)).unwrap_or_default().max(oldest),
+        }
+    }
+
+    /// Makes the cursor one that the log can continue, and says so where that took a jump.
+    fn reconcile(&mut self, state: LogState) -> Option<Step> {
+        let cursor = self.came_with.take().or(self.epoch.map(|epoch| Cursor { epoch, offset: self.cursor }));
+        let Some(cursor) = cursor else {
+            self.epoch = Some(state.epoch);
+            return None;
+        };
+        (self.epoch, self.cursor) = (Some(cursor.epoch), cursor.offset);
+        let continues = |state: LogState| cursor.epoch == state.epoch && cursor.offset <= state.head;
+        if !continues(state) {
+            return match self.verified {
+                Verified::NotAsked => Some(Step::Read(ReadAfter { limit: 1, ..self.read() })),
+                Verified::Says(Some(said)) if !continues(said) => {
+                    self.jump(state.epoch, self.beginning(state));
+                    Some(Step::Reset { epoch: state.epoch })
+                }
+                Verified::Says(_) => Some(Step::Asleep),
+            };
+        }
+        self.verified = Verified::NotAsked;
+        if self.cursor.next() < state.floor {
+            self.jump(state.epoch, state.floor.previous());
+            return Some(Step::Truncated { floor: state.floor });
+        }
+        None
+    }
+
+    fn jump(&mut self, epoch: Epoch, to: Offset) {
+        self.epoch = Some(epoch);
+        self.cursor = to;
+        self.told = to;
+        self.live = false;
+        self.cold.clear();
+        self.cold_through = Offset::ZERO;
+        self.verified = Verified::NotAsked;
+    }
+
+    fn at_the_head(&mut self) -> Step {
+        if std::mem::replace(&mut self.live, true) {
+            return Step::Asleep;
+        }
+        self.told = self.cursor;
+        Step::Live(self.cursor)
+    }
+
+    fn advance(&mut self, state: LogState, budget: usize) -> Option<Step> {
+        if let Some(batch) = self.cold.pop_front() {
+            return Some(self.hand_out_cold(batch, budget));
+        }
+        if self.cursor < self.cold_through {
+            self.cursor = self.cold_through;
+            return self.tell_skipped();
+        }
+        match self.interest.log().frames_after(self.cursor) {
+            Some(batch) if batch.epoch == state.epoch => self.hand_out_hot(batch.within(budget)),
+            _ => {
+                self.live = false;
+                Some(Step::Read(self.read()))
+            }
+        }
+    }
+
+    fn read(&self) -> ReadAfter {
+        let window = if self.filter == Filter::default() { u64::MAX } else { FILTERED_WINDOW };
+        let (limit, bytes) = self.page;
+        ReadAfter { after: self.cursor, limit, bytes, window, filter: self.filter.clone() }
+    }
+
+    fn hand_out_hot(&mut self, batch: FrameBatch) -> Option<Step> {
+        self.cursor = batch.last();
+        let wanted = batch.frames().iter().rev().find(|frame| self.filter.wants(frame.kind, &frame.invocation));
+        match wanted {
+            Some(frame) => {
+                self.told = frame.offset;
+                Some(Step::Frames(batch))
+            }
+            None => self.tell_skipped(),
+        }
+    }
+
+    /// What was read was filtered by the store.
+    fn hand_out_cold(&mut self, batch: FrameBatch, budget: usize) -> Step {
+        let part = batch.within(budget);
+        if let Some(rest) = batch.after(part.last()) {
+            self.cold.push_front(rest);
+        }
+        self.cursor = part.last();
+        self.told = self.cursor;
+        Step::Frames(part)
+    }
+
+    /// After a jump over what the filter left out: says so now and then, not each time.
+    fn tell_skipped(&mut self) -> Option<Step> {
+        if self.cursor < self.told.plus(TELL_SKIPPED) {
+            return None;
+        }
+        self.told = self.cursor;
+        Some(Step::Skipped(self.cursor))
+    }
+}

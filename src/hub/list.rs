@@ -1,0 +1,207 @@
+//! The live list of tasks: a snapshot in pages, then every change, joined per task.
+//!
+//! Tasks that changed are noted as dirty; a few times a second, while somebody watches the list, their summaries are read in one query
+//! and encoded once for all. A follower that falls behind the kept changes starts over with a snapshot: what is sent is always a
+//! task's present state, so nothing is missed by that.
+
+use std::collections::{HashSet, VecDeque};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    model::{TaskId, TaskSummary},
+    store::TaskPlace,
+};
+
+use super::Hub;
+
+/// The most changes kept for followers that are behind; one that is further behind gets a new snapshot.
+const KEPT_CHANGES: usize = 4_096;
+
+/// The most tasks whose summaries one query reads.
+const CHANGES_PER_QUERY: usize = 500;
+
+/// The most tasks noted as changed; with more, all followers get a new snapshot.
+const DIRTY_TASKS: usize = 100_000;
+
+#[derive(Debug, Default)]
+pub(super) struct TaskList {
+    /// The number of the newest change.
+    newest: watch::Sender<u64>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    dirty: HashSet<TaskId>,
+    changes: VecDeque<(u64, Bytes)>,
+    /// Followers that have not seen this change must start over.
+    oldest: u64,
+    /// More tasks changed than could be noted.
+    overflowed: bool,
+}
+
+impl TaskList {
+    pub(super) fn mark(&self, task: &TaskId) {
+        if self.newest.receiver_count() == 0 {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.dirty.len() < DIRTY_TASKS {
+            state.dirty.insert(task.clone());
+        } else {
+            state.overflowed = true;
+        }
+    }
+
+    pub(super) fn follow(&self) -> ListFollower {
+        let newest = self.newest.subscribe();
+        let seen = *newest.borrow();
+        ListFollower { newest, seen, snapshot: Some(None), live: false }
+    }
+
+    fn push(&self, frames: Vec<Bytes>) {
+        let mut state = self.state.lock();
+        let mut number = *self.newest.borrow();
+        if std::mem::take(&mut state.overflowed) {
+            number += 1;
+            state.changes.clear();
+        }
+        for frame in frames {
+            number += 1;
+            state.changes.push_back((number, frame));
+        }
+        while KEPT_CHANGES < state.changes.len() {
+            state.changes.pop_front();
+        }
+        state.oldest = state.changes.front().map_or(number, |(number, _)| number - 1);
+        self.newest.send_replace(number);
+    }
+
+    fn take_dirty(&self) -> Vec<TaskId> {
+        let mut state = self.state.lock();
+        let some: Vec<_> = state.dirty.iter().take(CHANGES_PER_QUERY).cloned().collect();
+        for task in &some {
+            state.dirty.remove(task);
+        }
+        some
+    }
+}
+
+/// The WebSocket form of a task in the list.
+#[derive(Serialize)]
+struct TaskMessage<'a> {
+    op: &'static str,
+    #[serde(flatten)]
+    summary: &'a TaskSummary,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GoneMessage<'a> {
+    op: &'static str,
+    task_id: &'a TaskId,
+    deleted: bool,
+}
+
+fn encode(message: &impl Serialize) -> Bytes {
+    serde_json::to_vec(message).expect("a summary is JSON").into()
+}
+
+/// Reads and sends what changed, while somebody watches the list.
+pub(super) async fn send_changes(hub: Hub) {
+    let mut ticks = interval(hub.inner.options.list_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = hub.inner.stop.cancelled() => return,
+        }
+        let list = &hub.inner.list;
+        loop {
+            let dirty = list.take_dirty();
+            if dirty.is_empty() {
+                break;
+            }
+            match hub.inner.store.summaries(&dirty).await {
+                Ok(found) => list.push(encode_changes(&dirty, &found)),
+                Err(error) => {
+                    tracing::debug!(%error, "changed tasks could not be read; trying again");
+                    dirty.iter().for_each(|task| list.mark(task));
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn encode_changes(asked: &[TaskId], found: &[TaskSummary]) -> Vec<Bytes> {
+    let present: HashSet<_> = found.iter().map(|summary| &summary.task_id).collect();
+    let gone = asked.iter().filter(|task| !present.contains(task));
+    let mut frames: Vec<_> = gone.map(|task_id| encode(&GoneMessage { op: "task", task_id, deleted: true })).collect();
+    frames.extend(found.iter().map(|summary| encode(&TaskMessage { op: "task", summary })));
+    frames
+}
+
+/// What comes next for one who watches the list.
+#[derive(Debug)]
+pub enum ListStep {
+    /// Encoded `task` messages.
+    Frames(Vec<Bytes>),
+    /// Read this page of the list and give it to [`ListFollower::supply`].
+    Read(Option<TaskPlace>),
+    /// The viewer has the whole list, and changes will be sent as they come.
+    Live,
+    /// Nothing to do until [`ListFollower::changed`].
+    Asleep,
+}
+
+/// One session's place in the list of tasks.
+#[derive(Debug)]
+pub struct ListFollower {
+    newest: watch::Receiver<u64>,
+    seen: u64,
+    /// The page of the snapshot to read next, while one is being read.
+    snapshot: Option<Option<TaskPlace>>,
+    live: bool,
+}
+
+impl ListFollower {
+    /// A receiver that sees a change once [`ListFollower::next`] may have more than [`ListStep::Asleep`] to say.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
+    }
+
+    /// The next step, with at most `limit` messages.
+    pub fn next(&mut self, hub: &Hub, limit: usize) -> ListStep {
+        if let Some(place) = self.snapshot {
+            return ListStep::Read(place);
+        }
+        let newest = *self.newest.borrow_and_update();
+        let state = hub.inner.list.state.lock();
+        if self.seen < state.oldest && self.seen < newest {
+            (self.seen, self.snapshot, self.live) = (newest, Some(None), false);
+            return ListStep::Read(None);
+        }
+        let from = state.changes.partition_point(|(number, _)| *number <= self.seen);
+        let frames: Vec<_> = state.changes.range(from..).take(limit.max(1)).map(|(_, frame)| frame.clone()).collect();
+        drop(state);
+        if !frames.is_empty() {
+            self.seen += frames.len() as u64;
+            return ListStep::Frames(frames);
+        }
+        if std::mem::replace(&mut self.live, true) { ListStep::Asleep } else { ListStep::Live }
+    }
+
+    /// Takes the page that [`ListStep::Read`] asked for, and gives its messages.
+    pub fn supply(&mut self, tasks: &[TaskSummary], next: Option<TaskPlace>) -> Vec<Bytes> {
+        self.snapshot = next.map(Some);
+        tasks.iter().map(|summary| encode(&TaskMessage { op: "task", summary })).collect()
+    }
+}

@@ -1,0 +1,251 @@
+//! One watched task: where its log stands, and the ring of its newest frames.
+//!
+//! The state in the watch channel only ever names what is committed. The head moves without holes: a batch that does not follow on
+//! it is not shown but remembered as `known`, and the gap is filled from the store by one task at a time.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::model::{Epoch, FrameBatch, LogState, Offset, TaskId};
+
+use super::HubOptions;
+
+/// What followers see of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct View {
+    /// Whether the store has been asked.
+    pub loaded: bool,
+    /// Where the log stands; nothing if the task does not exist.
+    pub log: Option<LogState>,
+}
+
+/// What a log needs from the store before it can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Nothing,
+    /// Where it stands.
+    State,
+    /// The activities between its head and what is known to be committed.
+    Activities,
+}
+
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) task: TaskId,
+    view: watch::Sender<View>,
+    ring: Mutex<Ring>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    batches: VecDeque<FrameBatch>,
+    activities: usize,
+    bytes: usize,
+    /// The greatest offset heard of, which may be ahead of the head while a gap is filled.
+    known: Option<(Epoch, Offset)>,
+    /// Changes whenever the log is replaced, so that what was read before counts for nothing.
+    generation: u64,
+    loading: bool,
+    filling: bool,
+    watchers: usize,
+    idle_since: Option<Instant>,
+}
+
+impl Log {
+    pub(super) fn new(task: TaskId) -> Self {
+        Self { task, view: watch::Sender::new(View::default()), ring: Mutex::default() }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<View> {
+        self.view.subscribe()
+    }
+
+    /// Takes a committed batch; see [`super::Hub::apply`].
+    pub(super) fn apply(&self, batch: FrameBatch, options: &HubOptions) -> Need {
+        let mut ring = self.ring.lock();
+        let view = *self.view.borrow();
+        let (epoch, last) = (batch.epoch, batch.last());
+        let (head, floor) = match view.log {
+            Some(state) if state.epoch == epoch => (state.head, state.floor),
+            None if view.loaded && batch.first() == Offset::ZERO.next() => (Offset::ZERO, batch.first()),
+            _ => {
+                ring.hear_of(epoch, last);
+                return ring.want_state();
+            }
+        };
+        if head.next() < batch.first() {
+            ring.hear_of(epoch, last);
+            return ring.want_activities();
+        }
+        let Some(news) = batch.after(head) else { return Need::Nothing };
+        ring.push(news, options);
+        self.view.send_replace(View { loaded: true, log: Some(LogState { epoch, head: last, floor }) });
+        Need::Nothing
+    }
+
+    /// Takes what a read of the store saw. Within an epoch, heads and floors only rise; another epoch is never believed from a read that
+    /// may be old, it makes the log ask afresh.
+    pub(super) fn observe(&self, seen: Option<LogState>, options: &HubOptions) -> Need {
+        let mut ring = self.ring.lock();
+        let view = *self.view.borrow();
+        match (view.log, seen) {
+            _ if !view.loaded => Need::Nothing,
+            (None, None) => Need::Nothing,
+            (Some(state), Some(seen)) if state.epoch == seen.epoch => {
+                if state.floor < seen.floor {
+                    let floor = seen.floor.min(state.head.next());
+                    self.view.send_replace(View { loaded: true, log: Some(LogState { floor, ..state }) });
+                }
+                if seen.head <= state.head {
+                    return Need::Nothing;
+                }
+                ring.hear_of(seen.epoch, seen.head);
+                let missing = seen.head.get() - state.head.get();
+                if (options.ring_activities as u64) < missing {
+                    // More than the ring would hold: followers read it themselves, each at its own pace.
+                    ring.clear();
+                    self.view.send_replace(View { loaded: true, log: Some(seen) });
+                    return Need::Nothing;
+                }
+                ring.want_activities()
+            }
+            _ => ring.want_state(),
+        }
+    }
+
+    /// The log is another one now, or none.
+    pub(super) fn replace(&self, state: Option<LogState>) {
+        let mut ring = self.ring.lock();
+        ring.generation += 1;
+        ring.clear();
+        ring.known = None;
+        self.view.send_replace(View { loaded: true, log: state });
+    }
+
+    /// Before asking the store for the state: what to give back to [`Log::loaded`].
+    pub(super) fn begin_load(&self) -> u64 {
+        let mut ring = self.ring.lock();
+        ring.known = None;
+        ring.generation
+    }
+
+    /// The store said where the log stands, asked at `generation`. Says what is needed next; `State` if the answer was overtaken by a
+    /// change or by news of another life of the log.
+    pub(super) fn loaded(&self, generation: u64, state: Option<LogState>) -> Need {
+        let mut ring = self.ring.lock();
+        let epoch = state.map(|state| state.epoch);
+        if ring.generation != generation || ring.known.is_some_and(|(heard, _)| Some(heard) != epoch) {
+            return Need::State;
+        }
+        ring.loading = false;
+        let view = *self.view.borrow();
+        if !view.loaded || view.log.map(|log| log.epoch) != epoch {
+            ring.clear();
+            self.view.send_replace(View { loaded: true, log: state });
+        } else {
+            // Even without a change: a follower may be waiting for this answer.
+            self.view.send_replace(view);
+            if let Some(state) = state {
+                ring.hear_of(state.epoch, state.head);
+            }
+        }
+        match (self.view.borrow().log, ring.known) {
+            (Some(log), Some((_, known))) if log.head < known => ring.want_activities(),
+            _ => Need::Nothing,
+        }
+    }
+
+    /// The gap to fill next: the epoch and the offset to read on from. When there is none, filling has ended.
+    pub(super) fn gap(&self) -> Option<(Epoch, Offset)> {
+        let mut ring = self.ring.lock();
+        let gap = match (self.view.borrow().log, ring.known) {
+            (Some(state), Some((epoch, known))) if state.epoch == epoch && state.head < known => Some((epoch, state.head)),
+            _ => None,
+        };
+        ring.filling = gap.is_some();
+        gap
+    }
+
+    /// The frames that come right after `cursor`, if the ring still has them.
+    pub(super) fn frames_after(&self, cursor: Offset) -> Option<FrameBatch> {
+        let ring = self.ring.lock();
+        let first = ring.batches.front()?.first();
+        if cursor.next() < first {
+            return None;
+        }
+        let index = ring.batches.partition_point(|batch| batch.last() <= cursor);
+        ring.batches.get(index)?.after(cursor)
+    }
+
+    /// Whether nobody has watched since `before`.
+    pub(super) fn is_idle_since(&self, before: Instant) -> bool {
+        let ring = self.ring.lock();
+        ring.watchers == 0 && ring.idle_since.is_some_and(|since| since <= before)
+    }
+}
+
+impl Ring {
+    fn push(&mut self, batch: FrameBatch, options: &HubOptions) {
+        self.activities += batch.frames().len();
+        self.bytes += batch.weight();
+        self.batches.push_back(batch);
+        while options.ring_activities < self.activities || options.ring_bytes < self.bytes {
+            let Some(oldest) = self.batches.pop_front() else { break };
+            self.activities -= oldest.frames().len();
+            self.bytes -= oldest.weight();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.batches.clear();
+        self.activities = 0;
+        self.bytes = 0;
+    }
+
+    fn hear_of(&mut self, epoch: Epoch, offset: Offset) {
+        self.known = match self.known {
+            Some((known, greatest)) if known == epoch => Some((epoch, greatest.max(offset))),
+            _ => Some((epoch, offset)),
+        };
+    }
+
+    fn want_state(&mut self) -> Need {
+        if std::mem::replace(&mut self.loading, true) { Need::Nothing } else { Need::State }
+    }
+
+    fn want_activities(&mut self) -> Need {
+        if std::mem::replace(&mut self.filling, true) { Need::Nothing } else { Need::Activities }
+    }
+}
+
+/// Someone's interest in a log: while any is held, and for a while after, the log has a ring here.
+#[derive(Debug)]
+pub(super) struct Interest {
+    log: Arc<Log>,
+}
+
+impl Interest {
+    pub(super) fn new(log: Arc<Log>) -> Self {
+        let mut ring = log.ring.lock();
+        ring.watchers += 1;
+        ring.idle_since = None;
+        drop(ring);
+        Self { log }
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+}
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        let mut ring = self.log.ring.lock();
+        ring.watchers -= 1;
+        if ring.watchers == 0 {
+            ring.idle_since = Some(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! From bytes to validated activities. One bad item never hurts its neighbours: each is taken or refused by itself, with a stable code
+//! and the name of the field at fault.
+
+mod item;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::model::{InvocationId, JsonLimits, NewActivity, TaskId, Timestamp};
+
+pub use item::parse_item;
+
+/// The bounds of what publishers may send.
+#[derive(Debug, Clone)]
+pub struct IngestLimits {
+    /// The most bytes of one activity's JSON text.
+    pub activity_bytes: usize,
+    /// The most activities in one request.
+    pub request_activities: usize,
+    /// The most bytes of one request's body.
+    pub request_bytes: usize,
+    /// The bounds of payloads.
+    pub json: JsonLimits,
+}
+
+/// One thing that was published.
+#[derive(Debug)]
+pub enum Item {
+    /// An activity, to be appended.
+    Activity(Box<NewActivity>),
+    /// A sign of life, which is not an activity.
+    Heartbeat(InvocationId),
+}
+
+/// Why one item was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Rejected {
+    /// The stable code that clients branch on.
+    pub code: &'static str,
+    /// The field at fault, as a path such as `data.status`.
+    pub field: Option<String>,
+    /// What is wrong and what would be right, without the value itself.
+    pub message: String,
+}
+
+impl Rejected {
+    pub(crate) fn new(code: &'static str, field: Option<&str>, message: impl Into<String>) -> Self {
+        Self { code, field: field.map(str::to_owned), message: message.into() }
+    }
+}
+
+/// A body as it was understood.
+#[derive(Debug)]
+pub struct Body {
+    /// Each item, in order.
+    pub items: Vec<Result<Item, Rejected>>,
+    /// Whether the body was one object by itself.
+    pub single: bool,
+    /// How many NUL characters and lone surrogates became U+FFFD.
+    pub replaced: usize,
+}
+
+/// Why a body as a whole was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// There is nothing in it.
+    #[error("the body is empty: send one activity, an array of them, or one per line")]
+    Empty,
+    /// It is not JSON; items cannot be told apart.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// It holds more than one request may.
+    #[error("a request takes at most {0} activities: send the rest in another one")]
+    TooMany(usize),
+}
+
+impl BodyError {
+    /// The stable code that clients branch on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty_body",
+            Self::NotJson(_) => "invalid_json",
+            Self::TooMany(_) => "too_many_activities",
+        }
+    }
+}
+
+/// Reads a body for `task`: one object, an array, or NDJSON (one object a line), told apart by what it begins with.
+pub fn parse_body(body: &Bytes, task: &TaskId, now: Timestamp, limits: &IngestLimits) -> Result<Body, BodyError> {
+    let trimmed = body.trim_ascii();
+    if trimmed.is_empty() {
+        return Err(BodyError::Empty);
+    }
+    let mut replaced = 0;
+    let mut read = |text: &[u8]| parse_item(&body.slice_ref(text), task, now, limits, &mut replaced);
+    if trimmed[0] == b'[' {
+        let texts: Vec<&RawValue> = serde_json::from_slice(trimmed).map_err(|error| BodyError::NotJson(error.to_string()))?;
+        if limits.request_activities < texts.len() {
+            return Err(BodyError::TooMany(limits.request_activities));
+        }
+        let items = texts.into_iter().map(|text| read(text.get().as_bytes())).collect();
+        return Ok(Body { items, single: false, replaced });
+    }
+    let one_line = !trimmed.contains(&b'\n');
+    if one_line || serde_json::from_slice::<&RawValue>(trimmed).is_ok() {
+        let items = vec![read(trimmed)];
+        return Ok(Body { items, single: true, replaced });
+    }
+    let lines: Vec<_> = trimmed.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect();
+    if limits.request_activities < lines.len() {
+        return Err(BodyError::TooMany(limits.request_activities));
+    }
+    let items = lines.into_iter().map(read).collect();
+    Ok(Body { items, single: false, replaced })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> IngestLimits {
+        let json = JsonLimits { depth: 64, number_chars: 64 };
+        IngestLimits { activity_bytes: 1_000, request_activities: 3, request_bytes: 10_000, json }
+    }
+
+    fn parse(body: &str) -> Result<Body, BodyError> {
+        let task = "build-42".parse().expect("valid");
+        parse_body(&Bytes::copy_from_slice(body.as_bytes()), &task, Timestamp::default(), &limits())
+    }
+
+    const ONE: &str = r#"{"invocationId":"r","type":"message","data":{"text":"hi"}}"#;
+
+    #[test]
+    fn an_object_an_array_and_lines_are_told_apart() {
+        let pretty = ONE.replace(',', ",\n");
+        for (body, count, single) in [
+            (ONE.to_owned(), 1, true),
+            (pretty, 1, true),
+            (format!(" [{ONE}, {ONE}]\n"), 2, false),
+            (format!("{ONE}\r\n\n{ONE}\n{ONE}\n"), 3, false),
+            ("[]".to_owned(), 0, false),
+        ] {
+            let parsed = parse(&body).expect(&body);
+            assert_eq!((parsed.items.len(), parsed.single), (count, single), "{body}");
+            assert!(parsed.items.iter().all(Result::is_ok), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_refused_by_itself() {
+        let parsed = parse(&format!("{ONE}\nnot json\n{ONE}")).expect("lines");
+        let codes: Vec<_> = parsed.items.iter().map(|item| item.as_ref().err().map(|rejected| rejected.code)).collect();
+        assert_eq!(codes, [None, Some("invalid_json"), None]);
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_told_apart_is_refused_whole() {
+        for (body, code) in [
+            ("", "empty_body"),
+            (" \n ", "empty_body"),
+            ("[1,", "invalid_json"),
+            (&format!("[{ONE},{ONE},{ONE},{ONE}]"), "too_many_activities"),
+            (&format!("{ONE}\n{ONE}\n{ONE}\n{ONE}"), "too_many_activities"),
+        ] {
+            assert_eq!(parse(body).err().map(|error| error.code()), Some(code), "{body}");
+        }
+    }
+}

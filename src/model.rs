@@ -1,0 +1,35 @@
+//! The words of Tasklight as types: ids, cursors, activities, invocations, and the bytes that viewers get.
+//!
+//! Everything here is pure: no clock but [`Timestamp::now`], no I/O, nothing shared. Outside input becomes one of these types once,
+//! at the edge, and is trusted from there on.
+
+mod activity;
+mod cursor;
+mod filter;
+mod frame;
+mod id;
+mod invocation;
+mod json;
+mod task;
+mod time;
+
+pub use activity::{Activity, ActivityType, Data, Effect, NewActivity, Series, StatusChange};
+pub use cursor::{Cursor, Epoch, Offset};
+pub use filter::Filter;
+pub use frame::{Frame, FrameBatch, FrameBuilder};
+pub use id::{EventId, InvocationId, TaskId};
+pub use invocation::Status;
+pub use json::{JsonFault, JsonLimits, check as check_json};
+pub use task::{Invocation, LogState, StatusCounts, TaskSummary};
+pub use time::Timestamp;
+
+/// A value that does not have the form its type asks for: what was wrong, in words for the one who sent it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub(crate) String);
+
+impl Invalid {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}

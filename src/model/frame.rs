@@ -1,0 +1,247 @@
+//! Activities encoded once, for everyone.
+//!
+//! One buffer holds a run of consecutive activities of one task, each as a whole Server-Sent Event (WHATWG HTML section 9.2):
+//!
+//! ```text
+//! id: 5f3a9c1e-17\ndata: {"op":"activity","taskId":"build-42","offset":17,…}\n\n
+//! ^ SSE                  ^ WebSocket text                                  ^ both end before or after the line breaks
+//! ```
+//!
+//! The WebSocket frame's text is a slice of it, and so is the plain JSON form apart from its opening brace. After encoding only
+//! cheap handles are cloned, whoever watches and however.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Activity, ActivityType, Cursor, Epoch, InvocationId, Offset, TaskId};
+
+/// What stands before `data:`'s JSON object and marks it as an activity among protocol messages.
+const OP: &[u8] = br#"{"op":"activity","#;
+
+/// A buffer is closed once it is this long, so that a slow viewer's queue pins little beside its own frames.
+const BUFFER_TARGET: usize = 64 * 1024;
+
+/// Activities of one task, in order, encoded. A handle on shared memory: cloning and narrowing copy nothing.
+#[derive(Debug, Clone)]
+pub struct FrameBatch {
+    /// The log's life.
+    pub epoch: Epoch,
+    buffer: Bytes,
+    frames: Arc<[Frame]>,
+    range: Range<usize>,
+}
+
+/// Where one activity stands in its batch's buffer, and what filters ask about it.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Its place in the log.
+    pub offset: Offset,
+    /// Its type.
+    pub kind: ActivityType,
+    /// Its run.
+    pub invocation: InvocationId,
+    sse: Range<usize>,
+    json: Range<usize>,
+}
+
+impl FrameBatch {
+    /// The frames, by offset; never empty. Without holes, unless a filter left some out.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames[self.range.clone()]
+    }
+
+    /// The first offset.
+    pub fn first(&self) -> Offset {
+        self.frames[self.range.start].offset
+    }
+
+    /// The last offset.
+    pub fn last(&self) -> Offset {
+        self.frames[self.range.end - 1].offset
+    }
+
+    /// The bytes of its Server-Sent Events, about what it keeps in memory.
+    pub fn weight(&self) -> usize {
+        self.frames[self.range.end - 1].sse.end - self.frames[self.range.start].sse.start
+    }
+
+    /// What comes after `offset`; nothing if nothing does.
+    pub fn after(&self, offset: Offset) -> Option<Self> {
+        let start = self.range.start + self.frames().partition_point(|frame| frame.offset <= offset);
+        (start < self.range.end).then(|| Self { range: start..self.range.end, ..self.clone() })
+    }
+
+    /// As many of its first frames as fit into `bytes`, and one at least.
+    pub fn within(&self, bytes: usize) -> Self {
+        let start = self.frames[self.range.start].sse.start;
+        let count = self.frames().partition_point(|frame| frame.sse.end - start <= bytes).max(1);
+        Self { range: self.range.start..self.range.start + count, ..self.clone() }
+    }
+
+    /// The WebSocket text of `frame`, which must be of this batch: a handle on the shared buffer.
+    pub fn websocket(&self, frame: &Frame) -> Bytes {
+        self.buffer.slice(frame.json.clone())
+    }
+
+    /// The Server-Sent Event of `frame`, which must be of this batch: a handle on the shared buffer.
+    pub fn sse(&self, frame: &Frame) -> Bytes {
+        self.buffer.slice(frame.sse.clone())
+    }
+
+    /// All its Server-Sent Events, as they stand in the shared buffer.
+    pub fn sse_all(&self) -> Bytes {
+        self.buffer.slice(self.frames[self.range.start].sse.start..self.frames[self.range.end - 1].sse.end)
+    }
+
+    /// Appends the plain JSON object of `frame`, as REST and NDJSON give it, to `out`.
+    pub fn write_json(&self, frame: &Frame, out: &mut Vec<u8>) {
+        out.push(b'{');
+        out.extend_from_slice(&self.buffer[frame.json.start + OP.len()..frame.json.end]);
+    }
+}
+
+/// Encodes a task's activities, in order of offset, into batches of a bounded size.
+#[derive(Debug)]
+pub struct FrameBuilder {
+    task: TaskId,
+    epoch: Epoch,
+    buffer: BytesMut,
+    frames: Vec<Frame>,
+    done: Vec<FrameBatch>,
+}
+
+impl FrameBuilder {
+    /// Nothing encoded yet.
+    pub fn new(task: TaskId, epoch: Epoch) -> Self {
+        Self { task, epoch, buffer: BytesMut::new(), frames: Vec::new(), done: Vec::new() }
+    }
+
+    /// Adds the activity at `offset`, which must be above all before it.
+    pub fn push(&mut self, offset: Offset, activity: &Activity) {
+        let start = self.buffer.len();
+        let cursor = Cursor { epoch: self.epoch, offset };
+        let out = &mut (&mut self.buffer).writer();
+        let written = write_event(out, &self.task, cursor, activity);
+        written.expect("writing to memory does not fail");
+        let json_start = start + "id: \ndata: ".len() + cursor_chars(offset);
+        let end = self.buffer.len();
+        self.frames.push(Frame {
+            offset,
+            kind: activity.kind,
+            invocation: activity.invocation.clone(),
+            sse: start..end,
+            json: json_start..end - 2,
+        });
+        if BUFFER_TARGET <= self.buffer.len() {
+            self.close();
+        }
+    }
+
+    /// The batches, in order.
+    pub fn finish(mut self) -> Vec<FrameBatch> {
+        self.close();
+        self.done
+    }
+
+    fn close(&mut self) {
+        if self.frames.is_empty() {
+            return;
+        }
+        let frames: Arc<[Frame]> = std::mem::take(&mut self.frames).into();
+        let range = 0..frames.len();
+        self.done.push(FrameBatch { epoch: self.epoch, buffer: self.buffer.split().freeze(), frames, range });
+    }
+}
+
+/// How many characters a cursor at `offset` has.
+fn cursor_chars(offset: Offset) -> usize {
+    let digits = offset.get().checked_ilog10().unwrap_or(0) + 1;
+    "00000000-".len() + usize::try_from(digits).expect("at most 16")
+}
+
+fn write_event(out: &mut impl std::io::Write, task: &TaskId, cursor: Cursor, activity: &Activity) -> std::io::Result<()> {
+    write!(out, "id: {cursor}\ndata: ")?;
+    out.write_all(OP)?;
+    write!(out, r#""taskId":"{task}","offset":{},"cursor":"{cursor}","invocationId":"#, cursor.offset)?;
+    serde_json::to_writer(&mut *out, activity.invocation.as_str())?;
+    write!(
+        out,
+        r#","eventId":"{}","timestamp":{},"receivedAt":{},"type":"{}","data":"#,
+        activity.event_id,
+        activity.timestamp.as_millis(),
+        activity.received_at.as_millis(),
+        activity.kind
+    )?;
+    out.write_all(activity.data.as_bytes())?;
+    out.write_all(b"}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Data, EventId, Timestamp};
+
+    fn activity(invocation: &str, data: &'static str) -> Activity {
+        Activity {
+            event_id: EventId::from_bytes([7; 16]),
+            invocation: invocation.parse().expect("valid"),
+            kind: ActivityType::ToolCall,
+            timestamp: Timestamp::from_millis(1_764_000_000_123).expect("small"),
+            received_at: Timestamp::from_millis(1_764_000_000_130).expect("small"),
+            data: Data::from_checked(Bytes::from_static(data.as_bytes())).expect("UTF-8"),
+        }
+    }
+
+    #[test]
+    fn one_buffer_holds_every_view() {
+        let epoch = Epoch::from_stored(0x5f3a_9c1e);
+        let mut builder = FrameBuilder::new("build-42".parse().expect("valid"), epoch);
+        builder.push(Offset::new(9).expect("small"), &activity("run 7", r#"{"a": 1.0}"#));
+        builder.push(Offset::new(10).expect("small"), &activity("é\"\\", "{}"));
+        let batches = builder.finish();
+        let [batch] = batches.as_slice() else { panic!("two small activities are one batch") };
+        let object = r#""taskId":"build-42","offset":9,"cursor":"5f3a9c1e-9","invocationId":"run 7","eventId":"07070707-0707-0707-0707-070707070707","timestamp":1764000000123,"receivedAt":1764000000130,"type":"tool_call","data":{"a": 1.0}}"#;
+        let frame = &batch.frames()[0];
+        assert_eq!(batch.websocket(frame), format!(r#"{{"op":"activity",{object}"#));
+        assert_eq!(batch.sse(frame), format!("id: 5f3a9c1e-9\ndata: {{\"op\":\"activity\",{object}\n\n"));
+        let mut json = Vec::new();
+        batch.write_json(frame, &mut json);
+        assert_eq!(String::from_utf8(json).expect("UTF-8"), format!("{{{object}"));
+        let second: serde_json::Value =
+            serde_json::from_slice(&batch.websocket(&batch.frames()[1])).expect("valid whatever the ids hold");
+        assert_eq!((&second["invocationId"], &second["offset"]), (&"é\"\\".into(), &10.into()));
+        assert_eq!((batch.first().get(), batch.last().get()), (9, 10));
+    }
+
+    #[test]
+    fn a_buffer_is_closed_when_it_is_long() {
+        let mut builder = FrameBuilder::new("t".parse().expect("valid"), Epoch::generate());
+        let long: &'static str = Box::leak(format!(r#"{{"text":"{}"}}"#, "x".repeat(40_000)).into_boxed_str());
+        for offset in 1..=5 {
+            builder.push(Offset::new(offset).expect("small"), &activity("r", long));
+        }
+        let batches = builder.finish();
+        let runs: Vec<_> = batches.iter().map(|batch| (batch.first().get(), batch.last().get())).collect();
+        assert_eq!(runs, [(1, 2), (3, 4), (5, 5)]);
+    }
+
+    #[test]
+    fn a_batch_narrows_to_what_comes_after_and_to_what_fits() {
+        let mut builder = FrameBuilder::new("t".parse().expect("valid"), Epoch::generate());
+        for offset in 5..=8 {
+            builder.push(Offset::new(offset).expect("small"), &activity("r", "{}"));
+        }
+        let batch = builder.finish().remove(0);
+        let one = batch.weight() / 4;
+        let span = |batch: &FrameBatch| (batch.first().get(), batch.last().get(), batch.frames().len());
+        let at = |offset| Offset::new(offset).expect("small");
+        assert_eq!(batch.after(at(4)).as_ref().map(span), Some((5, 8, 4)));
+        assert_eq!(batch.after(at(6)).as_ref().map(span), Some((7, 8, 2)));
+        assert!(batch.after(at(8)).is_none());
+        assert_eq!(span(&batch.within(0)), (5, 5, 1));
+        let tail = batch.after(at(5)).expect("three left");
+        assert_eq!(span(&tail.within(2 * one)), (6, 7, 2));
+        assert_eq!(tail.sse_all().len(), tail.weight());
+    }
+}

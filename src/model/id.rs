@@ -1,0 +1,145 @@
+//! Ids chosen by users, validated once and cheap to clone.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use super::Invalid;
+
+/// The longest task or invocation id, in characters.
+const MAX_ID_CHARS: usize = 128;
+
+/// A task's id: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, so it is safe in URLs, channel names and logs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(Arc<str>);
+
+impl TaskId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bytes = text.as_bytes();
+        let starts = bytes.first().is_some_and(u8::is_ascii_alphanumeric);
+        let rest = bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if starts && rest && bytes.len() <= MAX_ID_CHARS {
+            return Ok(Self(text.into()));
+        }
+        Err(Invalid::new(format!(
+            "a task id is 1 to {MAX_ID_CHARS} letters, digits, '.', '_' or '-', and starts with a letter or digit"
+        )))
+    }
+}
+
+/// An invocation's id, unique within its task: 1 to 128 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InvocationId(Arc<str>);
+
+impl InvocationId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for InvocationId {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let count = text.chars().count();
+        if (1..=MAX_ID_CHARS).contains(&count) && !text.chars().any(char::is_control) {
+            return Ok(Self(text.into()));
+        }
+        Err(Invalid::new(format!("an invocation id is 1 to {MAX_ID_CHARS} characters without control characters")))
+    }
+}
+
+/// An activity's idempotency key: a UUID of any version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// A new one, UUID version 7 (RFC 9562), so that ids made later sort later.
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The sixteen bytes, as stored.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The id with these sixteen bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+impl FromStr for EventId {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Uuid::try_parse(text)
+            .map(Self)
+            .map_err(|_| Invalid::new("an eventId is a UUID such as 0190c6a4-7c1e-7000-8000-5f3a9c1e0001"))
+    }
+}
+
+macro_rules! text_form {
+    ($($id:ty),*) => {$(
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl Serialize for $id {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $id {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+text_form!(TaskId, InvocationId, EventId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn task_ids_are_url_safe_words() {
+        let longest = "a".repeat(128);
+        for good in ["a", "build-42", "9.x_y-z", longest.as_str()] {
+            assert_eq!(good.parse::<TaskId>().expect(good).as_str(), good);
+        }
+        let too_long = "a".repeat(129);
+        for bad in ["", "-a", ".a", "a b", "a/b", "a:b", "a*", "a\n", "é", "..", too_long.as_str()] {
+            assert!(bad.parse::<TaskId>().is_err(), "{bad:?} must be refused");
+        }
+    }
+
+    #[test]
+    fn invocation_ids_count_characters_and_refuse_control_characters() {
+        let longest = "é".repeat(128);
+        for good in ["run 7", "é", longest.as_str()] {
+            assert!(good.parse::<InvocationId>().is_ok(), "{good:?} must be taken");
+        }
+        let too_long = "é".repeat(129);
+        for bad in ["", "a\nb", "\u{7f}", too_long.as_str()] {
+            assert!(bad.parse::<InvocationId>().is_err(), "{bad:?} must be refused");
+        }
+    }
+}

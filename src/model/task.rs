@@ -1,0 +1,113 @@
+//! What is known about a task beside its log: how it is listed and described.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Epoch, InvocationId, Offset, Status, TaskId, Timestamp};
+
+/// Where a log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogState {
+    /// The log's life.
+    pub epoch: Epoch,
+    /// The last committed offset; 0 when there is none.
+    pub head: Offset,
+    /// The oldest offset still kept; 1 when nothing was removed.
+    pub floor: Offset,
+}
+
+/// How many invocations of a task are in each status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct StatusCounts {
+    /// Announced.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pending: u64,
+    /// At work.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub running: u64,
+    /// Ended well.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub completed: u64,
+    /// Ended badly.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u64,
+    /// Ended by wish.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cancelled: u64,
+    /// Not heard from.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lost: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A task as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskSummary {
+    /// The task's id.
+    pub task_id: TaskId,
+    /// What it is about, if someone said so.
+    pub title: Option<String>,
+    /// Words to find it by.
+    pub labels: BTreeMap<String, String>,
+    /// `running` while any invocation runs, else `pending` while any waits, else how the last one ended; none before the first.
+    pub status: Option<Status>,
+    /// The log's life.
+    pub epoch: Epoch,
+    /// The last committed offset.
+    pub head: Offset,
+    /// The oldest offset still kept.
+    pub floor: Offset,
+    /// When the task was first heard of.
+    pub created_at: Timestamp,
+    /// When its last activity was taken.
+    pub last_activity_at: Option<Timestamp>,
+    /// How many runs stand where.
+    pub invocations: StatusCounts,
+}
+
+/// One run of an agent, as the API describes it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Invocation {
+    /// The run's id, unique within its task.
+    pub invocation_id: InvocationId,
+    /// Where it stands.
+    pub status: Status,
+    /// Which agent runs.
+    pub agent: Option<String>,
+    /// What this run is about.
+    pub title: Option<String>,
+    /// The process's exit code.
+    pub exit_code: Option<i32>,
+    /// Why it stands there, in words.
+    pub reason: Option<String>,
+    /// When the hub first heard of it.
+    pub created_at: Timestamp,
+    /// When it began to run.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// When its last activity was taken.
+    pub last_activity_at: Timestamp,
+    /// When its last heartbeat was taken.
+    pub heartbeat_at: Option<Timestamp>,
+    /// The last `usage` payload, as published.
+    pub usage: Option<Box<RawValue>>,
+    /// Running, but silent for longer than `reconciler.stalled_after`. Derived when asked for, never stored.
+    pub stalled: bool,
+}
+
+impl Invocation {
+    /// Derives `stalled`: running, with neither activity nor heartbeat since `silent_since`.
+    pub fn with_stalled(mut self, silent_since: Timestamp) -> Self {
+        let heard = self.heartbeat_at.map_or(self.last_activity_at, |beat| beat.max(self.last_activity_at));
+        self.stalled = self.status == Status::Running && heard < silent_since;
+        self
+    }
+}

@@ -1,0 +1,31 @@
+//! Wall time as integer epoch milliseconds, the only form of time in APIs and columns.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970-01-01T00:00:00Z, at most 2^53 − 1 so that a browser reads it exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The greatest value: 2^53 − 1, JavaScript's `Number.MAX_SAFE_INTEGER`.
+    pub const MAX: Self = Self((1 << 53) - 1);
+
+    /// The system clock's time; a clock before 1970 reads as 0.
+    pub fn now() -> Self {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(elapsed.as_millis()).map_or(Self::MAX.0, |millis| millis.min(Self::MAX.0)))
+    }
+
+    /// `millis` as a time, or nothing above [`Timestamp::MAX`].
+    pub fn from_millis(millis: u64) -> Option<Self> {
+        (millis <= Self::MAX.0).then_some(Self(millis))
+    }
+
+    /// Milliseconds since the epoch.
+    pub fn as_millis(self) -> u64 {
+        self.0
+    }
+}

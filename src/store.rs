@@ -1,0 +1,329 @@
+//! The durable truth: the logs of all tasks, in SQLite (and, beside it, in whatever other database joins the [`Store`] enum).
+//!
+//! One append is one transaction: duplicates found, offsets assigned, activities inserted, and every invocation and task that they
+//! touch written once, however many activities there are. What the rows become is decided by [`plan`], the same for every database.
+
+mod plan;
+mod sqlite;
+mod sqlite_append;
+mod sqlite_open;
+mod sqlite_read;
+mod sqlite_tasks;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::model::{
+    Activity, Cursor, Epoch, EventId, Filter, Invocation, InvocationId, LogState, NewActivity, Offset, Status, TaskId,
+    TaskSummary, Timestamp,
+};
+
+use sqlite::SqliteStore;
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `sqlite://PATH`; folders that are missing are made.
+    pub url: String,
+    /// Connections for reading beside the one that writes.
+    pub readers: u32,
+    /// How long a statement waits for a lock of another process before it fails as transient.
+    pub busy_timeout: std::time::Duration,
+    /// Whether to bring the schema up to date when opening; without it, an old schema is refused.
+    pub migrate: bool,
+}
+
+/// The durable truth. Handles are cheap to clone.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// One file, one node.
+    Sqlite(SqliteStore),
+}
+
+/// Why the store did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It may work when tried again: busy, out of space, unreachable.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+    /// It will never work: the data breaks a rule of the schema.
+    #[error("the store refuses this: {0}")]
+    Refused(String),
+}
+
+/// Why a store could not be opened; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names no known kind of store.
+    #[error("store.url {url:?} is not understood: it starts with sqlite:// followed by a file's path")]
+    UnknownUrl {
+        /// The URL as given, which holds no password because its kind is unknown.
+        url: String,
+    },
+    /// Another process has the file open.
+    #[error(
+        "{path} is in use by another tasklight process (pid {pid}): SQLite serves one node; stop that one, or give this one another store.url"
+    )]
+    InUse {
+        /// The database file.
+        path: PathBuf,
+        /// Who has it, as far as it said.
+        pid: String,
+    },
+    /// The schema is older than this program and migrations are switched off.
+    #[error("{path} has an old schema: run `tasklight migrate`, or set store.migrate = true")]
+    OldSchema {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// Anything else.
+    #[error("{path} cannot be opened: {reason}")]
+    Failed {
+        /// The database file.
+        path: PathBuf,
+        /// What the system or the database said.
+        reason: String,
+    },
+}
+
+/// One activity on its way into a task's log.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Whose log.
+    pub task: TaskId,
+    /// What.
+    pub activity: NewActivity,
+}
+
+/// Proof of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which activity.
+    pub event_id: EventId,
+    /// Where it stands for good.
+    pub cursor: Cursor,
+    /// Whether it had been committed before: then `cursor` is that of the first time.
+    pub duplicate: bool,
+}
+
+/// Why one activity was not appended although its batch was; its neighbours are not affected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its invocation has ended, or would go backwards.
+    #[error("invocation {invocation} is {from} and cannot become {to}")]
+    Transition {
+        /// Which run.
+        invocation: InvocationId,
+        /// Where it stands.
+        from: Status,
+        /// Where it was to go.
+        to: Status,
+    },
+    /// The store will not have it.
+    #[error("the store refuses this activity")]
+    Unstorable,
+}
+
+impl Refusal {
+    /// The stable code that clients branch on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Transition { .. } => "status_transition",
+            Self::Unstorable => "unstorable",
+        }
+    }
+}
+
+/// What became of a batch: `results[i]` of `batch[i]`.
+#[derive(Debug, Default)]
+pub struct Appended {
+    /// A receipt or a refusal each.
+    pub results: Vec<Result<Receipt, Refusal>>,
+    /// What is new, by task.
+    pub commits: Vec<TaskCommit>,
+}
+
+/// What one batch added to one task's log.
+#[derive(Debug)]
+pub struct TaskCommit {
+    /// Whose log.
+    pub task: TaskId,
+    /// Its life.
+    pub epoch: Epoch,
+    /// The offset of the first of `items`; the others follow without holes.
+    pub first: Offset,
+    /// Positions in the batch, in order of offset; never empty.
+    pub items: Vec<usize>,
+}
+
+/// Which part of a log to read, oldest first.
+#[derive(Debug, Clone)]
+pub struct ReadAfter {
+    /// Only what comes after this.
+    pub after: Offset,
+    /// At most so many activities.
+    pub limit: usize,
+    /// Stop once the payloads are this many bytes; one activity is always given.
+    pub bytes: usize,
+    /// Look at no more than this many offsets, however few of them the filter wants.
+    pub window: u64,
+    /// What is wanted.
+    pub filter: Filter,
+}
+
+/// Part of a log, all of it seen at one moment.
+#[derive(Debug)]
+pub struct Page {
+    /// Where the log stood.
+    pub state: LogState,
+    /// Everything wanted up to here is in `activities`, as far as it is kept.
+    pub through: Offset,
+    /// In order of offset.
+    pub activities: Vec<(Offset, Activity)>,
+}
+
+/// Which tasks to list, newest activity first.
+#[derive(Debug, Clone, Default)]
+pub struct TaskQuery {
+    /// Only those that stand here.
+    pub status: Option<Status>,
+    /// Only those with these labels; without a value, any value will do.
+    pub labels: Vec<(String, Option<String>)>,
+    /// Only those with this text in id or title, whatever the case of ASCII letters.
+    pub text: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+    /// Continue after this one.
+    pub after: Option<TaskPlace>,
+}
+
+/// A task's place in the list: the time it is ordered by, and its key where times are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskPlace {
+    /// When its last activity was taken, or when it was made.
+    pub listed_at: Timestamp,
+    /// Its key in the store.
+    pub key: i64,
+}
+
+/// What `PUT` and `PATCH` may say about a task; what is not said stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskChange {
+    /// `Some(None)` removes the title.
+    pub title: Option<Option<String>>,
+    /// Replaces all labels.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// A sign of life that is not an activity.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// Whose task.
+    pub task: TaskId,
+    /// Which run.
+    pub invocation: InvocationId,
+    /// When the hub took it.
+    pub at: Timestamp,
+}
+
+/// Hands each operation to the database behind the handle.
+macro_rules! each {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Store::Sqlite($store) => $call,
+        }
+    };
+}
+
+impl Store {
+    /// Opens the store and, unless switched off, brings its schema up to date.
+    pub async fn open(options: &StoreOptions) -> Result<Self, OpenError> {
+        match options.url.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(SqliteStore::open(path.as_ref(), options).await?)),
+            _ => Err(OpenError::UnknownUrl { url: options.url.clone() }),
+        }
+    }
+
+    /// Commits a batch in one transaction and says what became of each item. Creates tasks and invocations that are not there. On an
+    /// error nothing of the batch is stored.
+    pub async fn append(&self, batch: &[Append]) -> Result<Appended, StoreError> {
+        each!(self, store => store.append(batch).await)
+    }
+
+    /// Part of a log, oldest first; nothing if there is no such task.
+    pub async fn read_after(&self, task: &TaskId, range: &ReadAfter) -> Result<Option<Page>, StoreError> {
+        each!(self, store => store.read_after(task, range).await)
+    }
+
+    /// The `limit` activities that come last before `before` (or at the head) and pass the filter, oldest first; nothing if there is no such
+    /// task. `through` is the offset before the first of them.
+    pub async fn read_before(
+        &self,
+        task: &TaskId,
+        before: Option<Offset>,
+        limit: usize,
+        filter: &Filter,
+    ) -> Result<Option<Page>, StoreError> {
+        each!(self, store => store.read_before(task, before, limit, filter).await)
+    }
+
+    /// Where these logs stand; tasks that do not exist are left out.
+    pub async fn log_states(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, LogState)>, StoreError> {
+        each!(self, store => store.log_states(tasks).await)
+    }
+
+    /// A page of the list of tasks, and where the next page goes on, if there is one.
+    pub async fn tasks(&self, query: &TaskQuery) -> Result<(Vec<TaskSummary>, Option<TaskPlace>), StoreError> {
+        each!(self, store => store.tasks(query).await)
+    }
+
+    /// The summaries of these tasks; those that do not exist are left out.
+    pub async fn summaries(&self, tasks: &[TaskId]) -> Result<Vec<TaskSummary>, StoreError> {
+        each!(self, store => store.summaries(tasks).await)
+    }
+
+    /// Creates the task if it is not there and changes what `change` says. The flag tells whether it was created.
+    pub async fn put_task(&self, task: &TaskId, change: &TaskChange) -> Result<bool, StoreError> {
+        each!(self, store => store.put_task(task, change).await)
+    }
+
+    /// Changes an existing task; says whether there was one.
+    pub async fn patch_task(&self, task: &TaskId, change: &TaskChange) -> Result<bool, StoreError> {
+        each!(self, store => store.patch_task(task, change).await)
+    }
+
+    /// Deletes a task with everything below it; says whether there was one.
+    pub async fn delete_task(&self, task: &TaskId) -> Result<bool, StoreError> {
+        each!(self, store => store.delete_task(task).await)
+    }
+
+    /// Removes the activities below `floor` (at most head + 1) and raises the task's floor in the same transaction. Gives the log's state
+    /// afterwards, or nothing if there is no such task.
+    pub async fn trim(&self, task: &TaskId, floor: Offset) -> Result<Option<LogState>, StoreError> {
+        each!(self, store => store.trim(task, floor).await)
+    }
+
+    /// The task's newest invocations, newest first; nothing if there is no such task.
+    pub async fn invocations(&self, task: &TaskId, limit: usize) -> Result<Option<Vec<Invocation>>, StoreError> {
+        each!(self, store => store.invocations(task, limit).await)
+    }
+
+    /// One invocation, if it is there.
+    pub async fn invocation(&self, task: &TaskId, id: &InvocationId) -> Result<Option<Invocation>, StoreError> {
+        each!(self, store => store.invocation(task, id).await)
+    }
+
+    /// Notes heartbeats; those of invocations that do not exist are dropped.
+    pub async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<(), StoreError> {
+        each!(self, store => store.heartbeats(beats).await)
+    }
+
+    /// Fails unless the store answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        each!(self, store => store.ping().await)
+    }
+
+    /// Closes all connections; whoever opens the store next may do so at once.
+    pub async fn close(&self) {
+        each!(self, store => store.close().await);
+    }
+}

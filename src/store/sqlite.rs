@@ -1,0 +1,100 @@
+//! SQLite as the store of one node: a file in WAL mode with one connection that writes and a few that read.
+//!
+//! Lists of values travel as one JSON parameter and are unfolded by `json_each`, so that every statement is constant text and is
+//! prepared once. The operations are in `sqlite_append`, `sqlite_read` and `sqlite_tasks`.
+
+use std::sync::Arc;
+
+use sqlx::{SqlitePool, sqlite::SqliteRow};
+
+use crate::model::{Epoch, LogState, Offset, Timestamp};
+
+use super::{StoreError, sqlite_open::FileLock};
+
+/// The embedded store.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    pub(super) writer: SqlitePool,
+    pub(super) readers: SqlitePool,
+    pub(super) lock: Arc<FileLock>,
+}
+
+impl SqliteStore {
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+        self.lock.release();
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    /// A broken rule of the schema is the data's fault; everything else (busy, disk full, I/O, pool) may pass.
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        let refused = match &error {
+            sqlx::Error::Database(database) => match database.kind() {
+                ErrorKind::UniqueViolation
+                | ErrorKind::ForeignKeyViolation
+                | ErrorKind::NotNullViolation
+                | ErrorKind::CheckViolation => true,
+                // SQLITE_TOOBIG and SQLITE_MISMATCH.
+                _ => matches!(database.code().as_deref(), Some("18" | "20")),
+            },
+            _ => false,
+        };
+        if refused { Self::Refused(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+    }
+}
+
+/// What a column holds that no version of Tasklight writes.
+pub(super) fn foreign(column: &str) -> StoreError {
+    StoreError::Refused(format!("column {column} holds a value of unknown form"))
+}
+
+pub(super) fn offset(row: &SqliteRow, column: &str) -> Result<Offset, StoreError> {
+    number(row, column)?.and_then(Offset::new).ok_or_else(|| foreign(column))
+}
+
+pub(super) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+    maybe_time(row, column)?.ok_or_else(|| foreign(column))
+}
+
+pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    number(row, column)?.map(|millis| Timestamp::from_millis(millis).ok_or_else(|| foreign(column))).transpose()
+}
+
+pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
+    number(row, column)?.ok_or_else(|| foreign(column))
+}
+
+pub(super) fn log_state(row: &SqliteRow) -> Result<LogState, StoreError> {
+    Ok(LogState { epoch: epoch(row)?, head: offset(row, "head")?, floor: offset(row, "floor")? })
+}
+
+pub(super) fn epoch(row: &SqliteRow) -> Result<Epoch, StoreError> {
+    let value = number(row, "epoch")?.and_then(|value| u32::try_from(value).ok());
+    value.map(Epoch::from_stored).ok_or_else(|| foreign("epoch"))
+}
+
+/// A word of a closed set, such as a status.
+pub(super) fn word<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Result<Option<T>, StoreError> {
+    use sqlx::Row;
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|_| foreign(column))).transpose()
+}
+
+fn number(row: &SqliteRow, column: &str) -> Result<Option<u64>, StoreError> {
+    use sqlx::Row;
+    let value: Option<i64> = row.try_get(column)?;
+    value.map(|value| u64::try_from(value).map_err(|_| foreign(column))).transpose()
+}
+
+/// A number of ours, which never exceeds 2^53, as SQLite keeps it.
+pub(super) fn stored(number: u64) -> i64 {
+    i64::try_from(number).expect("our integers are below 2^53")
+}
