@@ -21,7 +21,7 @@ use crate::{
     store::{ReadAfter, Store, StoreError},
 };
 
-pub use follower::{Follower, Start, Step};
+pub use follower::{Follower, Otherwise, Start, Step};
 pub use list::{ListFollower, ListStep};
 pub use log::View;
 

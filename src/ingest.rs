@@ -33,12 +33,13 @@ pub enum Item {
 }
 
 /// Why one item was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
 #[error("{message}")]
 pub struct Rejected {
     /// The stable code that clients branch on.
     pub code: &'static str,
     /// The field at fault, as a path such as `data.status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// What is wrong and what would be right, without the value itself.
     pub message: String,

@@ -1,9 +1,23 @@
-//! x
+//! Tasklight: a WebSocket hub for watching tasks live.
+//!
+//! What a viewer sees is what is stored, in one order, with nothing missing. The modules stand in layers, each using only
+//! those below it; `ARCHITECTURE.md` has the picture:
+//!
+//! `cli` → `node`, `config` → `http` → `session`, `ingest` → `writer` → `hub` → `store`, `telemetry` → `model`
+
 #![forbid(unsafe_code)]
-mod backoff;
+
+pub mod cli;
+pub mod config;
 pub mod hub;
 pub mod ingest;
-mod metrics;
 pub mod model;
+pub mod node;
+pub mod session;
 pub mod store;
+pub mod telemetry;
 pub mod writer;
+
+mod backoff;
+mod http;
+mod metrics;

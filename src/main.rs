@@ -1,1 +1,7 @@
-fn main() {}
+//! The `tasklight` program; see [`tasklight::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tasklight::cli::main()
+}

@@ -3,22 +3,25 @@
 //! All changes of the store go through here, in one order, so that the hub hears of them in the order in which they happened. An
 //! activity's receipt is sent after its commit, and viewers see it after its commit.
 
+mod commit;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    backoff::Backoff,
     hub::Hub,
-    metrics::{Code, Metrics},
-    model::{FrameBuilder, InvocationId, LogState, NewActivity, Offset, TaskId, Timestamp},
-    store::{Append, Heartbeat, Receipt, Refusal, Store, StoreError, TaskChange, TaskCommit},
+    metrics::Metrics,
+    model::{InvocationId, NewActivity, Offset, TaskId, Timestamp},
+    store::{Receipt, Refusal, Store, StoreError, TaskChange},
 };
+
+use commit::Committer;
 
 /// The writer's bounds.
 #[derive(Debug, Clone)]
@@ -38,9 +41,6 @@ pub struct WriterOptions {
     /// The most invocations whose heartbeats wait to be written.
     pub heartbeats: usize,
 }
-
-/// The first and the longest wait before a commit is tried again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
 /// The most commands that wait, whatever their size.
 const QUEUE_COMMANDS: usize = 65_536;
@@ -76,6 +76,7 @@ struct Inner {
     heartbeats: Mutex<HashMap<(TaskId, InvocationId), Timestamp>>,
     healthy: watch::Sender<bool>,
     closed: CancellationToken,
+    done: CancellationToken,
     options: WriterOptions,
     metrics: Arc<Metrics>,
 }
@@ -123,11 +124,16 @@ impl Writer {
             heartbeats: Mutex::default(),
             healthy: watch::Sender::new(true),
             closed: CancellationToken::new(),
+            done: CancellationToken::new(),
             options,
             metrics,
         });
         let committer = Committer { store, hub, inner: inner.clone(), give_up };
-        tracker.spawn(committer.run(queue));
+        let done = inner.done.clone().drop_guard();
+        tracker.spawn(async move {
+            committer.run(queue).await;
+            drop(done);
+        });
         Self { inner }
     }
 
@@ -181,6 +187,11 @@ impl Writer {
         self.inner.closed.cancel();
     }
 
+    /// Until everything taken before [`Writer::close`] is committed.
+    pub async fn closed(&self) {
+        self.inner.done.cancelled().await;
+    }
+
     /// Room for these activities, waited for as long as the options say.
     async fn admit(&self, activities: &[NewActivity]) -> Result<[OwnedSemaphorePermit; 2], WriterError> {
         let inner = &self.inner;
@@ -221,208 +232,4 @@ impl Writer {
             Ok(Err(_)) | Err(_) => Err(WriterError::Unanswered),
         }
     }
-}
-
-/// The one that commits.
-struct Committer {
-    store: Store,
-    hub: Hub,
-    inner: Arc<Inner>,
-    give_up: CancellationToken,
-}
-
-impl Committer {
-    async fn run(self, mut queue: mpsc::Receiver<Command>) {
-        let mut beats = interval(self.inner.options.heartbeat_interval);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let closed = self.inner.closed.clone();
-        let mut commands = Vec::new();
-        loop {
-            let taken = tokio::select! {
-                biased;
-                _ = beats.tick() => {
-                    self.write_heartbeats().await;
-                    continue;
-                }
-                taken = queue.recv_many(&mut commands, QUEUE_COMMANDS) => taken,
-                () = closed.cancelled(), if !queue.is_closed() => {
-                    queue.close();
-                    continue;
-                }
-            };
-            if taken == 0 {
-                break;
-            }
-            self.work(std::mem::take(&mut commands)).await;
-        }
-        self.write_heartbeats().await;
-    }
-
-    /// Commits everything that waited, in order, in batches as large as they may be.
-    async fn work(&self, commands: Vec<Command>) {
-        let mut submissions: Vec<Submission> = Vec::new();
-        let mut count = 0;
-        for command in commands {
-            match command {
-                Command::Append(submission) => {
-                    let full = self.inner.options.batch_activities < count + submission.activities.len();
-                    if full && !submissions.is_empty() {
-                        self.commit(std::mem::take(&mut submissions)).await;
-                        count = 0;
-                    }
-                    count += submission.activities.len();
-                    submissions.push(submission);
-                }
-                Command::Change(task, change, reply) => {
-                    self.commit(std::mem::take(&mut submissions)).await;
-                    count = 0;
-                    // A publisher that no longer listens is no reason not to do what it asked for.
-                    let _ = reply.send(self.change(&task, change).await);
-                }
-            }
-        }
-        self.commit(submissions).await;
-    }
-
-    async fn commit(&self, submissions: Vec<Submission>) {
-        let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
-        let mut waiting = Vec::with_capacity(submissions.len());
-        for Submission { task, activities, reply, _room } in submissions {
-            waiting.push((activities.len(), reply, _room));
-            batch.extend(activities.into_iter().map(|activity| Append { task: task.clone(), activity }));
-        }
-        if batch.is_empty() {
-            return;
-        }
-        let metrics = &self.inner.metrics;
-        metrics.queue_activities.set(gauge(self.inner.options.queue_activities - self.inner.activities.available_permits()));
-        metrics.queue_bytes.set(gauge(self.inner.options.queue_bytes - self.inner.bytes.available_permits()));
-        let Some(results) = self.append_all(&batch).await else { return };
-        let mut results = results.into_iter();
-        for (count, reply, room) in waiting {
-            drop(room);
-            // The publisher may have gone away; the activities are stored all the same.
-            let _ = reply.send(results.by_ref().take(count).collect());
-        }
-    }
-
-    /// Commits the batch, or, where the store refuses it as a whole, ever smaller parts of it in order, until each refusal belongs to the one
-    /// item that earned it. Nothing if the node gave up before the store answered.
-    async fn append_all(&self, batch: &[Append]) -> Option<Results> {
-        let mut results = Results::with_capacity(batch.len());
-        let mut parts = vec![batch];
-        while let Some(part) = parts.pop() {
-            match self.append_with_patience(part).await? {
-                Ok(mut some) => results.append(&mut some),
-                Err(error) if part.len() == 1 => {
-                    tracing::error!(task.id = %part[0].task, %error, "the store refuses an activity that passed every check");
-                    results.push(Err(Refusal::Unstorable));
-                }
-                Err(_) => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([second, first]);
-                }
-            }
-        }
-        Some(results)
-    }
-
-    /// Commits a part, trying again as long as the store does not answer, and shows viewers what is new.
-    async fn append_with_patience(&self, part: &[Append]) -> Option<Result<Results, StoreError>> {
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-        loop {
-            let started = Instant::now();
-            match self.store.append(part).await {
-                Ok(appended) => {
-                    self.set_healthy(true);
-                    self.count(part.len(), &appended.results, started.elapsed());
-                    for commit in &appended.commits {
-                        self.show(part, commit);
-                    }
-                    return Some(Ok(appended.results));
-                }
-                Err(StoreError::Unavailable(reason)) => {
-                    self.set_healthy(false);
-                    self.inner.metrics.store_retries.inc();
-                    tracing::warn!(reason, activities = part.len(), "the store did not take a batch; trying again");
-                    tokio::select! {
-                        () = backoff.wait() => {}
-                        () = self.give_up.cancelled() => return None,
-                    }
-                }
-                Err(error @ StoreError::Refused(_)) => return Some(Err(error)),
-            }
-        }
-    }
-
-    fn show(&self, batch: &[Append], commit: &TaskCommit) {
-        self.hub.touched(&commit.task);
-        if !self.hub.is_watched(&commit.task) {
-            return;
-        }
-        let mut builder = FrameBuilder::new(commit.task.clone(), commit.epoch);
-        let mut offset = commit.first;
-        for index in &commit.items {
-            builder.push(offset, &batch[*index].activity.activity);
-            offset = offset.next();
-        }
-        self.hub.apply(&commit.task, builder.finish());
-    }
-
-    fn count(&self, activities: usize, results: &Results, took: Duration) {
-        let metrics = &self.inner.metrics;
-        for result in results {
-            match result {
-                Ok(receipt) if receipt.duplicate => metrics.duplicates.inc(),
-                Ok(_) => metrics.appended.inc(),
-                Err(refusal) => metrics.rejected.get_or_create(&Code { code: refusal.code() }).inc(),
-            };
-        }
-        metrics.batch_activities.observe(u32::try_from(activities).map_or(f64::MAX, f64::from));
-        metrics.commit_seconds.observe(took.as_secs_f64());
-    }
-
-    async fn change(&self, task: &TaskId, change: Change) -> ChangeDone {
-        let done = match &change {
-            Change::Put(change) => self.store.put_task(task, change).await,
-            Change::Patch(change) => self.store.patch_task(task, change).await,
-            Change::Delete => self.store.delete_task(task).await,
-            Change::Trim(floor) => self.store.trim(task, *floor).await.map(|state| state.is_some()),
-        };
-        match (&done, change) {
-            (Ok(true), Change::Delete) => self.hub.deleted(task),
-            (Ok(_), _) => {
-                if let Some(state) = self.state_of(task).await {
-                    self.hub.changed(task, state);
-                }
-            }
-            (Err(error), _) => tracing::warn!(task.id = %task, %error, "a task could not be changed"),
-        }
-        done
-    }
-
-    async fn state_of(&self, task: &TaskId) -> Option<LogState> {
-        // Without an answer the hub finds out by its sweep.
-        let states = self.store.log_states(std::slice::from_ref(task)).await.ok()?;
-        states.into_iter().next().map(|(_, state)| state)
-    }
-
-    async fn write_heartbeats(&self) {
-        let waiting = std::mem::take(&mut *self.inner.heartbeats.lock());
-        if waiting.is_empty() {
-            return;
-        }
-        let beats: Vec<_> = waiting.into_iter().map(|((task, invocation), at)| Heartbeat { task, invocation, at }).collect();
-        if let Err(error) = self.store.heartbeats(&beats).await {
-            tracing::warn!(%error, heartbeats = beats.len(), "heartbeats could not be written; the next ones will tell");
-        }
-    }
-
-    fn set_healthy(&self, healthy: bool) {
-        self.inner.healthy.send_if_modified(|now| std::mem::replace(now, healthy) != healthy);
-    }
-}
-
-fn gauge(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -44,12 +44,12 @@ pub enum Otherwise {
 /// What comes next for a viewer.
 #[derive(Debug)]
 pub enum Step {
-    /// Following has begun after `after`; without a state, the task does not exist yet.
+    /// Following has begun; without a state, the task does not exist yet.
     Begun {
         /// Where the log stands.
         state: Option<LogState>,
-        /// The place that deliveries go on from.
-        after: Offset,
+        /// The place that deliveries go on from, in the life of the log that the viewer knows.
+        after: Option<Cursor>,
     },
     /// The log lives another life than the cursor, or has less than the cursor says: deliveries start over.
     Reset {
@@ -208,7 +208,7 @@ impl Follower {
             self.came_with = None;
         }
         self.told = self.cursor;
-        Step::Begun { state: log, after: self.cursor }
+        Step::Begun { state: log, after: self.cursor() }
     }
 
     /// Where deliveries begin without a usable cursor.

@@ -1,0 +1,78 @@
+//! The command line: one program for the hub and for those who publish and watch.
+
+mod config;
+mod migrate;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The exit codes that scripts can rely on, beside 0 for success and 2 for wrong usage (clap's).
+pub(crate) mod exit {
+    /// It was refused, or failed.
+    pub(crate) const FAILED: u8 = 1;
+}
+
+const AFTER_HELP: &str = "\
+Two minutes to your own task on screen:
+  tasklight serve                              start a hub with everything in ./data
+  tasklight run --task build -- make -j4       wrap any command; its output appears as it runs
+  tasklight tail build                         follow it in another terminal
+  open http://127.0.0.1:8080/                  or in a browser
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 hub not reachable; `run` exits as its command did.";
+
+/// A hub for watching tasks live: what you see is what is stored, in one order, with nothing missing.
+#[derive(Debug, Parser)]
+#[command(name = "tasklight", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the hub.
+    Serve(serve::ServeArgs),
+    /// Bring the store's schema up to date without serving.
+    Migrate(serve::StoreArgs),
+    /// Show every configuration value, where it came from and what it means.
+    Config(config::ConfigArgs),
+}
+
+/// Runs the program as the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("tasklight").build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tasklight: the runtime cannot start: {error}");
+            return ExitCode::from(exit::FAILED);
+        }
+    };
+    let done = runtime.block_on(dispatch(cli.command));
+    // Blocking reads of standard input cannot be stopped; nothing else is left.
+    runtime.shutdown_background();
+    done.unwrap_or_else(|error| {
+        if is_broken_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("tasklight: {error:#}");
+        ExitCode::from(exit::FAILED)
+    })
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Config(args) => config::run(&args),
+    }
+}
+
+/// Whoever read our output has gone: that is their right and no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

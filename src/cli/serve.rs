@@ -1,0 +1,130 @@
+//! `tasklight serve`: the hub, until a signal asks it to stop.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    config::{Loaded, Settings, Sources},
+    node::Node,
+    telemetry,
+};
+
+const AFTER_HELP: &str = "\
+Without any configuration the hub listens on 127.0.0.1:8080 and keeps everything in ./data/tasklight.db.
+Values come from: defaults < tasklight.toml (or --config FILE) < TASKLIGHT__SECTION__KEY environment < flags.
+`tasklight config` shows them all with their origin.
+
+Examples:
+  tasklight serve
+  tasklight serve --listen 127.0.0.1:9000 --store sqlite:///var/lib/tasklight/log.db
+  TASKLIGHT__SESSION__HEARTBEAT=10s tasklight serve
+
+SIGTERM or SIGINT stops it in order (nothing that was confirmed is lost, viewers are told where to continue);
+a second one stops it at once.";
+
+/// Flags of `tasklight serve`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct ServeArgs {
+    /// Where the API, the streams and the page are served [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where /healthz, /readyz and /metrics are served [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Listen beyond loopback although there is no access control: whoever reaches the port may read and write everything
+    #[arg(long)]
+    insecure_listen: bool,
+}
+
+/// Flags that say which store and which configuration file.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// The store: sqlite://PATH [default: sqlite://data/tasklight.db]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// The configuration file [default: tasklight.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl StoreArgs {
+    /// The configuration with these flags, and `more`, on top.
+    pub(crate) fn load(self, mut more: Vec<(&'static str, String)>) -> anyhow::Result<Loaded> {
+        more.extend(self.store.map(|url| ("store.url", url)));
+        Ok(Settings::load(&Sources { file: self.config, flags: more })?)
+    }
+}
+
+impl ServeArgs {
+    fn load(self) -> anyhow::Result<Loaded> {
+        let mut flags = Vec::new();
+        flags.extend(self.listen.map(|address| ("listen", address.to_string())));
+        flags.extend(self.admin_listen.map(|address| ("admin_listen", address.to_string())));
+        flags.extend(self.insecure_listen.then(|| ("insecure_listen", "true".to_owned())));
+        self.store.load(flags)
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then stops in order; a second signal exits at once.
+pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let settings = args.load()?.settings;
+    telemetry::start(&settings.log)?;
+    let mut signals = Signals::new()?;
+    let node = tokio::select! {
+        node = Node::start(&settings) => node?,
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    announce(&node);
+    signals.next().await;
+    let code = tokio::select! {
+        in_order = node.shutdown() => if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+        () = signals.next() => {
+            tracing::warn!("a second signal: exiting at once");
+            ExitCode::FAILURE
+        }
+    };
+    Ok(code)
+}
+
+/// Three lines for a person: where to look, how to publish, how to wrap a command.
+fn announce(node: &Node) {
+    let url = format!("http://{}", node.address());
+    println!("look      {url}/");
+    println!(
+        "publish   curl {url}/v1/tasks/hello/activities -d '{{\"invocationId\":\"me\",\"type\":\"message\",\"data\":{{\"text\":\"hi\"}}}}'"
+    );
+    println!("wrap      tasklight run --task hello --hub {url} -- make");
+    tracing::info!(address = %node.address(), admin = %node.admin_address(), "listening");
+    if node.address().ip().is_loopback() {
+        tracing::warn!(
+            "there is no access control: every program and user on this machine may read and publish; pages of other origins may not"
+        );
+    } else {
+        tracing::warn!(
+            "there is no access control and this port is reachable from other machines: whoever reaches it may read and write everything"
+        );
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The forms of values: durations as `30s`, sizes as `64KiB`, lists as arrays or with commas.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A duration, written `250ms`, `30s`, `5m`, `1h 30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(Duration);
+
+impl Span {
+    pub(super) const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    pub(super) const fn millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
+    /// The duration.
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = humantime::format_duration(self.0).to_string();
+        f.write_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text)
+            .map(Self)
+            .map_err(|_| de::Error::custom(format!("{text:?} is not a duration such as 250ms, 30s or 5m")))
+    }
+}
+
+/// A number of bytes, written `64KiB`, `4MiB`, `1GiB` or as a plain number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(usize);
+
+/// The units, largest first.
+const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+impl Size {
+    pub(super) const fn kibibytes(count: usize) -> Self {
+        Self(count << 10)
+    }
+
+    pub(super) const fn mebibytes(count: usize) -> Self {
+        Self(count << 20)
+    }
+
+    /// The number of bytes.
+    pub fn bytes(self) -> usize {
+        self.0
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit))).unwrap_or((text, 1));
+        number.trim().parse::<usize>().ok()?.checked_mul(unit).map(Self)
+    }
+}
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).ok_or_else(|| format!("{text:?} is not a size such as 64KiB or 4MiB"))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, unit) = UNITS.into_iter().find(|(_, unit)| self.0.is_multiple_of(*unit)).unwrap_or(("B", 1));
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Several words, as an array or separated by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct List(Vec<String>);
+
+impl List {
+    /// The words.
+    pub fn words(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl<'de> de::Visitor<'de> for Words {
+            type Value = List;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of words, or words separated by commas")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<List, E> {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                Ok(List(words.map(str::to_owned).collect()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<List, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = sequence.next_element()? {
+                    words.push(word);
+                }
+                Ok(List(words))
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
+macro_rules! serialize_as_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+serialize_as_text!(Span, Size);
+
+/// The value with the password of a URL in it replaced.
+pub(super) fn masked(value: &serde_json::Value) -> serde_json::Value {
+    let serde_json::Value::String(text) = value else { return value.clone() };
+    let mask = || {
+        let (scheme, rest) = text.split_once("://")?;
+        let (login, host) = rest.rsplit_once('@')?;
+        let user = login.split_once(':').map_or(login, |(user, _)| user);
+        Some(format!("{scheme}://{user}:[redacted]@{host}"))
+    };
+    mask().map_or_else(|| value.clone(), serde_json::Value::String)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_back_what_they_write() {
+        for (text, bytes, written) in
+            [("64KiB", 65_536, "64KiB"), ("4 MiB", 4 << 20, "4MiB"), ("1000", 1_000, "1000B"), ("2048B", 2_048, "2KiB")]
+        {
+            let size: Size = text.parse().expect(text);
+            assert_eq!((size.bytes(), size.to_string().as_str()), (bytes, written));
+        }
+        for bad in ["", "KiB", "64kb", "-1", "1.5MiB", "99999999999GiB"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_urls_are_masked() {
+        let masked = |text: &str| masked(&text.into());
+        assert_eq!(masked("postgres://me:hunter2@db/tasks"), "postgres://me:[redacted]@db/tasks");
+        assert_eq!(masked("sqlite://data/a.db"), "sqlite://data/a.db");
+    }
+}

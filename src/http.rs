@@ -1,0 +1,92 @@
+//! The HTTP API: routes, what they share, and the order in which a request is checked.
+
+mod activities;
+mod admin;
+mod error;
+mod extract;
+mod guard;
+mod listen;
+mod origin;
+mod stall;
+mod streams;
+mod tasks;
+mod ui;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
+use prometheus_client::registry::Registry;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{hub::Hub, ingest::IngestLimits, metrics::Metrics, session::SessionOptions, store::Store, writer::Writer};
+
+pub(crate) use admin::routes as admin_routes;
+pub(crate) use listen::{ListenOptions, serve};
+pub(crate) use origin::Origins;
+
+/// How far a node is on its way from start to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Taking everything.
+    Running,
+    /// No longer ready, taking nothing new.
+    Stopping,
+}
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub node: String,
+    pub store: Store,
+    pub hub: Hub,
+    pub writer: Writer,
+    pub limits: IngestLimits,
+    pub session: Arc<SessionOptions>,
+    pub origins: Origins,
+    pub body_timeout: Duration,
+    pub bodies: Arc<Semaphore>,
+    pub body_bytes: usize,
+    pub stalled_after: Duration,
+    pub metrics: Arc<Metrics>,
+    pub registry: Registry,
+    pub phase: watch::Receiver<Phase>,
+    pub drain: watch::Receiver<bool>,
+    pub sessions: TaskTracker,
+    pub stop: CancellationToken,
+}
+
+impl App {
+    /// Whether the node still takes what is new.
+    pub(crate) fn is_running(&self) -> bool {
+        *self.phase.borrow() == Phase::Running
+    }
+}
+
+/// The public routes.
+pub(crate) fn routes(app: Arc<App>) -> Router {
+    let task = get(tasks::show).put(tasks::put).patch(tasks::patch).delete(tasks::delete);
+    Router::new()
+        .route("/v1/tasks", get(tasks::list))
+        .route("/v1/tasks/{task}", task)
+        .route("/v1/tasks/{task}/activities", get(activities::page).post(activities::publish))
+        .route("/v1/tasks/{task}/stream", get(streams::sse))
+        .route("/v1/tasks/{task}/invocations", get(tasks::invocations))
+        .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
+        .route("/v1/ws", get(streams::websocket))
+        .route("/openapi.json", get(ui::openapi))
+        .route("/", get(ui::page))
+        .route("/tasks/{task}", get(ui::page))
+        .route("/assets/{*path}", get(ui::asset))
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method)
+        .layer(from_fn_with_state(app.clone(), origin::check))
+        .layer(from_fn(guard::headers))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .with_state(app)
+}

@@ -1,0 +1,271 @@
+//! Publishing activities and reading them in pages.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    App,
+    error::Problem,
+    extract::{Query, Task, body},
+};
+use crate::{
+    ingest::{Item, Rejected, parse_body},
+    metrics::Code,
+    model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
+    store::{Page, ReadAfter, Receipt, Refusal},
+};
+
+/// The most activities in a page.
+const MOST_LIMIT: usize = 1_000;
+
+/// The activities in a page when no limit is given.
+const DEFAULT_LIMIT: usize = 100;
+
+/// The most bytes of payloads in a page; one activity may exceed it.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// What became of one item of a request.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ItemResult {
+    #[serde(rename_all = "camelCase")]
+    Receipt {
+        event_id: crate::model::EventId,
+        offset: Offset,
+        cursor: Cursor,
+        duplicate: bool,
+    },
+    Heartbeat {
+        heartbeat: bool,
+    },
+    Error {
+        error: Rejected,
+    },
+}
+
+impl ItemResult {
+    fn receipt(receipt: &Receipt) -> Self {
+        let Receipt { event_id, cursor, duplicate } = *receipt;
+        Self::Receipt { event_id, offset: cursor.offset, cursor, duplicate }
+    }
+}
+
+fn rejected(refusal: &Refusal) -> Rejected {
+    let field = matches!(refusal, Refusal::Transition { .. }).then_some("data.status");
+    Rejected::new(refusal.code(), field, refusal.to_string())
+}
+
+/// `POST /v1/tasks/{id}/activities`: answers after the commit.
+pub(super) async fn publish(
+    State(app): State<Arc<App>>,
+    Task(task): Task,
+    headers: HeaderMap,
+    request: Body,
+) -> Result<impl IntoResponse, Problem> {
+    if !app.is_running() {
+        return Err(Problem::stopping());
+    }
+    let bytes = body(&app, &headers, request, app.limits.request_bytes).await?;
+    let parsed = parse_body(&bytes, &task, Timestamp::now(), &app.limits).map_err(|error| {
+        let status = match error.code() {
+            "too_many_activities" => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Problem::new(status, error.code(), error.to_string()).field("body")
+    })?;
+    app.metrics.replaced_characters.inc_by(parsed.replaced as u64);
+    let single = parsed.single;
+    let (mut results, activities, places) = sort(&app, &task, parsed.items);
+    let answers = app.writer.append(task, activities).await?;
+    for (place, answer) in places.into_iter().zip(answers) {
+        results[place] = match answer {
+            Ok(receipt) => ItemResult::receipt(&receipt),
+            Err(refusal) => ItemResult::Error { error: rejected(&refusal) },
+        };
+    }
+    let all_refused = !results.is_empty() && results.iter().all(|result| matches!(result, ItemResult::Error { .. }));
+    if single && all_refused {
+        // One object by itself that was refused is the request's own problem.
+        let Some(ItemResult::Error { error }) = results.pop() else { unreachable!("all are errors") };
+        return Err(error.into());
+    }
+    if all_refused {
+        let detail = "every activity of the request was refused; results says why, one by one";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "all_refused", detail).with("results", results));
+    }
+    Ok(Json(json!({"results": results})))
+}
+
+/// Splits what was understood: a result for each item (to be replaced for those that are appended), the activities, and their places.
+fn sort(app: &App, task: &TaskId, items: Vec<Result<Item, Rejected>>) -> (Vec<ItemResult>, Vec<NewActivity>, Vec<usize>) {
+    let (mut results, mut activities, mut places) = (Vec::with_capacity(items.len()), Vec::new(), Vec::new());
+    for item in items {
+        results.push(match item {
+            Ok(Item::Activity(activity)) => {
+                places.push(results.len());
+                activities.push(*activity);
+                ItemResult::Heartbeat { heartbeat: false }
+            }
+            Ok(Item::Heartbeat(invocation)) => {
+                app.writer.heartbeat(task.clone(), invocation, Timestamp::now());
+                ItemResult::Heartbeat { heartbeat: true }
+            }
+            Err(rejected) => {
+                app.metrics.rejected.get_or_create(&Code { code: rejected.code }).inc();
+                ItemResult::Error { error: rejected }
+            }
+        });
+    }
+    (results, activities, places)
+}
+
+/// `GET /v1/tasks/{id}/activities`: a page, or everything as NDJSON.
+pub(super) async fn page(
+    State(app): State<Arc<App>>,
+    Task(task): Task,
+    headers: HeaderMap,
+    query: Query,
+) -> Result<Response<Body>, Problem> {
+    let query = query.only(&["after", "before", "limit", "type", "invocation", "series"])?;
+    let filter = filter(&query)?;
+    let limit = query.limit(DEFAULT_LIMIT, MOST_LIMIT)?;
+    let states = app.store.log_states(std::slice::from_ref(&task)).await?;
+    let Some((_, state)) = states.into_iter().next() else { return Err(Problem::no_task()) };
+    if let Some(text) = query.one("before") {
+        if query.one("after").is_some() {
+            return Err(Problem::bad_request("conflicting_parameters", "before", "give either after or before"));
+        }
+        let before: Cursor =
+            text.parse().map_err(|error| Problem::bad_request("invalid_cursor", "before", format!("{error}")))?;
+        if before.epoch != state.epoch {
+            return Err(Problem::reset(state.epoch, state.head).field("before"));
+        }
+        let page = app.store.read_before(&task, Some(before.offset), limit, &filter).await?.ok_or_else(Problem::no_task)?;
+        let next = (page.state.floor <= page.through).then(|| Cursor { epoch: state.epoch, offset: page.through.next() });
+        return Ok(page_response(&task, &page, next));
+    }
+    let after = start(query.one("after"), state)?;
+    let lines = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|text| text.contains("ndjson"));
+    if lines {
+        let limit = query.one("limit").map(|_| limit);
+        return Ok(ndjson(app, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter }));
+    }
+    let range = ReadAfter { after, limit, bytes: PAGE_BYTES, window: u64::MAX, filter };
+    let page = app.store.read_after(&task, &range).await?.ok_or_else(Problem::no_task)?;
+    let next = (page.through < page.state.head).then_some(Cursor { epoch: page.state.epoch, offset: page.through });
+    Ok(page_response(&task, &page, next))
+}
+
+/// The place that `after` names, checked against the log.
+fn start(after: Option<&str>, state: LogState) -> Result<Offset, Problem> {
+    match after {
+        None | Some("start") => Ok(state.floor.previous()),
+        Some("end") => Ok(state.head),
+        Some(text) => {
+            let cursor: Cursor =
+                text.parse().map_err(|error| Problem::bad_request("invalid_cursor", "after", format!("{error}")))?;
+            if cursor.epoch != state.epoch || state.head < cursor.offset {
+                return Err(Problem::reset(state.epoch, state.head));
+            }
+            if cursor.offset.next() < state.floor {
+                return Err(Problem::truncated(state.epoch, state.floor));
+            }
+            Ok(cursor.offset)
+        }
+    }
+}
+
+/// The filter that the parameters `type`, `invocation` and `series` name.
+pub(super) fn filter(query: &Query) -> Result<Filter, Problem> {
+    let types = query.all("type").flat_map(|value| value.split(',')).map(str::parse).collect::<Result<_, _>>();
+    let finished_series = match query.one("series") {
+        None => false,
+        Some("final") => true,
+        Some(_) => return Err(Problem::bad_request("invalid_series", "series", "series must be final")),
+    };
+    Ok(Filter {
+        types: types.map_err(|error: crate::model::Invalid| Problem::bad_request("unknown_type", "type", error.to_string()))?,
+        invocation: query.parsed("invocation", "invalid_invocation_id")?,
+        finished_series,
+    })
+}
+
+fn page_response(task: &TaskId, page: &Page, next: Option<Cursor>) -> Response<Body> {
+    let mut text = br#"{"activities":["#.to_vec();
+    write_activities(task, page, b",", &mut text);
+    let LogState { epoch, head, floor } = page.state;
+    let rest = json!({"head": head, "floor": floor, "epoch": epoch, "next": next}).to_string();
+    text.extend_from_slice(b"],");
+    text.extend_from_slice(&rest.as_bytes()[1..]);
+    respond("application/json", Body::from(text))
+}
+
+fn write_activities(task: &TaskId, page: &Page, separator: &[u8], out: &mut Vec<u8>) {
+    let mut builder = FrameBuilder::new(task.clone(), page.state.epoch);
+    for (offset, activity) in &page.activities {
+        builder.push(*offset, activity);
+    }
+    let mut first = true;
+    for batch in builder.finish() {
+        for frame in batch.frames() {
+            if !std::mem::take(&mut first) {
+                out.extend_from_slice(separator);
+            }
+            batch.write_json(frame, out);
+        }
+    }
+}
+
+fn respond(kind: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What is left of an export.
+struct Export {
+    epoch: crate::model::Epoch,
+    after: Offset,
+    until: Offset,
+    left: Option<usize>,
+    filter: Filter,
+}
+
+/// Everything up to the head as it was at the beginning, a page at a time, in constant memory. A log that is deleted or trimmed under
+/// the export breaks the body off, which clients see as an error.
+fn ndjson(app: Arc<App>, task: TaskId, export: Export) -> Response<Body> {
+    let chunks = stream::try_unfold(export, move |mut export| {
+        let (app, task) = (app.clone(), task.clone());
+        async move {
+            if export.until <= export.after || export.left == Some(0) {
+                return Ok(None);
+            }
+            let limit = export.left.unwrap_or(MOST_LIMIT).min(MOST_LIMIT);
+            let range = ReadAfter { after: export.after, limit, bytes: 1 << 20, window: u64::MAX, filter: export.filter.clone() };
+            let page = app.store.read_after(&task, &range).await.map_err(std::io::Error::other)?;
+            let page = page.filter(|page| page.state.epoch == export.epoch && page.state.floor <= export.after.next());
+            let Some(mut page) = page else { return Err(std::io::Error::other("the log changed under the export")) };
+            page.activities.retain(|(offset, _)| *offset <= export.until);
+            export.after = page.through;
+            export.left = export.left.map(|left| left - page.activities.len());
+            let mut text = Vec::new();
+            write_activities(&task, &page, b"\n", &mut text);
+            if !text.is_empty() {
+                text.push(b'\n');
+            }
+            Ok::<_, std::io::Error>(Some((text, export)))
+        }
+    });
+    respond("application/x-ndjson", Body::from_stream(chunks))
+}

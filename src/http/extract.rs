@@ -1,0 +1,146 @@
+//! What handlers take out of requests: ids from the path, parameters from the query, bodies within their bounds; each fault with the
+//! name of what is wrong.
+
+use std::str::FromStr;
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use tokio::time::timeout;
+
+use super::{App, error::Problem};
+use crate::model::{InvocationId, TaskId};
+
+/// The task in the path.
+pub(super) struct Task(pub TaskId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Task {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let fields = fields(parts, state).await?;
+        let text = fields.iter().find(|(name, _)| name == "task").map_or("", |(_, value)| value);
+        text.parse().map(Self).map_err(|error| Problem::bad_request("invalid_task_id", "taskId", format!("{error}")))
+    }
+}
+
+/// The task and the invocation in the path.
+pub(super) struct TaskInvocation(pub TaskId, pub InvocationId);
+
+impl<S: Send + Sync> FromRequestParts<S> for TaskInvocation {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Task(task) = Task::from_request_parts(parts, state).await?;
+        let fields = fields(parts, state).await?;
+        let text = fields.iter().find(|(name, _)| name == "invocation").map_or("", |(_, value)| value);
+        let invocation = text.parse();
+        invocation
+            .map(|invocation| Self(task, invocation))
+            .map_err(|error| Problem::bad_request("invalid_invocation_id", "invocationId", format!("{error}")))
+    }
+}
+
+async fn fields<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Vec<(String, String)>, Problem> {
+    let fields = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+    let Path(fields) = fields.map_err(|_| Problem::bad_request("invalid_path", "path", "the path is not UTF-8"))?;
+    Ok(fields)
+}
+
+/// The query as names and values. A name that the handler does not know is an error, so that a typing mistake is not a silent default.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let fields = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        let fields =
+            fields.map_err(|_| Problem::bad_request("invalid_query", "query", "the query is not of the form a=b&c=d"))?;
+        Ok(Self(fields.0))
+    }
+}
+
+impl Query {
+    /// Refuses names that are not among these.
+    pub(super) fn only(self, names: &[&str]) -> Result<Self, Problem> {
+        match self.0.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+            None => Ok(self),
+            Some((name, _)) => {
+                let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+                let detail = format!("this address takes the parameters {}", names.join(", "));
+                Err(Problem::bad_request("unknown_parameter", &name, detail))
+            }
+        }
+    }
+
+    /// All values given under this name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// The last value given under this name.
+    pub(super) fn one(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// The value under this name as a `T`.
+    pub(super) fn parsed<T: FromStr>(&self, name: &'static str, code: &'static str) -> Result<Option<T>, Problem>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let value = self.one(name).map(str::parse).transpose();
+        value.map_err(|error| Problem::bad_request(code, name, format!("{name}: {error}")))
+    }
+
+    /// A count between 1 and `most`.
+    pub(super) fn limit(&self, default: usize, most: usize) -> Result<usize, Problem> {
+        let Some(text) = self.one("limit") else { return Ok(default) };
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| Problem::bad_request("invalid_limit", "limit", format!("limit is a number from 1 to {most}")))
+    }
+}
+
+/// A body within its bounds of size, time and the memory that all bodies share.
+pub(super) async fn body(app: &App, headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || {
+        let detail = format!("a body has at most {most} bytes: send the rest in another request");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    };
+    let size = announced.unwrap_or(most);
+    if most < size {
+        return Err(too_large());
+    }
+    let permits = u32::try_from(size.clamp(1, app.body_bytes)).unwrap_or(u32::MAX);
+    let reading = async {
+        let _room = app.bodies.acquire_many(permits).await.map_err(|_| Problem::stopping())?;
+        to_bytes(body, most).await.map_err(|error| {
+            let source = std::error::Error::source(&error);
+            if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+                return too_large();
+            }
+            Problem::bad_request("body_unreadable", "body", "the body ended before it was whole")
+        })
+    };
+    timeout(app.body_timeout, reading)
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long to arrive")))
+}
+
+/// A small JSON object as a body; no body counts as `{}`.
+pub(super) async fn json<T: serde::de::DeserializeOwned>(app: &App, headers: &HeaderMap, from: Body) -> Result<T, Problem> {
+    let bytes = body(app, headers, from, app.limits.activity_bytes).await?;
+    let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
+    serde_json::from_slice(text).map_err(|error| {
+        if error.is_data() {
+            let text = error.to_string();
+            let words = text.split(" at line").next().unwrap_or_default().to_owned();
+            let field = words.split('`').nth(1).unwrap_or("body").to_owned();
+            return Problem::bad_request("invalid_field", &field, words);
+        }
+        Problem::bad_request("invalid_json", "body", "the body is not a JSON object")
+    })
+}

@@ -1,0 +1,172 @@
+//! A node: everything put together, started in order and stopped in order.
+//!
+//! Stopping: not ready → nothing new is taken → the writer commits what it has → sessions are told where to continue and closed spread
+//! out → whatever still runs when the time is up is cut off.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    time::timeout_at,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Settings,
+    http::{self, App, ListenOptions, Origins, Phase},
+    hub::Hub,
+    metrics::Metrics,
+    store::Store,
+    writer::Writer,
+};
+
+/// How much longer than a WebSocket session a blocked HTTP answer is kept, so that the session ends first and says why.
+const STALL_EXTRA: Duration = Duration::from_secs(10);
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    store: Store,
+    hub: Hub,
+    writer: Writer,
+    phase: watch::Sender<Phase>,
+    drain: watch::Sender<bool>,
+    work: TaskTracker,
+    sessions: TaskTracker,
+    /// Ends listening; requests under way finish.
+    closing: CancellationToken,
+    /// Ends background work.
+    stop: CancellationToken,
+    /// Ends everything.
+    give_up: CancellationToken,
+    stop_timeout: Duration,
+}
+
+impl Node {
+    /// Opens the store, starts everything and listens. The node works until [`Node::shutdown`].
+    pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let listener = bind("listen", settings.listen).await?;
+        let admin_listener = bind("admin_listen", settings.admin_listen).await?;
+        let store = Store::open(&settings.store_options()).await?;
+        let (metrics, registry) = Metrics::new();
+        let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
+        let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
+        let hub = Hub::new(store.clone(), settings.hub_options(), metrics.clone(), work.clone(), stop.clone());
+        let writer =
+            Writer::start(store.clone(), hub.clone(), settings.writer_options(), metrics.clone(), &work, give_up.clone());
+        let (phase, drain) = (watch::Sender::new(Phase::Running), watch::Sender::new(false));
+        let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
+        let session = Arc::new(settings.session_options());
+        let app = Arc::new(App {
+            node: node_id(settings),
+            store: store.clone(),
+            hub: hub.clone(),
+            writer: writer.clone(),
+            limits: settings.ingest_limits(),
+            session: session.clone(),
+            origins: Origins { allowed: settings.http.origins.words().to_vec(), loopback: address.ip().is_loopback() },
+            body_timeout: settings.http.body_timeout.get(),
+            bodies: Arc::new(Semaphore::new(settings.http.body_bytes.bytes())),
+            body_bytes: settings.http.body_bytes.bytes(),
+            stalled_after: settings.reconciler.stalled_after.get(),
+            metrics,
+            registry,
+            phase: phase.subscribe(),
+            drain: drain.subscribe(),
+            sessions: sessions.clone(),
+            stop: give_up.clone(),
+        });
+        let listen = ListenOptions {
+            header_timeout: settings.http.header_timeout.get(),
+            connections: settings.http.connections,
+            write_timeout: session.write_timeout + STALL_EXTRA,
+        };
+        sessions.spawn(http::serve(listener, http::routes(app.clone()), listen.clone(), sessions.clone(), closing.clone()));
+        work.spawn(http::serve(admin_listener, http::admin_routes(app), listen, work.clone(), stop.clone()));
+        let stop_timeout = settings.node.stop_timeout.get();
+        Ok(Self {
+            address,
+            admin_address,
+            store,
+            hub,
+            writer,
+            phase,
+            drain,
+            work,
+            sessions,
+            closing,
+            stop,
+            give_up,
+            stop_timeout,
+        })
+    }
+
+    /// Where the API is served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where /healthz, /readyz and /metrics are served.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// The node's store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The node's rings.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The node's way into the store.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Stops in order, within `node.stop_timeout`. Says whether everything ended by itself.
+    pub async fn shutdown(self) -> bool {
+        let deadline = tokio::time::Instant::now() + self.stop_timeout;
+        tracing::info!("stopping: nothing new is taken");
+        self.phase.send_replace(Phase::Stopping);
+        self.writer.close();
+        // What was committed while stopping reaches viewers before they are told to go.
+        let flushed = timeout_at(deadline, self.writer.closed()).await.is_ok();
+        self.drain.send_replace(true);
+        self.closing.cancel();
+        self.sessions.close();
+        let drained = timeout_at(deadline, self.sessions.wait()).await.is_ok();
+        self.stop.cancel();
+        self.give_up.cancel();
+        self.work.close();
+        let ended =
+            timeout_at(deadline.max(tokio::time::Instant::now() + Duration::from_millis(500)), self.work.wait()).await.is_ok();
+        self.store.close().await;
+        tracing::info!(flushed, drained, "stopped");
+        flushed && drained && ended
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "{key} = {address} cannot be listened on: is another program using it? Choose another with --{}",
+            key.replace('_', "-")
+        )
+    })
+}
+
+/// The configured name, or host name and process id.
+fn node_id(settings: &Settings) -> String {
+    if !settings.node.id.is_empty() {
+        return settings.node.id.clone();
+    }
+    let host = rustix::system::uname();
+    format!("{}-{}", host.nodename().to_string_lossy(), std::process::id())
+}
