@@ -62,7 +62,7 @@ impl Settings {
     /// Reads all sources and checks every value.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         let defaults = Config::try_from(&Self::default()).map_err(|error| ConfigError::BadValue(error.to_string()))?;
-        let known: Vec<String> = flatten(&defaults).into_keys().collect();
+        let known = keys();
         let mut origins: BTreeMap<String, String> = known.iter().map(|key| (key.clone(), "default".to_owned())).collect();
         let mut builder = Config::builder().add_source(defaults);
         for (origin, layer) in layers(sources)? {
@@ -83,8 +83,10 @@ impl Settings {
 
     /// The effective values as `key = value`, in TOML's notation, with passwords in URLs masked.
     pub fn values(&self) -> BTreeMap<String, String> {
-        let config = Config::try_from(self).map(|config| flatten(&config)).unwrap_or_default();
-        config.into_iter().map(|(key, value)| (key, values::masked(&value).to_string())).collect()
+        let set = Config::try_from(self).map(|config| flatten(&config)).unwrap_or_default();
+        // An empty list has no leaf.
+        let value = |key: &String| set.get(key).map_or_else(|| "[]".to_owned(), |value| values::masked(value).to_string());
+        keys().into_iter().map(|key| (key.clone(), value(&key))).collect()
     }
 }
 
@@ -109,6 +111,13 @@ fn layers(sources: &Sources) -> Result<Vec<(String, Config)>, ConfigError> {
     }
     layers.push(("flag".to_owned(), flags.build().map_err(|error| ConfigError::BadValue(error.to_string()))?));
     Ok(layers)
+}
+
+/// Every key that has a value of its own, in order.
+fn keys() -> Vec<String> {
+    let all: Vec<String> = Settings::reference().into_keys().collect();
+    let is_section = |key: &str| all.iter().any(|other| other.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
+    all.iter().filter(|key| !is_section(key)).cloned().collect()
 }
 
 /// All leaves, by dotted key.
