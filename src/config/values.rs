@@ -30,12 +30,17 @@ impl fmt::Display for Span {
     }
 }
 
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text).map(Self).map_err(|_| format!("{text:?} is not a duration such as 250ms, 30s or 5m"))
+    }
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|_| de::Error::custom(format!("{text:?} is not a duration such as 250ms, 30s or 5m")))
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -103,6 +103,7 @@ pub struct Follower {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verified {
     NotAsked,
+    Asked,
     Says(Option<LogState>),
 }
 
@@ -158,7 +159,10 @@ impl Follower {
 
     /// Gives the page that [`Step::Read`] asked for. A page that does not fit is dropped; the next step says why or asks again.
     pub fn supply(&mut self, page: ColdPage) {
-        self.verified = Verified::Says(page.state);
+        if self.verified == Verified::Asked {
+            self.verified = Verified::Says(page.state);
+            return;
+        }
         let fits = page.state.is_some_and(|state| Some(state.epoch) == self.epoch && state.floor <= self.cursor.next());
         if fits && self.cursor < page.through {
             self.cold = page.batches.into();
@@ -232,7 +236,10 @@ impl Follower {
         let continues = |state: LogState| cursor.epoch == state.epoch && cursor.offset <= state.head;
         if !continues(state) {
             return match self.verified {
-                Verified::NotAsked => Some(Step::Read(ReadAfter { limit: 1, ..self.read() })),
+                Verified::NotAsked | Verified::Asked => {
+                    self.verified = Verified::Asked;
+                    Some(Step::Read(ReadAfter { limit: 1, ..self.read() }))
+                }
                 Verified::Says(Some(said)) if !continues(said) => {
                     self.jump(state.epoch, self.beginning(state));
                     Some(Step::Reset { epoch: state.epoch })

@@ -136,7 +136,7 @@ impl Streaming {
         tokio::select! {
             _ = changed.changed() => {}
             () = self.session.stop.cancelled() => self.ended = true,
-            _ = self.session.drain.changed() => {}
+            Ok(()) = self.session.drain.changed() => {}
             () = sleep_until(due) => {}
         }
         if Instant::now() < self.beat {

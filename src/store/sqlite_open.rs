@@ -74,7 +74,7 @@ async fn renew_identity(writer: &SqlitePool, lock: &FileLock) -> anyhow::Result<
     let stored: Option<String> = sqlx::query_scalar("SELECT opening FROM store_identity").fetch_optional(writer).await?;
     let remembered = lock.openings()?;
     let opening = Uuid::new_v4().to_string();
-    // Both are noted before the database changes, so that a crash in between is not taken for a restore.
+    // Both are noted while the database changes, so that a crash in between is not taken for a restore.
     lock.note(&[stored.as_deref().unwrap_or("new"), &opening])?;
     let mut transaction = writer.begin().await?;
     if stored.as_ref().is_some_and(|stored| !remembered.contains(stored)) {
@@ -89,10 +89,11 @@ async fn renew_identity(writer: &SqlitePool, lock: &FileLock) -> anyhow::Result<
         }
     }
     sqlx::query("INSERT INTO store_identity (id, opening) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET opening = ?1")
-        .bind(opening)
+        .bind(opening.clone())
         .execute(&mut *transaction)
         .await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    Ok(lock.note(&[&opening])?)
 }
 
 /// The file beside the database that one process at a time holds locked; the system lets go of it whenever that process ends.

@@ -1,0 +1,81 @@
+//! The HTTP API in this process: what the independent clients do not reach.
+
+use serde_json::json;
+
+use crate::{
+    harness::{TestHub, message},
+    viewer::{Stream, Viewer},
+};
+
+#[tokio::test]
+async fn the_openapi_document_names_every_route() {
+    let hub = TestHub::start().await;
+    let (status, document) = hub.get("/openapi.json").await;
+    assert_eq!(status, 200);
+    let paths = document["paths"].as_object().expect("paths");
+    for (path, methods) in [
+        ("/v1/tasks", vec!["get"]),
+        ("/v1/tasks/{task}", vec!["get", "put", "patch", "delete"]),
+        ("/v1/tasks/{task}/activities", vec!["get", "post"]),
+        ("/v1/tasks/{task}/stream", vec!["get"]),
+        ("/v1/tasks/{task}/invocations", vec!["get"]),
+        ("/v1/tasks/{task}/invocations/{invocation}", vec!["get"]),
+        ("/v1/ws", vec!["get"]),
+    ] {
+        for method in methods {
+            assert!(paths[path].get(method).is_some(), "{method} {path} is not described");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_that_came_before_the_task_sees_it_from_the_first() {
+    let hub = TestHub::start().await;
+    let mut early = Viewer::subscribe(hub.address(), "t", json!({"after": "end"})).await;
+    assert_eq!(early.next().await, json!({"op": "subscribed", "task": "t", "epoch": null, "floor": 1, "head": 0, "after": null}));
+    hub.publish("t", &["first", "second"]).await;
+    assert_eq!(early.texts(2).await, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn a_task_deleted_under_viewers_is_said_and_its_old_cursor_is_reset() {
+    let hub = TestHub::start().await;
+    let cursors = hub.publish("t", &["old"]).await;
+    let mut viewer = Viewer::subscribe(hub.address(), "t", json!({})).await;
+    viewer.until("live").await;
+    let (status, _) = hub.send("DELETE", "/v1/tasks/t", json!({})).await;
+    assert_eq!(status, 204);
+    assert_eq!(viewer.next().await, json!({"op": "unsubscribed", "task": "t", "reason": "deleted"}));
+    let mut waiting = Viewer::subscribe(hub.address(), "t", json!({"after": cursors[0]})).await;
+    assert_eq!(waiting.next().await["op"], "subscribed");
+    hub.publish("t", &["new"]).await;
+    let seen = waiting.until("activity").await;
+    assert_eq!((&seen[0]["op"], &seen[1]["data"]["text"]), (&json!("reset"), &json!("new")), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_stream_never_pairs_an_old_cursor_with_a_new_life() {
+    let hub = TestHub::start().await;
+    hub.publish("t", &["a", "b"]).await;
+    let mut stream = Stream::open(hub.address(), "t", "", Some("00000000-2")).await.expect("a stream");
+    let first = stream.next().await.expect("subscribed");
+    assert_eq!(
+        (first.name.as_deref(), first.id.as_deref()),
+        (Some("subscribed"), Some("00000000-2")),
+        "a cut here must not skip anything"
+    );
+    let second = stream.next().await.expect("reset");
+    assert_eq!(second.name.as_deref(), Some("reset"));
+    assert!(second.id.expect("an id").ends_with("-0"), "it goes on from the start");
+}
+
+#[tokio::test]
+async fn batches_are_bounded() {
+    let hub = TestHub::start().await;
+    let (status, problem) = hub.post("t", json!(vec![message("x"); 1_001])).await;
+    assert_eq!((status, &problem["code"]), (413, &json!("too_many_activities")));
+    let (status, problem) = hub.post("t", json!("x".repeat(5 << 20))).await;
+    assert_eq!((status, &problem["code"]), (413, &json!("body_too_large")));
+    let (status, _) = hub.get("/v1/tasks/t").await;
+    assert_eq!(status, 404, "nothing was taken");
+}
