@@ -1,6 +1,6 @@
 //! `tasklight serve`: the hub, until a signal asks it to stop.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -94,11 +94,15 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 /// Three lines for a person: where to look, how to publish, how to wrap a command.
 fn announce(node: &Node) {
     let url = format!("http://{}", node.address());
-    println!("look      {url}/");
-    println!(
-        "publish   curl {url}/v1/tasks/hello/activities -d '{{\"invocationId\":\"me\",\"type\":\"message\",\"data\":{{\"text\":\"hi\"}}}}'"
+    let lines = format!(
+        "look      {url}/\n\
+         publish   curl {url}/v1/tasks/hello/activities -d '{{\"invocationId\":\"me\",\"type\":\"message\",\"data\":{{\"text\":\"hi\"}}}}'\n\
+         wrap      tasklight run --task hello --hub {url} -- make\n"
     );
-    println!("wrap      tasklight run --task hello --hub {url} -- make");
+    // In one piece, and nobody needs to be there to read it: a hub whose starter has gone still serves.
+    if let Err(error) = std::io::stdout().write_all(lines.as_bytes()) {
+        tracing::debug!(%error, "nobody reads standard output");
+    }
     tracing::info!(address = %node.address(), admin = %node.admin_address(), "listening");
     if node.address().ip().is_loopback() {
         tracing::warn!(

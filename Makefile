@@ -1,0 +1,41 @@
+# What a person types. Everything that is missing is set up by these targets; nothing outside this folder is changed, except
+# that the tests may install Debian packages when they run as root and a package is missing.
+
+CARGO ?= cargo
+PROFILE ?= dev
+BIN := target/debug/tasklight
+
+.PHONY: run test test-unit test-clients lint fmt clean bench
+
+## run: build what is needed and start the hub on 127.0.0.1:8080 with its data under ./data
+run:
+	$(CARGO) build --quiet
+	@exec ./$(BIN) serve
+
+## test: everything; unit and integration tests, then independent clients against the real program
+test: test-unit test-clients
+
+test-unit:
+	$(CARGO) test
+
+test-clients:
+	$(CARGO) build --quiet
+	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/clients/run.sh
+
+## lint: formatting and every warning
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+## fmt: put the code into its form
+fmt:
+	$(CARGO) fmt --all
+
+## bench: the figures of docs/benchmarks.md, measured on this machine
+bench:
+	$(CARGO) build --release --workspace
+	./target/release/tasklight-loadtest all --hub-binary target/release/tasklight
+
+## clean: what was built; ./data stays
+clean:
+	$(CARGO) clean

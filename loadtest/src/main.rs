@@ -1,0 +1,58 @@
+//! Load on a hub of its own, bounded in count and time, and self-checking: a figure is only printed when nothing was lost, repeated or
+//! out of order. Every figure stands beside a reference measured in the same run, because machines differ and share their cores.
+
+mod hub;
+mod idle;
+mod ingest;
+mod latency;
+mod reference;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Measures a Tasklight hub on this machine.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// The program to measure; build it with `cargo build --release`.
+    #[arg(long, default_value = "target/release/tasklight", global = true)]
+    hub_binary: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Activities a second through POST, beside bare SQLite commits.
+    Ingest,
+    /// From POST to a viewer, beside one bare SQLite commit.
+    Latency,
+    /// Memory for each idle viewer.
+    Idle,
+    /// All of them, as one table in Markdown.
+    All,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    println!("| what | measured | reference in the same run | ratio |\n|---|---|---|---|");
+    let all = matches!(cli.command, Command::All);
+    if all || matches!(cli.command, Command::Ingest) {
+        ingest::run(&cli.hub_binary).await?;
+    }
+    if all || matches!(cli.command, Command::Latency) {
+        latency::run(&cli.hub_binary).await?;
+    }
+    if all || matches!(cli.command, Command::Idle) {
+        idle::run(&cli.hub_binary).await?;
+    }
+    Ok(())
+}
+
+/// The value below which `share` of the sorted values lie, in milliseconds.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    let index = (last as f64 * share).round() as usize;
+    sorted.get(index).copied().unwrap_or_default()
+}
