@@ -1,8 +1,16 @@
 //! The command line: one program for the hub and for those who publish and watch.
 
+mod batch;
 mod config;
+mod hub_args;
+mod lines;
 mod migrate;
+mod publish;
+mod run;
 mod serve;
+mod tail;
+mod tasks;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -12,6 +20,10 @@ use clap::{Parser, Subcommand};
 pub(crate) mod exit {
     /// It was refused, or failed.
     pub(crate) const FAILED: u8 = 1;
+    /// It was not asked for in a way that can be done.
+    pub(crate) const USAGE: u8 = 2;
+    /// The hub is away, or too busy.
+    pub(crate) const UNREACHABLE: u8 = 3;
 }
 
 const AFTER_HELP: &str = "\
@@ -35,6 +47,14 @@ struct Cli {
 enum Command {
     /// Run the hub.
     Serve(serve::ServeArgs),
+    /// Run a command and record it: output, status, exit code.
+    Run(run::RunArgs),
+    /// Follow a task in the terminal.
+    Tail(tail::TailArgs),
+    /// Publish activities to a task.
+    Publish(publish::PublishArgs),
+    /// List, show and delete tasks.
+    Tasks(tasks::TasksArgs),
     /// Bring the store's schema up to date without serving.
     Migrate(serve::StoreArgs),
     /// Show every configuration value, where it came from and what it means.
@@ -66,6 +86,10 @@ pub fn main() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(args).await,
+        Command::Run(args) => run::run(args).await,
+        Command::Tail(args) => tail::run(args).await,
+        Command::Publish(args) => publish::run(args).await,
+        Command::Tasks(args) => tasks::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
     }

@@ -70,6 +70,16 @@ impl Epoch {
     }
 }
 
+impl FromStr for Epoch {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let hex = text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let value = u32::from_str_radix(text, 16).ok().filter(|_| hex);
+        value.map(Self).ok_or_else(|| Invalid::new("an epoch is eight hexadecimal digits"))
+    }
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)
@@ -104,14 +114,13 @@ impl FromStr for Cursor {
 /// Strict: exactly what [`Cursor`]'s `Display` writes.
 fn parse(text: &str) -> Option<Cursor> {
     let (epoch, offset) = text.split_once('-')?;
-    let hex = epoch.len() == 8 && epoch.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let decimal = (1..=16).contains(&offset.len())
         && offset.bytes().all(|b| b.is_ascii_digit())
         && (offset == "0" || !offset.starts_with('0'));
-    if !hex || !decimal {
+    if !decimal {
         return None;
     }
-    Some(Cursor { epoch: Epoch(u32::from_str_radix(epoch, 16).ok()?), offset: Offset::new(offset.parse().ok()?)? })
+    Some(Cursor { epoch: epoch.parse().ok()?, offset: Offset::new(offset.parse().ok()?)? })
 }
 
 macro_rules! text_form {
@@ -121,16 +130,16 @@ macro_rules! text_form {
                 serializer.collect_str(self)
             }
         }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
     )*};
 }
 text_form!(Epoch, Cursor);
-
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Epoch, InvocationId, Offset, Status, TaskId, Timestamp};
@@ -19,7 +19,8 @@ pub struct LogState {
 }
 
 /// How many invocations of a task are in each status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StatusCounts {
     /// Announced.
     #[serde(skip_serializing_if = "is_zero")]
@@ -46,7 +47,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// A task as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskSummary {
     /// The task's id.
@@ -72,7 +73,7 @@ pub struct TaskSummary {
 }
 
 /// One run of an agent, as the API describes it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Invocation {
     /// The run's id, unique within its task.

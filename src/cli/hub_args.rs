@@ -1,0 +1,57 @@
+//! Which hub a client command talks to, and how it ends when the hub does not do what was asked.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::exit;
+use crate::client::{Client, ClientError, FollowError, Token};
+
+/// The flags that every client command has.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Hub")]
+pub(crate) struct HubArgs {
+    /// The hub's URL
+    #[arg(long, value_name = "URL", env = "TASKLIGHT_HUB", default_value = "http://127.0.0.1:8080")]
+    hub: String,
+    /// The token that grants access; better given by the environment, because others on this machine can see command lines
+    #[arg(long, value_name = "TOKEN", env = "TASKLIGHT_TOKEN", hide_env_values = true)]
+    token: Option<Token>,
+}
+
+impl HubArgs {
+    /// A client of that hub.
+    pub(crate) fn client(self) -> Result<Client, ClientError> {
+        Client::new(&self.hub, self.token)
+    }
+}
+
+/// Says on standard error what went wrong and what would help, and gives the exit code for it.
+pub(crate) fn failed(error: &ClientError) -> ExitCode {
+    eprintln!("tasklight: {error}");
+    match error {
+        ClientError::Unreachable { .. } => eprintln!("  is it running there? --hub or TASKLIGHT_HUB names another one"),
+        ClientError::Refused(problem) if problem.status == 401 => eprintln!("  --token or TASKLIGHT_TOKEN gives a token"),
+        _ => {}
+    }
+    ExitCode::from(code_of(error))
+}
+
+/// The exit code of a failed request.
+pub(crate) fn code_of(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Setup(_) => exit::USAGE,
+        ClientError::Unreachable { .. } => exit::UNREACHABLE,
+        ClientError::Refused(problem) if problem.is_transient() => exit::UNREACHABLE,
+        ClientError::Redirected { .. } | ClientError::Refused(_) | ClientError::Answer(_) => exit::FAILED,
+    }
+}
+
+/// As [`failed`], for a task that cannot be followed.
+pub(crate) fn not_followed(error: &FollowError) -> ExitCode {
+    eprintln!("tasklight: {error}");
+    if matches!(error, FollowError::Unauthorized(_)) {
+        eprintln!("  --token or TASKLIGHT_TOKEN gives a token");
+    }
+    ExitCode::from(exit::FAILED)
+}

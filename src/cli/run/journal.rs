@@ -1,0 +1,191 @@
+//! What the command does, as activities in the outbox; and what could not be kept, as an activity too.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::outbox::{Keep, Outbox};
+use crate::model::{ActivityType, EventId, InvocationId, Status, Timestamp};
+
+/// The most characters of the invocation's title; a command line may have millions.
+const TITLE_CHARS: usize = 1_000;
+
+/// Where output comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// The fields of a `status` activity.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StatusData {
+    pub status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Output that was dropped since the last activity that was kept.
+#[derive(Debug, Default)]
+struct Gap {
+    pieces: u64,
+    bytes: u64,
+}
+
+/// Writes one invocation's activities.
+#[derive(Debug)]
+pub(super) struct Journal<'a> {
+    outbox: &'a Outbox,
+    invocation: InvocationId,
+    gap: Mutex<Gap>,
+    dropped: Mutex<Gap>,
+}
+
+impl<'a> Journal<'a> {
+    pub(super) fn new(outbox: &'a Outbox, invocation: InvocationId) -> Self {
+        Self { outbox, invocation, gap: Mutex::default(), dropped: Mutex::default() }
+    }
+
+    /// Output of the command. It is dropped when there is no room; the first time, that is said on standard error.
+    pub(super) fn output(&self, stream: Stream, text: &str, timestamp: Timestamp) {
+        #[derive(Serialize)]
+        struct Output<'a> {
+            stream: Stream,
+            text: &'a str,
+        }
+        let activity = self.encode(ActivityType::Output, timestamp, &Output { stream, text });
+        self.close_gap(activity.len());
+        let gap_open = 0 < self.gap.lock().pieces;
+        if !gap_open && self.outbox.push(activity, Keep::IfRoom) {
+            return;
+        }
+        let mut gap = self.gap.lock();
+        *gap = Gap { pieces: gap.pieces + 1, bytes: gap.bytes + text.len() as u64 };
+        let mut dropped = self.dropped.lock();
+        if dropped.pieces == 0 {
+            eprintln!("tasklight: there is no more room for output that waits for the hub: the newest is dropped");
+        }
+        *dropped = Gap { pieces: dropped.pieces + 1, bytes: dropped.bytes + text.len() as u64 };
+    }
+
+    /// The invocation's status. It is always kept.
+    pub(super) fn status(&self, data: StatusData) {
+        self.say_gap();
+        let title = data.title.map(|title| match title.char_indices().nth(TITLE_CHARS) {
+            Some((end, _)) => format!("{}…", &title[..end]),
+            None => title,
+        });
+        let activity = self.encode(ActivityType::Status, Timestamp::now(), &StatusData { title, ..data });
+        self.outbox.push(activity, Keep::Always);
+    }
+
+    /// That the invocation is alive; to be sent by itself.
+    pub(super) fn heartbeat(&self) -> Bytes {
+        let text = serde_json::json!({"invocationId": self.invocation, "type": "heartbeat"});
+        text.to_string().into()
+    }
+
+    /// How many bytes of output were dropped.
+    pub(super) fn dropped_bytes(&self) -> u64 {
+        self.dropped.lock().bytes
+    }
+
+    /// Once there is room again, says what is missing before anything else is kept.
+    fn close_gap(&self, size: usize) {
+        const NOTE: usize = 1_024;
+        if 0 < self.gap.lock().pieces && self.outbox.has_ease(size + NOTE) {
+            self.say_gap();
+        }
+    }
+
+    fn say_gap(&self) {
+        #[derive(Serialize)]
+        struct Error {
+            code: &'static str,
+            message: String,
+        }
+        let Gap { pieces, bytes } = std::mem::take(&mut *self.gap.lock());
+        if pieces == 0 {
+            return;
+        }
+        let message = format!(
+            "{bytes} bytes of output are missing here: the hub was away for so long that there was no more room to keep them"
+        );
+        let error = Error { code: "output_dropped", message };
+        self.outbox.push(self.encode(ActivityType::Error, Timestamp::now(), &error), Keep::Always);
+    }
+
+    fn encode(&self, kind: ActivityType, timestamp: Timestamp, data: &impl Serialize) -> Bytes {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Activity<'a, D> {
+            invocation_id: &'a InvocationId,
+            #[serde(rename = "type")]
+            kind: ActivityType,
+            event_id: EventId,
+            timestamp: Timestamp,
+            data: &'a D,
+        }
+        let activity = Activity { invocation_id: &self.invocation, kind, event_id: EventId::generate(), timestamp, data };
+        serde_json::to_vec(&activity).expect("activities are JSON").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::run::text::{Assembler, PIECE_JSON_BYTES};
+    use serde_json::Value;
+
+    fn drain(outbox: &Outbox) -> Vec<Value> {
+        std::iter::from_fn(|| outbox.pop()).map(|text| serde_json::from_slice(&text).expect("JSON")).collect()
+    }
+
+    #[test]
+    fn an_activity_stays_below_48_kib_whatever_must_be_escaped() {
+        let outbox = Outbox::new(0);
+        let journal = Journal::new(&outbox, "\"\\é😀".repeat(32).parse().expect("128 characters"));
+        for byte in [0u8, b'"', b'\n', b'a', 0xff, 0x7f] {
+            let (mut assembler, mut pieces) = (Assembler::default(), Vec::new());
+            assembler.push(&vec![byte; 2 * PIECE_JSON_BYTES], &mut pieces);
+            for piece in &pieces {
+                journal.output(Stream::Stderr, piece, Timestamp::MAX);
+            }
+            assert!(!pieces.is_empty());
+            while let Some(activity) = outbox.pop() {
+                assert!(activity.len() <= 48 * 1024, "{} bytes of {byte}", activity.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_is_said_in_its_place() {
+        let outbox = Outbox::new(45_000);
+        let journal = Journal::new(&outbox, "r".parse().expect("valid"));
+        let text = "x".repeat(40_000);
+        let mut kept = 0;
+        while journal.dropped_bytes() == 0 {
+            journal.output(Stream::Stdout, &text, Timestamp::now());
+            kept += 1;
+        }
+        journal.output(Stream::Stdout, "small, but there is a gap before it", Timestamp::now());
+        let first = drain(&outbox);
+        assert_eq!(first.len(), kept - 1);
+        journal.output(Stream::Stdout, "after", Timestamp::now());
+        journal.status(StatusData { status: Some(Status::Completed), ..StatusData::default() });
+        let rest = drain(&outbox);
+        let kinds: Vec<_> = rest.iter().map(|activity| activity["type"].as_str().unwrap_or_default()).collect();
+        assert_eq!(kinds, ["error", "output", "status"]);
+        assert!(rest[0]["data"]["message"].as_str().is_some_and(|text| text.starts_with("40035 bytes")), "{}", rest[0]);
+    }
+}

@@ -1,0 +1,176 @@
+//! Output on its way into the journal: when what has been read becomes an activity.
+//!
+//! The two streams are read apart, so their order is only known as far as one was read before the other. It is kept that far: what one
+//! stream said does not wait while the other has said something later.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    journal::{Journal, Stream},
+    text::Assembler,
+};
+use crate::model::Timestamp;
+
+/// How long finished lines wait for others, and how long an unfinished line must be quiet before it is recorded as it is.
+const LATENESS: Duration = Duration::from_millis(100);
+
+/// The longest that an unfinished line waits although it is never quiet: a progress bar is to be seen moving.
+const UNFINISHED_LATENESS: Duration = Duration::from_secs(1);
+
+/// How much later the other stream must have spoken for its words to be kept behind. Nearer than this, reading itself blurs the order, and
+/// a command that alternates quickly would make an activity of each line.
+const ORDER: Duration = Duration::from_millis(5);
+
+/// Records both streams of a command.
+#[derive(Debug)]
+pub(super) struct Recorder<'a> {
+    journal: &'a Journal<'a>,
+    streams: Mutex<[Waiting; 2]>,
+}
+
+/// What was read of one stream and is not recorded yet.
+#[derive(Debug)]
+struct Waiting {
+    assembler: Assembler,
+    /// When the oldest of it came; none if there is none.
+    since: Option<(Instant, Timestamp)>,
+    /// When the last byte came.
+    heard: Instant,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(journal: &'a Journal<'a>) -> Self {
+        let waiting = || Waiting { assembler: Assembler::default(), since: None, heard: Instant::now() };
+        Self { journal, streams: Mutex::new([waiting(), waiting()]) }
+    }
+
+    /// Takes what was read.
+    pub(super) fn record(&self, stream: Stream, bytes: &[u8]) {
+        let now = Instant::now();
+        let mut streams = self.streams.lock();
+        self.pass_first(&mut streams[other(stream) as usize], stream, now.checked_sub(ORDER));
+        let waiting = &mut streams[stream as usize];
+        waiting.heard = now;
+        waiting.since.get_or_insert_with(|| (now, Timestamp::now()));
+        let mut full = Vec::new();
+        waiting.assembler.push(bytes, &mut full);
+        self.write(waiting, stream, full);
+    }
+
+    /// When text of this stream will have waited long enough.
+    pub(super) fn due(&self, stream: Stream) -> Option<Instant> {
+        let waiting = &self.streams.lock()[stream as usize];
+        let (since, _) = waiting.since?;
+        if waiting.assembler.has_lines() {
+            return Some(since + LATENESS);
+        }
+        let unfinished = waiting.assembler.has_unfinished();
+        unfinished.then(|| (waiting.heard + LATENESS).min(since + UNFINISHED_LATENESS))
+    }
+
+    /// Records what has waited long enough.
+    pub(super) fn flush_due(&self, stream: Stream) {
+        let now = Instant::now();
+        let mut streams = self.streams.lock();
+        let Some((since, _)) = streams[stream as usize].since else { return };
+        self.pass_first(&mut streams[other(stream) as usize], stream, Some(since));
+        let waiting = &mut streams[stream as usize];
+        let quiet = waiting.heard + LATENESS <= now || since + UNFINISHED_LATENESS <= now;
+        let text = if quiet { waiting.assembler.take_all() } else { waiting.assembler.take_lines() };
+        self.write(waiting, stream, text);
+    }
+
+    /// The stream has ended: records all that is left of it.
+    pub(super) fn finish(&self, stream: Stream) {
+        let mut streams = self.streams.lock();
+        let since = streams[stream as usize].since.map(|(since, _)| since);
+        self.pass_first(&mut streams[other(stream) as usize], stream, since);
+        let waiting = &mut streams[stream as usize];
+        let mut full = Vec::new();
+        waiting.assembler.finish(&mut full);
+        self.write(waiting, stream, full);
+    }
+
+    /// Records the lines that the other stream finished, if they came before what is about to be recorded of this one.
+    fn pass_first(&self, others: &mut Waiting, stream: Stream, before: Option<Instant>) {
+        let older = others.since.zip(before).is_some_and(|((since, _), before)| since <= before);
+        if older && others.assembler.has_lines() {
+            let lines = others.assembler.take_lines();
+            self.write(others, other(stream), lines);
+        }
+    }
+
+    fn write(&self, waiting: &mut Waiting, stream: Stream, pieces: impl IntoIterator<Item = String>) {
+        let mut timestamp = waiting.since.map_or_else(Timestamp::now, |(_, timestamp)| timestamp);
+        for piece in pieces {
+            self.journal.output(stream, &piece, timestamp);
+            timestamp = Timestamp::now();
+            waiting.since = Some((waiting.heard, timestamp));
+        }
+        if !waiting.assembler.has_lines() && !waiting.assembler.has_unfinished() {
+            waiting.since = None;
+        }
+    }
+}
+
+fn other(stream: Stream) -> Stream {
+    match stream {
+        Stream::Stdout => Stream::Stderr,
+        Stream::Stderr => Stream::Stdout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Stream::{Stderr, Stdout},
+        *,
+    };
+    use crate::cli::run::outbox::Outbox;
+
+    /// Performs these reads, each after a pause in milliseconds, and then the end of both streams. Gives what was recorded, with `!` before
+    /// what was said on standard error.
+    async fn recorded(reads: &[(u64, Stream, &str)]) -> Vec<String> {
+        let outbox = Outbox::new(0);
+        let journal = Journal::new(&outbox, "r".parse().expect("valid"));
+        let recorder = Recorder::new(&journal);
+        for (pause, stream, text) in reads {
+            tokio::time::advance(Duration::from_millis(*pause)).await;
+            for stream in [Stdout, Stderr] {
+                if recorder.due(stream).is_some_and(|due| due <= Instant::now()) {
+                    recorder.flush_due(stream);
+                }
+            }
+            recorder.record(*stream, text.as_bytes());
+        }
+        recorder.finish(Stderr);
+        recorder.finish(Stdout);
+        let text = |bytes: bytes::Bytes| {
+            let activity: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+            let mark = if activity["data"]["stream"] == "stderr" { "!" } else { "" };
+            format!("{mark}{}", activity["data"]["text"].as_str().unwrap_or_default())
+        };
+        std::iter::from_fn(|| outbox.pop()).map(text).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_go_together_and_unfinished_ones_wait_until_quiet() {
+        let reads = [(0, Stdout, "one\ntw"), (60, Stdout, "o\nthr"), (60, Stdout, "ee\nfo"), (110, Stdout, "ur\n")];
+        assert_eq!(recorded(&reads).await, ["one\ntwo\n", "three\nfo", "ur\n"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_is_never_quiet_is_seen_growing() {
+        let dots = [(50, Stdout, "."); 45];
+        assert_eq!(recorded(&dots).await.iter().map(String::len).collect::<Vec<_>>(), [20, 20, 5]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_stream_said_stays_before_what_the_other_said_later() {
+        let reads = [(0, Stdout, "a\n"), (20, Stderr, "b\n"), (20, Stdout, "c\n"), (1, Stderr, "d\n"), (1, Stdout, "e\nf")];
+        assert_eq!(recorded(&reads).await, ["a\n", "!b\n", "c\ne\n", "!d\n", "f"]);
+    }
+}

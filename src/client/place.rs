@@ -1,0 +1,222 @@
+//! Where a viewer stands in a log, and whether what it hears is whole. Pure: it is told what the hub says, and says what that means.
+
+use super::message::Message;
+use crate::model::{Cursor, Offset};
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest activity that is kept.
+    Beginning,
+    /// With what comes next.
+    End,
+    /// With the last so many.
+    Last(u64),
+    /// After this cursor.
+    After(Cursor),
+}
+
+/// What a message means for the viewer's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// It is news.
+    News,
+    /// It repeats what the viewer has.
+    Repeat,
+    /// Something before it never came: the connection must be made anew, after the cursor.
+    Loss,
+}
+
+/// A viewer's place in one log.
+#[derive(Debug)]
+pub(super) struct Place {
+    start: Start,
+    /// Whether every offset is expected to come.
+    whole: bool,
+    cursor: Option<Cursor>,
+    /// Whether the offset after the cursor's is the next to come. After a reset it may be any.
+    adjoining: bool,
+    /// The place at which the last heartbeat found us behind the head.
+    behind_at: Option<Offset>,
+}
+
+impl Place {
+    /// `whole` if no filter leaves anything out.
+    pub(super) fn new(start: Start, whole: bool) -> Self {
+        let cursor = match start {
+            Start::After(cursor) => Some(cursor),
+            _ => None,
+        };
+        Self { start, whole, cursor, adjoining: false, behind_at: None }
+    }
+
+    /// The last place that is known to be seen, to continue after.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        self.cursor
+    }
+
+    /// Where to begin on the next connection.
+    pub(super) fn resume(&self) -> Start {
+        self.cursor.map_or(self.start, Start::After)
+    }
+
+    /// The task was deleted: should it come again, everything in it is new.
+    pub(super) fn forget(&mut self) {
+        *self = Self::new(Start::Beginning, self.whole);
+    }
+
+    /// Takes note of a message.
+    pub(super) fn hear(&mut self, message: &Message) -> Meaning {
+        match *message {
+            Message::Subscribed { epoch: Some(epoch), after, .. } => {
+                self.behind_at = None;
+                match after {
+                    // Of a log whose epoch is not the cursor's a reset tells next.
+                    Some(after) if after.epoch == epoch => self.move_to(after, true),
+                    _ => {}
+                }
+                Meaning::News
+            }
+            Message::Subscribed { epoch: None, .. } => {
+                // Whatever the task will hold once it exists is new, wherever we meant to begin.
+                self.start = Start::Beginning;
+                Meaning::News
+            }
+            Message::Activity(ref received) => self.advance(received.cursor),
+            Message::Live { offset } | Message::Cursor { offset } => self.skip(offset),
+            Message::Truncated { floor } => {
+                if let Some(cursor) = self.cursor {
+                    self.move_to(Cursor { offset: floor.previous(), ..cursor }, true);
+                }
+                Meaning::News
+            }
+            Message::Reset { epoch } => {
+                self.move_to(Cursor { epoch, offset: Offset::ZERO }, false);
+                Meaning::News
+            }
+            Message::Heartbeat { head: Some(head) } => self.compare(head),
+            _ => Meaning::News,
+        }
+    }
+
+    fn advance(&mut self, to: Cursor) -> Meaning {
+        if let Some(from) = self.cursor {
+            if from.epoch != to.epoch {
+                return Meaning::Loss;
+            }
+            if to.offset <= from.offset {
+                return Meaning::Repeat;
+            }
+            if self.whole && self.adjoining && from.offset.next() < to.offset {
+                return Meaning::Loss;
+            }
+        }
+        self.move_to(to, true);
+        Meaning::News
+    }
+
+    /// Told that everything wanted up to here was sent.
+    fn skip(&mut self, offset: Offset) -> Meaning {
+        let Some(cursor) = self.cursor.filter(|cursor| cursor.offset < offset) else { return Meaning::News };
+        if self.whole && self.adjoining {
+            return Meaning::Loss;
+        }
+        self.move_to(Cursor { offset, ..cursor }, true);
+        Meaning::News
+    }
+
+    /// Behind the head at two heartbeats, with nothing heard between them: whatever should have come is lost.
+    fn compare(&mut self, head: Offset) -> Meaning {
+        let at = self.cursor.map_or(Offset::ZERO, |cursor| cursor.offset);
+        let was_behind_here = self.behind_at == Some(at);
+        self.behind_at = (at < head).then_some(at);
+        if at < head && was_behind_here { Meaning::Loss } else { Meaning::News }
+    }
+
+    fn move_to(&mut self, cursor: Cursor, adjoining: bool) {
+        self.cursor = Some(cursor);
+        self.adjoining = adjoining;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+    fn message(text: &str) -> Message {
+        Message::read(Utf8Bytes::from(text), &"t".parse().expect("valid")).expect("a message")
+    }
+
+    fn activity(cursor: &str) -> Message {
+        message(&format!(
+            r#"{{"op":"activity","taskId":"t","offset":1,"cursor":"{cursor}","invocationId":"r","eventId":"07070707-0707-0707-0707-070707070707","timestamp":1,"receivedAt":2,"type":"message","data":{{}}}}"#
+        ))
+    }
+
+    fn subscribed(after: &str) -> Message {
+        message(&format!(r#"{{"op":"subscribed","task":"t","epoch":"{}","floor":1,"head":50,"after":"{after}"}}"#, &after[..8]))
+    }
+
+    fn cursor(text: &str) -> Cursor {
+        text.parse().expect("a cursor")
+    }
+
+    #[test]
+    fn every_offset_comes_once_or_the_loss_is_seen() {
+        let mut place = Place::new(Start::Last(2), true);
+        for (heard, meaning) in [
+            (subscribed("aaaaaaaa-4"), Meaning::News),
+            (activity("aaaaaaaa-5"), Meaning::News),
+            (activity("aaaaaaaa-5"), Meaning::Repeat),
+            (activity("aaaaaaaa-6"), Meaning::News),
+            (activity("aaaaaaaa-8"), Meaning::Loss),
+            (activity("bbbbbbbb-7"), Meaning::Loss),
+            (message(r#"{"op":"live","task":"t","offset":6}"#), Meaning::News),
+            (message(r#"{"op":"live","task":"t","offset":7}"#), Meaning::Loss),
+        ] {
+            assert_eq!(place.hear(&heard), meaning, "{heard:?}");
+        }
+        assert_eq!(place.resume(), Start::After(cursor("aaaaaaaa-6")));
+    }
+
+    #[test]
+    fn a_filter_may_leave_holes() {
+        let mut place = Place::new(Start::Beginning, false);
+        place.hear(&subscribed("aaaaaaaa-0"));
+        assert_eq!(place.hear(&activity("aaaaaaaa-8")), Meaning::News);
+        place.hear(&message(r#"{"op":"cursor","task":"t","offset":20}"#));
+        assert_eq!(place.resume(), Start::After(cursor("aaaaaaaa-20")));
+    }
+
+    #[test]
+    fn jumps_that_are_said_are_no_losses() {
+        let mut place = Place::new(Start::After(cursor("aaaaaaaa-3")), true);
+        place.hear(&subscribed("aaaaaaaa-3"));
+        place.hear(&message(r#"{"op":"truncated","task":"t","floor":10}"#));
+        assert_eq!(place.hear(&activity("aaaaaaaa-10")), Meaning::News);
+        place.hear(&message(r#"{"op":"reset","task":"t","epoch":"bbbbbbbb"}"#));
+        assert_eq!(place.resume(), Start::After(cursor("bbbbbbbb-0")));
+        assert_eq!(place.hear(&activity("bbbbbbbb-4")), Meaning::News, "a new log may begin anywhere");
+        assert_eq!(place.hear(&activity("bbbbbbbb-6")), Meaning::Loss);
+    }
+
+    #[test]
+    fn what_a_task_holds_once_it_exists_is_new() {
+        let mut place = Place::new(Start::End, true);
+        place.hear(&message(r#"{"op":"subscribed","task":"t","epoch":null,"floor":1,"head":0,"after":null}"#));
+        assert_eq!(place.resume(), Start::Beginning);
+    }
+
+    #[test]
+    fn standing_behind_the_head_for_two_heartbeats_is_a_loss() {
+        let mut place = Place::new(Start::Beginning, false);
+        place.hear(&subscribed("aaaaaaaa-5"));
+        let beat = |head: u64| message(&format!(r#"{{"op":"heartbeat","timestamp":1,"heads":{{"t":{head}}}}}"#));
+        assert_eq!(place.hear(&beat(5)), Meaning::News);
+        assert_eq!(place.hear(&beat(7)), Meaning::News);
+        place.hear(&activity("aaaaaaaa-6"));
+        assert_eq!(place.hear(&beat(7)), Meaning::News, "it moved between the heartbeats");
+        assert_eq!(place.hear(&beat(7)), Meaning::Loss);
+    }
+}

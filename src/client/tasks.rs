@@ -1,0 +1,92 @@
+//! Listing, showing and deleting tasks.
+
+use bytes::Bytes;
+use reqwest::{Method, Url};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{Client, ClientError};
+use crate::model::{Invocation, Status, TaskId, TaskSummary};
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Default)]
+pub struct TasksWanted {
+    /// Only those in this status.
+    pub status: Option<Status>,
+    /// Only those with all these labels, each `name=value` or `name` for any value.
+    pub labels: Vec<String>,
+    /// Only those whose id or title contains this.
+    pub text: Option<String>,
+    /// At most so many in one page.
+    pub limit: usize,
+    /// Go on from here: an earlier page's `next`.
+    pub page: Option<String>,
+}
+
+/// A page of the list of tasks.
+#[derive(Debug, Deserialize)]
+pub struct TaskPage {
+    /// The tasks, newest activity first.
+    pub tasks: Vec<TaskSummary>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+/// A task with its runs.
+#[derive(Debug, Serialize)]
+pub struct TaskDetails {
+    /// The task as lists show it.
+    #[serde(flatten)]
+    pub summary: TaskSummary,
+    /// Its runs, newest first.
+    #[serde(rename = "invocationList")]
+    pub runs: Vec<Invocation>,
+    /// Its last activity as published by the hub.
+    #[serde(rename = "lastActivity")]
+    pub last_activity: Option<Box<RawValue>>,
+}
+
+impl Client {
+    /// One page of the list of tasks.
+    pub async fn tasks(&self, wanted: &TasksWanted) -> Result<TaskPage, ClientError> {
+        let mut url = self.url(&["tasks"]);
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("limit", &wanted.limit.to_string());
+            let status = wanted.status.map(Status::as_str).map(|status| ("status", status));
+            let labels = wanted.labels.iter().map(|label| ("label", label.as_str()));
+            let text = wanted.text.as_deref().map(|text| ("q", text));
+            let page = wanted.page.as_deref().map(|page| ("page", page));
+            query.extend_pairs(status.into_iter().chain(labels).chain(text).chain(page));
+        }
+        read(&self.call(Method::GET, url).await?)
+    }
+
+    /// One task with its runs.
+    pub async fn task(&self, task: &TaskId) -> Result<TaskDetails, ClientError> {
+        // Flattening and raw JSON do not go together in one pass.
+        #[derive(Deserialize)]
+        struct Rest {
+            #[serde(rename = "invocationList")]
+            runs: Vec<Invocation>,
+            #[serde(rename = "lastActivity")]
+            last_activity: Option<Box<RawValue>>,
+        }
+        let body = self.call(Method::GET, self.url(&["tasks", task.as_str()])).await?;
+        let Rest { runs, last_activity } = read(&body)?;
+        Ok(TaskDetails { summary: read(&body)?, runs, last_activity })
+    }
+
+    /// Deletes a task and everything below it.
+    pub async fn delete_task(&self, task: &TaskId) -> Result<(), ClientError> {
+        self.call(Method::DELETE, self.url(&["tasks", task.as_str()])).await.map(drop)
+    }
+
+    async fn call(&self, method: Method, url: Url) -> Result<Bytes, ClientError> {
+        self.send(self.request(method, url)).await?.success()
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Answer(error.to_string()))
+}
