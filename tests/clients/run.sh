@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Runs the hub against clients that are not ours: Python (websockets, raw sockets, http.client) and Node.
+# Needs TASKLIGHT_BIN; keeps what it installs in TASKLIGHT_CLIENTS_CACHE.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+if [[ -z "${TASKLIGHT_BIN:-}" || ! -x "$TASKLIGHT_BIN" ]]; then
+    echo "TASKLIGHT_BIN must be the path of the tasklight program, such as target/release/tasklight" >&2
+    exit 1
+fi
+TASKLIGHT_BIN="$(realpath "$TASKLIGHT_BIN")"
+export TASKLIGHT_BIN
+mkdir -p "${TASKLIGHT_CLIENTS_CACHE:-target/clients}"
+cache="$(realpath "${TASKLIGHT_CLIENTS_CACHE:-target/clients}")"
+here="$PWD/tests/clients"
+
+has_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
+
+if ! has_venv; then
+    if [[ "$(id -u)" == 0 && -e /etc/debian_version ]]; then
+        apt-get update && apt-get install -y python3 python3-venv
+    fi
+    if ! has_venv; then
+        echo "python3 with venv is missing: install the packages python3 and python3-venv (Debian, Ubuntu) or python3 (others)" >&2
+        exit 1
+    fi
+fi
+for program in node npm; do
+    if ! command -v "$program" >/dev/null; then
+        echo "$program is missing: install Node.js 20 or newer with npm" >&2
+        exit 1
+    fi
+done
+if [[ ! -f "$here/node/package.json" ]]; then
+    echo "tests/clients/node/package.json is missing" >&2
+    exit 1
+fi
+
+failed=0
+
+# Python
+venv="$cache/python"
+if ! cmp -s "$here/python/requirements.txt" "$venv/installed.txt"; then
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"
+    cp "$here/python/requirements.txt" "$venv/installed.txt"
+fi
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider "$here/python" || failed=1
+
+# Node: ESM finds packages beside the files only, so the tests run from where their packages are.
+node="$cache/node"
+mkdir -p "$node"
+find "$node" -mindepth 1 -maxdepth 1 ! -name node_modules ! -name installed.json -exec rm -rf {} +
+cp -R "$here/node/." "$node/"
+if ! cmp -s "$node/package.json" "$node/installed.json"; then
+    rm -f "$node/installed.json"
+    npm install --prefix "$node" --no-package-lock --no-audit --no-fund
+    cp "$node/package.json" "$node/installed.json"
+fi
+(cd "$node" && node --test) || failed=1
+
+if [[ "$failed" != 0 ]]; then
+    echo "some clients found the hub wrong" >&2
+fi
+exit "$failed"
