@@ -40,22 +40,25 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 
 const AFTER_HELP: &str = "\
-Without --type, activities are read from standard input, one JSON object a line:
+Without --type, activities are read from standard input, one JSON object a
+line, and sent as they come:
   {\"type\": \"message\", \"data\": {\"text\": \"hi\"}}
-Fields: type, invocationId (or --invocation for all), data, eventId, timestamp (milliseconds since 1970).
-Types: status message thinking tool_call tool_result output progress error usage custom, and heartbeat.
-Lines are sent as they come. A line without an eventId gets one, so that sending again stores nothing twice.
+Fields: type, invocationId (or --invocation for all), data, eventId (a UUID)
+and timestamp (milliseconds since 1970). Types: status, message, thinking,
+tool_call, tool_result, output, progress, error, usage, custom; and heartbeat.
+A line without an eventId gets one, so that a retry stores nothing twice.
 
 Examples:
-  tasklight publish build-42 --invocation me --type message --text 'deploying now'
-  tasklight publish build-42 --invocation me --type status --data '{\"status\":\"completed\"}'
-  tasklight publish build-42 --invocation me --type progress --data '{\"current\":3,\"total\":7}'
-  my-agent | tasklight publish build-42 --invocation run-7
-  tasklight publish build-42 < saved-by-tasklight-run.ndjson
+  tasklight publish build --invocation me --type message --text 'deploying'
+  tasklight publish build --invocation me --type progress \\
+      --data '{\"current\":3,\"total\":7}'
+  my-agent | tasklight publish build --invocation run-7
+  tasklight publish build < kept-by-tasklight-run.ndjson
 
 Inside `tasklight run`, the invocation and the hub are known already.
-Exit codes: 0 everything is stored, 1 something was refused (standard error says which line, why, and the
-field), 2 wrong usage, 3 the hub could not be reached for as long as --retry-for.";
+Exit codes: 0 everything is stored, 1 something was refused (standard error
+says which line, why, and the field), 2 wrong usage, 3 the hub could not be
+reached for as long as --retry-for.";
 
 /// Flags of `tasklight publish`.
 #[derive(Debug, Args)]

@@ -26,16 +26,18 @@ use render::Render;
 const FIRST_TRIES: u32 = 3;
 
 const AFTER_HELP: &str = "\
-Output of processes is printed as it came, lines and all; other activities get a line with their time, and
-with their invocation where the task has several. On a terminal, whatever could move the cursor or change
-the terminal is shown instead of obeyed (colours pass); through a pipe, text passes unchanged.
-With --json each activity is one JSON object on one line, as the hub keeps it; \"cursor\" in it is what
---after takes. Notices (reconnecting, gaps, a new log) go to standard error.
+Output of processes is printed as it came, line by line; other activities get
+a line with their time, and with their invocation where the task has several.
+On a terminal, whatever could move the cursor or change the terminal is shown
+instead of obeyed (colours pass); through a pipe, text passes unchanged.
+With --json each activity is one JSON object on one line, as the hub keeps it;
+its \"cursor\" is what --after takes. Notices (reconnecting, gaps, a new log) go
+to standard error.
 
 Examples:
-  tasklight tail build-42                        the last 100 activities, then what comes
-  tasklight tail build-42 --after start          everything that is kept, then what comes
-  tasklight tail build-42 --last 0 --type error  only errors, from now on
+  tasklight tail build-42                   the last 100, then what comes
+  tasklight tail build-42 --after start     everything kept, then what comes
+  tasklight tail build-42 --last 0 --type error       only errors, from now on
   tasklight tail build-42 --json --no-follow --after start > build-42.ndjson
   tasklight tail build-42 --json --after 5f3a9c1e-17 | jq -r .type
 

@@ -23,14 +23,15 @@ const PAGE: usize = 500;
 
 const AFTER_HELP: &str = "\
 Examples:
-  tasklight tasks list                                  newest activity first
+  tasklight tasks list                           newest activity first
   tasklight tasks list --status running --label team=ci
   tasklight tasks list --q deploy --limit 20
-  tasklight tasks list --json | jq -r .taskId           one JSON object a line
+  tasklight tasks list --json | jq -r .taskId    one JSON object a line
   tasklight tasks show build-42
   tasklight tasks delete build-42 --yes
 
-Exit codes: 0 done, 1 refused (such as: there is no such task), 2 wrong usage, 3 hub not reachable.";
+Exit codes: 0 done, 1 refused (such as: there is no such task), 2 wrong usage,
+3 hub not reachable.";
 
 /// Flags of `tasklight tasks`.
 #[derive(Debug, Args)]
