@@ -46,23 +46,27 @@ use signals::{Ending, Signals};
 const SAY_WAITING_AFTER: Duration = Duration::from_secs(2);
 
 const AFTER_HELP: &str = "\
-The command keeps its terminal input, its exit code (128+N when signal N killed it, 127 not found, 126 not
-executable) and its place in pipes; its output passes through unchanged. SIGINT, SIGTERM, SIGHUP and the
-like are passed on to it. When whoever reads our output goes away, so does the command's, as without us.
+The command keeps its standard input, its place in pipes and its exit code
+(128+N when signal N killed it, 127 not found, 126 not executable). Its output
+passes through at once and unchanged. SIGINT, SIGTERM, SIGHUP and the like are
+passed on to it. When whoever reads its output goes away, it finds out by
+SIGPIPE, as it would without us.
 
-It is never slowed down by a hub that is away: up to 4 MiB wait in memory and --spill-limit on disk
-($TMPDIR), and everything arrives once and in order when the hub is back. What is left when the command has
-ended and --wait is over is kept in a file, whose name is said.
+It is never slowed down by a hub that is away: up to 4 MiB wait in memory and
+--spill-limit on disk (in $TMPDIR); everything arrives once and in order when
+the hub is back. What is left when the command has ended and --wait is over is
+kept in a file, whose name is said.
 
-Inside the command TASKLIGHT_TASK, TASKLIGHT_INVOCATION and TASKLIGHT_HUB are set, so it can add to its own
-invocation:  tasklight publish $TASKLIGHT_TASK --type progress --data '{\"percent\": 40}'
-What it leaves running in the background is recorded for 3 seconds after its end; give such a program
-output of its own.
+Inside the command TASKLIGHT_TASK, TASKLIGHT_INVOCATION and TASKLIGHT_HUB are
+set, so it can add to its own invocation:
+  tasklight publish $TASKLIGHT_TASK --type progress --data '{\"percent\":40}'
+What it leaves running in the background is recorded for 3 seconds more; give
+such a program an output of its own.
 
 Examples:
   tasklight run --task build-42 -- make -j4
-  tasklight run --task deploy --title 'deploy to staging' -- ./deploy.sh staging
-  tasklight run --task nightly --agent claude --quiet -- sh -c 'claude -p \"$(cat prompt)\" | tee out'";
+  tasklight run --task deploy --title 'to staging' -- ./deploy.sh staging
+  tasklight run --task nightly --agent claude -- claude -p 'fix the build'";
 
 /// Flags of `tasklight run`.
 #[derive(Debug, Args)]
@@ -89,11 +93,11 @@ pub(crate) struct RunArgs {
     /// Do not say where to watch, nor that the hub is away; losses are said all the same
     #[arg(long)]
     quiet: bool,
-    #[command(flatten)]
-    hub: HubArgs,
     /// The command and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+    #[command(flatten)]
+    hub: HubArgs,
 }
 
 /// Runs the command and delivers what it does. Exits as the command did.
@@ -118,6 +122,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         };
         outbox.close();
         let delivered = tokio::select! {
+            biased;
             () = &mut sending => true,
             () = patience(args.wait, &outbox) => false,
             () = signals.next_request_to_end() => false,
@@ -173,7 +178,7 @@ async fn supervise(
     if [out, err].contains(&End::Abandoned) {
         eprintln!("tasklight: something that the command started still holds its output; it is not recorded any further");
     }
-    journal.status(last_status(ending, signals));
+    journal.status(last_status(ending, signals).await);
     ending.exit_code()
 }
 
@@ -220,8 +225,11 @@ async fn wait(child: &mut Child, signals: &mut Signals) -> Ending {
     }
 }
 
-fn last_status(ending: Ending, signals: &Signals) -> StatusData {
-    let asked = ending.signal().is_some_and(|number| signals.was_asked_by(number));
+async fn last_status(ending: Ending, signals: &mut Signals) -> StatusData {
+    let asked = match ending.signal() {
+        Some(number) => signals.was_asked_by(number).await,
+        None => false,
+    };
     let status = match ending {
         Ending::Exited(0) => Status::Completed,
         _ if asked => Status::Cancelled,
@@ -240,9 +248,13 @@ async fn patience(wait: Duration, outbox: &Outbox) {
     sleep(silent).await;
     if silent < wait {
         let rest = humantime::format_duration(Duration::from_secs((wait - silent).as_secs().max(1)));
-        eprintln!("tasklight: delivering what is left, {} activities, for {rest} at most", outbox.waiting().max(1));
+        eprintln!("tasklight: still delivering, {} to go, for {rest} at most", activities(outbox.waiting().max(1)));
     }
     sleep(wait - silent).await;
+}
+
+fn activities(count: u64) -> String {
+    if count == 1 { "1 activity".to_owned() } else { format!("{count} activities") }
 }
 
 /// What is not confirmed goes into a file.
@@ -250,7 +262,7 @@ fn keep_the_rest(args: &RunArgs, client: &Client, sender: &Sender<'_>, outbox: &
     let waiting = sender.unconfirmed().len() as u64 + outbox.waiting();
     match leftover::keep(&args.task, sender, outbox) {
         Ok((path, count)) => {
-            eprintln!("tasklight: {count} activities could not be delivered: {}", sender.trouble());
+            eprintln!("tasklight: {} could not be delivered: {}", activities(count), sender.trouble());
             let (task, hub, path) = (&args.task, client.hub(), shell_word(&path.to_string_lossy()));
             eprintln!("  they are kept; to send them: tasklight publish {task} --hub {hub} < {path}");
         }

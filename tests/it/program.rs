@@ -53,8 +53,8 @@ pub async fn end(child: Child) -> Finished {
     Finished { code: output.status.code(), stdout: output.stdout, stderr }
 }
 
-/// Reads a program's standard output until it has said `text`.
-pub async fn hear(child: &mut Child, text: &str) {
+/// Reads a program's standard output until it ends with `text`, and gives all of it.
+pub async fn hear(child: &mut Child, text: &str) -> String {
     let out = child.stdout.as_mut().expect("piped");
     let mut heard = Vec::new();
     let listening = async {
@@ -64,6 +64,7 @@ pub async fn hear(child: &mut Child, text: &str) {
         }
     };
     timeout(PATIENCE, listening).await.expect("it says so");
+    String::from_utf8_lossy(&heard).into_owned()
 }
 
 /// Everything that the task's log holds.

@@ -165,6 +165,21 @@ async fn a_killed_command_has_failed_and_one_that_was_asked_to_end_is_cancelled(
 }
 
 #[tokio::test]
+async fn asking_the_whole_group_is_asking_the_command_whoever_hears_it_first() {
+    let hub = TestHub::start().await;
+    let mut child = run(&hub.url(""), &[], "echo $$; exec sleep 1000").spawn().expect("it starts");
+    let pid = hear(&mut child, "\n").await.trim().parse().ok().and_then(Pid::from_raw).expect("a pid");
+    kill_process(pid, Signal::TERM).expect("it runs");
+    signal(&child, Signal::TERM);
+    let done = end(child).await;
+    assert_eq!(
+        (done.code, statuses(&log(&hub.url(""), "t").await)),
+        (Some(143), vec!["running".to_owned(), "cancelled".to_owned()])
+    );
+    assert!(!done.stderr.contains("delivered"), "what ended the command does not end delivery: {}", done.stderr);
+}
+
+#[tokio::test]
 async fn signals_reach_the_command_and_the_command_decides() {
     let hub = TestHub::start().await;
     let script = "trap 'echo usr1' USR1; trap 'echo bye; exit 7' TERM; echo ready; while :; do read line; done";

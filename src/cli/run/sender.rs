@@ -92,7 +92,7 @@ impl<'a> Sender<'a> {
 
     /// Why the hub took nothing at last.
     pub(super) fn trouble(&self) -> &str {
-        self.trouble.as_deref().unwrap_or("it did not answer in time")
+        self.trouble.as_deref().unwrap_or("the hub has not confirmed them yet")
     }
 
     /// How many activities the hub refused.

@@ -1,10 +1,13 @@
 //! Signals on their way to the command, and its end told by their names.
 
-use std::{io, process::ExitStatus};
+use std::{io, process::ExitStatus, time::Duration};
 
 use futures_util::{StreamExt, stream::SelectAll};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, timeout},
+};
 
 /// The signals that are passed on, and whether each asks the command to end. Those of job control reach it by themselves: it is in our
 /// process group.
@@ -18,6 +21,9 @@ const FORWARDED: [(Signal, bool); 8] = [
     (Signal::ALARM, false),
     (Signal::WINCH, false),
 ];
+
+/// How long after the command's end the signal that ended it may reach us.
+const SETTLE: Duration = Duration::from_millis(250);
 
 /// The signals that were sent to us.
 pub(super) struct Signals {
@@ -51,16 +57,16 @@ impl Signals {
         }
     }
 
-    /// The next signal that asks for an end.
+    /// The next signal that asks us not to wait any longer. What ended the command does not count, though it may reach us a moment later
+    /// than the command.
     pub(super) async fn next_request_to_end(&mut self) {
-        while !asks_for_end(self.next().await) {}
+        let from = Instant::now() + SETTLE;
+        while !asks_for_end(self.next().await) || Instant::now() < from {}
     }
 
     /// Passes a signal on to the command, unless the terminal has sent it to the whole foreground group already.
     pub(super) fn forward(&mut self, signal: Signal, child: Option<u32>) {
-        if asks_for_end(signal) && !self.asked.contains(&signal) {
-            self.asked.push(signal);
-        }
+        self.note(signal);
         let by_terminal = matches!(signal, Signal::INT | Signal::QUIT | Signal::WINCH) && in_foreground();
         let pid = child.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid.filter(|_| !by_terminal) {
@@ -69,9 +75,25 @@ impl Signals {
         }
     }
 
-    /// Whether someone asked the command to end with this signal.
-    pub(super) fn was_asked_by(&self, number: i32) -> bool {
-        self.asked.iter().any(|signal| signal.as_raw() == number)
+    /// Whether someone asked the command, which has ended, to end with this signal. Who asks a whole process group asks us too, if a moment
+    /// later.
+    pub(super) async fn was_asked_by(&mut self, number: i32) -> bool {
+        if !FORWARDED.iter().any(|(signal, ends)| signal.as_raw() == number && *ends) {
+            return false;
+        }
+        let heard = async {
+            while !self.asked.iter().any(|signal| signal.as_raw() == number) {
+                let signal = self.next().await;
+                self.note(signal);
+            }
+        };
+        timeout(SETTLE, heard).await.is_ok()
+    }
+
+    fn note(&mut self, signal: Signal) {
+        if asks_for_end(signal) && !self.asked.contains(&signal) {
+            self.asked.push(signal);
+        }
     }
 }
 
