@@ -28,6 +28,8 @@ pub struct StoreOptions {
     pub readers: u32,
     /// How long a statement waits for a lock of another process before it fails as transient.
     pub busy_timeout: std::time::Duration,
+    /// Whether a commit waits until the disk has it. Without, a power cut may take the last commits; `kill -9` does not.
+    pub synchronous: bool,
     /// Whether to bring the schema up to date when opening; without it, an old schema is refused.
     pub migrate: bool,
 }

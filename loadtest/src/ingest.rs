@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::ensure;
+use tokio::task::JoinSet;
 
 use super::{
     hub::{Hub, activity},
@@ -32,9 +33,10 @@ async fn measure(hub: &Hub, publishers: usize, batch: usize) -> anyhow::Result<f
     let client = reqwest::Client::new();
     let body = (0..batch).map(activity).collect::<Vec<_>>().join("\n");
     let started = Instant::now();
-    let work = (0..publishers).map(|_| {
+    let mut work = JoinSet::new();
+    for _ in 0..publishers {
         let (client, body, url) = (client.clone(), body.clone(), hub.publish_url("load"));
-        tokio::spawn(async move {
+        work.spawn(async move {
             let mut sent = 0;
             while started.elapsed() < TIME {
                 let response = client.post(&url).body(body.clone()).send().await?;
@@ -42,12 +44,12 @@ async fn measure(hub: &Hub, publishers: usize, batch: usize) -> anyhow::Result<f
                 response.bytes().await?;
                 sent += batch;
             }
-            Ok(sent)
-        })
-    });
+            anyhow::Ok(sent)
+        });
+    }
     let mut sent = 0;
-    for publisher in work.collect::<Vec<_>>() {
-        sent += publisher.await??;
+    while let Some(publisher) = work.join_next().await {
+        sent += publisher??;
     }
     let rate = sent as f64 / started.elapsed().as_secs_f64();
     let stored = hub.head("load").await?;

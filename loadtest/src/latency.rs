@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::ensure;
+use tokio::task::JoinSet;
 
 use super::{
     hub::{Hub, activity, next},
@@ -23,7 +24,8 @@ pub async fn run(binary: &Path) -> anyhow::Result<()> {
     let starts = tokio::sync::mpsc::channel::<Instant>(COUNT);
     let (sender, mut receiver) = starts;
     let url = hub.publish_url("load");
-    let publisher = tokio::spawn(async move {
+    let mut publisher = JoinSet::new();
+    publisher.spawn(async move {
         let mut ticks = tokio::time::interval(PERIOD);
         for number in 1..=COUNT {
             ticks.tick().await;
@@ -42,7 +44,9 @@ pub async fn run(binary: &Path) -> anyhow::Result<()> {
             took.push(start.elapsed().as_secs_f64() * 1_000.0);
         }
     }
-    publisher.await??;
+    while let Some(published) = publisher.join_next().await {
+        published??;
+    }
     took.sort_by(f64::total_cmp);
     let commits = reference::commits(1, Duration::from_secs(2)).await?;
     for (name, share) in [("p50", 0.5), ("p99", 0.99)] {

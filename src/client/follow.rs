@@ -17,7 +17,7 @@ use crate::{
 
 /// The bounds of the wait before a connection is made anew.
 const RECONNECT_FIRST: Duration = Duration::from_millis(250);
-const RECONNECT_MOST: Duration = Duration::from_secs(15);
+const RECONNECT_MOST: Duration = Duration::from_secs(5);
 
 /// The longest wait that a hub may ask for when it stops.
 const LONGEST_DRAIN: Duration = Duration::from_secs(60);

@@ -72,6 +72,8 @@ settings! {
         readers: u32 = 4,
         /// How long a statement waits for another process's lock.
         busy_timeout: Span = Span::seconds(5),
+        /// `full`: a receipt survives a power cut. `normal`: it survives `kill -9` only; commits are faster.
+        synchronous: String = "full".to_owned(),
         /// Bring the schema up to date at start.
         migrate: bool = true,
     }
@@ -236,6 +238,9 @@ impl Settings {
         if !matches!(self.log.format.as_str(), "auto" | "pretty" | "json") {
             return bad(format!("log.format = {:?} must be pretty, json or auto", self.log.format));
         }
+        if !matches!(self.store.synchronous.as_str(), "full" | "normal") {
+            return bad(format!("store.synchronous = {:?} must be full or normal", self.store.synchronous));
+        }
         let counts = [
             ("writer.queue_activities", self.writer.queue_activities),
             ("writer.queue_bytes", self.writer.queue_bytes.bytes()),
@@ -283,6 +288,7 @@ impl Settings {
             url: self.store.url.clone(),
             readers: self.store.readers,
             busy_timeout: self.store.busy_timeout.get(),
+            synchronous: self.store.synchronous == "full",
             migrate: self.store.migrate,
         }
     }

@@ -36,7 +36,7 @@ impl SqliteStore {
             .create_if_missing(true)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(if options.synchronous { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
             .busy_timeout(options.busy_timeout)
             .optimize_on_close(true, 400);
         let writer = pool(1).connect_with(connect.clone()).await.map_err(|error| failed(error.to_string()))?;

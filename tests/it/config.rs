@@ -51,6 +51,7 @@ fn a_bad_value_stops_the_start_and_names_itself() {
         ("", vec![("TASKLIGHT__LIMITS__JSON_DEPTH", "deep")], vec!["limits.json_depth", "environment"]),
         ("", vec![("TASKLIGHT__NODE__NAME", "x")], vec!["node.name", "environment"]),
         ("[writer]\nqueue_activities = 0\n", vec![], vec!["writer.queue_activities", "at least 1"]),
+        ("[store]\nsynchronous = \"off\"\n", vec![], vec!["store.synchronous", "full"]),
         ("[log]\nformat = \"xml\"\n", vec![], vec!["log.format", "pretty"]),
         ("listen = \"0.0.0.0:8080\"\n", vec![], vec!["listen", "--insecure-listen"]),
         ("[store]\nurl = \"mysql://x\"\n", vec![], vec!["store.url", "sqlite://"]),

@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
     harness::{PATIENCE, TestHub, message},
@@ -89,18 +89,18 @@ struct Watcher {
     sse: bool,
     transcript: Arc<Mutex<Vec<Seen>>>,
     cursor: watch::Sender<Option<String>>,
-    connection: Option<JoinHandle<()>>,
+    connection: JoinSet<()>,
 }
 
 impl Watcher {
     fn new(sse: bool) -> Self {
-        Self { sse, transcript: Arc::default(), cursor: watch::Sender::new(None), connection: None }
+        Self { sse, transcript: Arc::default(), cursor: watch::Sender::new(None), connection: JoinSet::new() }
     }
 
     async fn connect(&mut self, address: SocketAddr) {
         self.disconnect().await;
         let (sse, transcript, cursor) = (self.sse, self.transcript.clone(), self.cursor.clone());
-        self.connection = Some(tokio::spawn(async move {
+        self.connection.spawn(async move {
             loop {
                 let after = cursor.borrow().clone();
                 let ended = if sse {
@@ -112,14 +112,13 @@ impl Watcher {
                     return;
                 }
             }
-        }));
+        });
     }
 
     /// Cuts the connection wherever it is, and waits until it notes nothing more.
     async fn disconnect(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.abort();
-            let ended = connection.await;
+        self.connection.abort_all();
+        while let Some(ended) = self.connection.join_next().await {
             assert!(ended.is_ok() || ended.is_err_and(|error| error.is_cancelled()), "the watcher found something wrong");
         }
     }

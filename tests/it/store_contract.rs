@@ -23,6 +23,7 @@ pub async fn sqlite() -> Fixture {
         url: format!("sqlite://{}", folder.path().join("sub/log.db").display()),
         readers: 2,
         busy_timeout: std::time::Duration::from_secs(1),
+        synchronous: true,
         migrate: true,
     };
     Fixture { store: Store::open(&options).await.expect("it opens"), options, _folder: folder }
