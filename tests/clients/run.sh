@@ -58,6 +58,11 @@ if ! cmp -s "$node/package.json" "$node/installed.json"; then
     npm install --prefix "$node" --no-package-lock --no-audit --no-fund
     cp "$node/package.json" "$node/installed.json"
 fi
+# Without a file to run, node --test is content.
+if [[ -z "$(find "$node" -name node_modules -prune -o -name '*.test.*js' -print)" ]]; then
+    echo "tests/clients/node has no *.test.js or *.test.mjs" >&2
+    exit 1
+fi
 (cd "$node" && node --test) || failed=1
 
 if [[ "$failed" != 0 ]]; then

@@ -2,7 +2,6 @@ import itertools
 import os
 
 import pytest
-
 from hub import Hub
 
 names = itertools.count(1)

@@ -128,7 +128,8 @@ def test_good_items_of_a_mixed_batch_are_committed(hub, task):
 
 def test_an_object_an_array_and_lines_are_told_apart(hub, task):
     pretty = json.dumps(json.loads(item("")), indent=1)
-    for body, count in [(item(""), 1), (pretty, 1), (f"[{item('')}, {item('')}]", 2), (f"{item('')}\r\n\n{item('')}\n", 2), ("[]", 0)]:
+    one = item("")
+    for body, count in [(one, 1), (pretty, 1), (f"[{one}, {one}]", 2), (f"{one}\r\n\n{one}\n", 2), ("[]", 0)]:
         answer = hub.post(task, body)
         assert answer.status == 200 and len(answer.json["results"]) == count, body
     answer = hub.post(task, f"{item('')}\nnot json\n{item('')}")

@@ -113,7 +113,7 @@ def test_headers_that_trickle_in_are_cut_off(start):
             slow.sendall(first)
             begun, n = time.monotonic(), 0
 
-            def ended():
+            def ended(slow=slow, first=first):
                 nonlocal n
                 n += 1
                 try:
