@@ -31,6 +31,14 @@ for program in node npm; do
         exit 1
     fi
 done
+browser="${TASKLIGHT_CHROMIUM:-/usr/bin/chromium}"
+if [[ ! -x "$browser" && "$(id -u)" == 0 && -e /etc/debian_version ]]; then
+    apt-get update && apt-get install -y --no-install-recommends chromium
+fi
+if [[ ! -x "$browser" ]]; then
+    echo "$browser is missing: install the package chromium (Debian, Ubuntu), or set TASKLIGHT_CHROMIUM to a Chromium" >&2
+    exit 1
+fi
 if [[ ! -f "$here/node/package.json" ]]; then
     echo "tests/clients/node/package.json is missing" >&2
     exit 1
