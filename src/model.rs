@@ -5,6 +5,7 @@
 
 mod activity;
 mod cursor;
+mod fields;
 mod filter;
 mod frame;
 mod id;
@@ -15,6 +16,7 @@ mod time;
 
 pub use activity::{Activity, ActivityType, Data, Effect, NewActivity, Series, StatusChange};
 pub use cursor::{Cursor, Epoch, Offset};
+pub use fields::Fields;
 pub use filter::Filter;
 pub use frame::{Frame, FrameBatch, FrameBuilder};
 pub use id::{EventId, InvocationId, TaskId};

@@ -21,9 +21,9 @@ use super::{
 use crate::{
     backoff::Backoff,
     client::{Client, ClientError, ItemResult, Refusal},
-    model::{ActivityType, EventId, InvocationId, TaskId, Timestamp},
+    model::{ActivityType, EventId, Fields, InvocationId, TaskId, Timestamp},
 };
-use item::{Fields, prepare, quoted};
+use item::{prepare, quoted, with};
 use report::Report;
 
 /// The most bytes of a line of input. Hubs take 64 KiB unless they are told otherwise.
@@ -110,7 +110,7 @@ impl PublishArgs {
             return Err(format!("--text and --data both give data.{name}: leave one out"));
         }
         let text = self.text.as_deref().map(|text| (name, quoted(text)));
-        let data = data.with(text.as_slice());
+        let data = with(&data, text.as_slice());
         let timestamp = self.timestamp.unwrap_or_else(|| Timestamp::now().as_millis());
         let mut more = vec![
             ("type", quoted(kind)),
@@ -118,7 +118,7 @@ impl PublishArgs {
             ("data", String::from_utf8_lossy(&data).into_owned()),
         ];
         more.extend(self.event_id.map(|id| ("eventId", quoted(&id.to_string()))));
-        prepare(&Fields(Vec::new()).with(&more), self.invocation.as_ref()).map(Some).map_err(|refusal| refusal.to_string())
+        prepare(&with(&Fields(Vec::new()), &more), self.invocation.as_ref()).map(Some).map_err(|refusal| refusal.to_string())
     }
 }
 

@@ -8,10 +8,15 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use tokio::time::timeout;
+use http_body_util::{BodyExt, Limited};
+use tokio::time::{Duration, timeout};
 
 use super::{App, error::Problem};
 use crate::model::{InvocationId, TaskId};
+
+/// How much of a body that is too large is read and thrown away, and for how long, so that its sender gets to read why.
+const DISCARD_BYTES: usize = 64 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// The task in the path.
 pub(super) struct Task(pub TaskId);
@@ -112,6 +117,10 @@ pub(super) async fn body(app: &App, headers: &HeaderMap, body: Body, most: usize
     };
     let size = announced.unwrap_or(most);
     if most < size {
+        // A client that asks first has not begun to send; any other one is let finish, else it would not get to read the answer.
+        if !headers.contains_key(header::EXPECT) {
+            discard(body).await;
+        }
         return Err(too_large());
     }
     let permits = u32::try_from(size.clamp(1, app.body_bytes)).unwrap_or(u32::MAX);
@@ -128,6 +137,16 @@ pub(super) async fn body(app: &App, headers: &HeaderMap, body: Body, most: usize
     timeout(app.body_timeout, reading)
         .await
         .unwrap_or_else(|_| Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long to arrive")))
+}
+
+/// Reads the rest of a body that nobody wants, up to a bound.
+async fn discard(body: Body) {
+    let reading = async {
+        let mut body = Limited::new(body, DISCARD_BYTES);
+        while let Some(Ok(_)) = body.frame().await {}
+    };
+    // A client that is still sending then may miss its answer.
+    let _ = timeout(DISCARD_TIME, reading).await;
 }
 
 /// A small JSON object as a body; no body counts as `{}`.

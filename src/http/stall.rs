@@ -74,3 +74,38 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_stops_breaks_the_connection_after_the_limit() {
+        let (ours, _theirs) = duplex(16);
+        let began = Instant::now();
+        let error = StallGuard::new(ours, LIMIT).write_all(&[0; 100]).await.expect_err("nobody reads");
+        assert_eq!((error.kind(), began.elapsed().as_secs()), (io::ErrorKind::TimedOut, LIMIT.as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_is_only_slow_gets_everything() {
+        let (ours, mut theirs) = duplex(16);
+        let mut guard = StallGuard::new(ours, LIMIT);
+        let read = async {
+            let mut buffer = [0; 16];
+            let mut count = 0;
+            while count < 100 {
+                tokio::time::sleep(LIMIT / 2).await;
+                count += theirs.read(&mut buffer).await.expect("open");
+            }
+            count
+        };
+        let (written, count) = tokio::join!(guard.write_all(&[0; 100]), read);
+        written.expect("it went on");
+        assert_eq!(count, 100);
+    }
+}

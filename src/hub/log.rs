@@ -54,8 +54,10 @@ struct Ring {
 }
 
 impl Log {
+    /// A log whose state is about to be asked for.
     pub(super) fn new(task: TaskId) -> Self {
-        Self { task, view: watch::Sender::new(View::default()), ring: Mutex::default() }
+        let ring = Ring { loading: true, ..Ring::default() };
+        Self { task, view: watch::Sender::new(View::default()), ring: Mutex::new(ring) }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<View> {

@@ -3,15 +3,12 @@
 use std::{borrow::Cow, str::FromStr};
 
 use bytes::Bytes;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    Activity, ActivityType, Data, Effect, EventId, Invalid, InvocationId, JsonFault, NewActivity, Series, Status, StatusChange,
-    TaskId, Timestamp, check_json,
+    Activity, ActivityType, Data, Effect, EventId, Fields, Invalid, InvocationId, JsonFault, NewActivity, Series, Status,
+    StatusChange, TaskId, Timestamp, check_json,
 };
 
 use super::{IngestLimits, Item, Rejected};
@@ -57,31 +54,6 @@ pub fn parse_item(
     let series = series(&activity)?;
     let event_id_given = envelope.event_id.is_some();
     Ok(Item::Activity(Box::new(NewActivity { activity, event_id_given, effect, series })))
-}
-
-/// The fields of an object, in order, their values unread.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an activity, which is a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::with_capacity(6);
-                while let Some((Text(name), value)) = map.next_entry()? {
-                    fields.push((name, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
 }
 
 /// A string, borrowed where it holds no escapes.

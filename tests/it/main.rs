@@ -7,6 +7,7 @@ mod harness;
 mod http;
 mod program;
 mod publish;
+mod repair;
 mod resume;
 mod run;
 mod store_contract;

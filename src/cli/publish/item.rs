@@ -1,56 +1,22 @@
 //! One line of input made ready to be sent: what it lacks is filled in, everything else stays as it was written.
 
-use bytes::Bytes;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
-
 use crate::{
     client::Refusal,
-    model::{EventId, InvocationId},
+    model::{EventId, Fields, InvocationId},
 };
+use bytes::Bytes;
 
-/// The fields of a JSON object in their order, with their values as written.
-#[derive(Debug)]
-pub(super) struct Fields<'a>(pub(super) Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
+/// Whether the field is there and not null, which counts as not given.
+fn has(fields: &Fields<'_>, name: &str) -> bool {
+    fields.0.iter().any(|(known, value)| known == name && value.get() != "null")
 }
 
-impl<'a> Fields<'a> {
-    /// Whether the field is there and not null, which counts as not given.
-    fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, value)| known == name && value.get() != "null")
-    }
-
-    /// The object's text with these fields before the others, and without any that are null.
-    pub(super) fn with(&self, more: &[(&str, String)]) -> Bytes {
-        let given = self.0.iter().filter(|(_, value)| value.get() != "null").map(|(name, value)| (name.as_str(), value.get()));
-        let all = more.iter().map(|(name, value)| (*name, value.as_str())).chain(given);
-        let fields: Vec<String> = all.map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
-        format!("{{{}}}", fields.join(",")).into()
-    }
+/// The object's text with these fields before the others, and without any that are null.
+pub(super) fn with(fields: &Fields<'_>, more: &[(&str, String)]) -> Bytes {
+    let given = fields.0.iter().filter(|(_, value)| value.get() != "null").map(|(name, value)| (&**name, value.get()));
+    let all = more.iter().map(|(name, value)| (*name, value.as_str())).chain(given);
+    let fields: Vec<String> = all.map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
+    format!("{{{}}}", fields.join(",")).into()
 }
 
 /// `text` as a JSON string.
@@ -66,13 +32,13 @@ pub(super) fn prepare(line: &[u8], invocation: Option<&InvocationId>) -> Result<
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
     let heartbeat = fields.0.iter().any(|(name, value)| name == "type" && value.get() == r#""heartbeat""#);
     let mut more = Vec::new();
-    if !heartbeat && !fields.has("eventId") {
+    if !heartbeat && !has(&fields, "eventId") {
         more.push(("eventId", quoted(&EventId::generate().to_string())));
     }
-    if let Some(invocation) = invocation.filter(|_| !fields.has("invocationId")) {
+    if let Some(invocation) = invocation.filter(|_| !has(&fields, "invocationId")) {
         more.push(("invocationId", quoted(invocation.as_str())));
     }
-    Ok(fields.with(&more))
+    Ok(with(&fields, &more))
 }
 
 #[cfg(test)]
