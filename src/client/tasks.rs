@@ -39,7 +39,7 @@ pub struct TaskDetails {
     #[serde(flatten)]
     pub summary: TaskSummary,
     /// Its runs, newest first.
-    #[serde(rename = "invocationList")]
+    #[serde(rename = "invocations")]
     pub runs: Vec<Invocation>,
     /// Its last activity as published by the hub.
     #[serde(rename = "lastActivity")]
@@ -67,7 +67,7 @@ impl Client {
         // Flattening and raw JSON do not go together in one pass.
         #[derive(Deserialize)]
         struct Rest {
-            #[serde(rename = "invocationList")]
+            #[serde(rename = "invocations")]
             runs: Vec<Invocation>,
             #[serde(rename = "lastActivity")]
             last_activity: Option<Box<RawValue>>,

@@ -99,7 +99,7 @@ mod tests {
             let mut buffer = [0; 16];
             let mut count = 0;
             while count < 100 {
-                tokio::time::sleep(LIMIT / 2).await;
+                sleep(LIMIT / 2).await;
                 count += theirs.read(&mut buffer).await.expect("open");
             }
             count

@@ -93,7 +93,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Task(task): Task) -> Resul
         RawValue::from_string(String::from_utf8(text).ok()?).ok()
     });
     let mut answer = serde_json::to_value(&summary).unwrap_or_default();
-    answer["invocationList"] = json!(with_stalled(&app, invocations));
+    answer["invocations"] = json!(with_stalled(&app, invocations));
     let mut text = answer.to_string();
     text.pop();
     let last = last_activity.as_ref().map_or("null", |raw| raw.get());

@@ -69,7 +69,7 @@ pub struct TaskSummary {
     /// When its last activity was taken.
     pub last_activity_at: Option<Timestamp>,
     /// How many runs stand where.
-    pub invocations: StatusCounts,
+    pub invocation_counts: StatusCounts,
 }
 
 /// One run of an agent, as the API describes it.

@@ -156,7 +156,7 @@ fn summary(row: &SqliteRow) -> Result<TaskSummary, StoreError> {
         floor: offset(row, "floor")?,
         created_at: time(row, "created_at")?,
         last_activity_at: maybe_time(row, "last_activity_at")?,
-        invocations: status_counts(row)?,
+        invocation_counts: status_counts(row)?,
     })
 }
 

@@ -3,7 +3,11 @@
 use serde_json::json;
 use tasklight::model::{FrameBatch, FrameBuilder};
 
-use crate::{harness::TestHub, store_contract::activity, viewer::Viewer};
+use crate::{
+    harness::{PATIENCE, TestHub},
+    store_contract::activity,
+    viewer::Viewer,
+};
 
 /// Commits messages behind the hub's back, as another node would; gives the hint for each that never came.
 async fn commit_elsewhere(hub: &TestHub, texts: &[&str]) -> Vec<Vec<FrameBatch>> {
@@ -82,4 +86,29 @@ async fn a_cursor_ahead_of_a_hub_that_is_behind_is_not_reset() {
     let mut ahead = Viewer::subscribe(hub.address(), "t", json!({"after": cursor})).await;
     let ops: Vec<_> = ahead.until("live").await.iter().map(|message| message["op"].clone()).collect();
     assert_eq!(ops, ["subscribed", "live"], "the store knows better than the hub");
+}
+
+#[tokio::test]
+async fn a_ring_goes_a_while_after_its_last_viewer() {
+    let hub = TestHub::start_with(|settings| {
+        settings.hub.resync_interval = "20ms".parse().expect("a duration");
+        settings.hub.linger = "100ms".parse().expect("a duration");
+    })
+    .await;
+    let mut viewers = Vec::new();
+    for _ in 0..2 {
+        viewers.push(Viewer::subscribe(hub.address(), "t", json!({})).await);
+    }
+    hub.publish("t", &["x"]).await;
+    for viewer in &mut viewers {
+        viewer.texts(1).await;
+    }
+    assert_eq!(hub.node().hub().watched_tasks(), 1);
+    drop(viewers);
+    let gone = async {
+        while hub.node().hub().watched_tasks() != 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("nobody watches");
 }

@@ -114,7 +114,7 @@ pub async fn a_refused_item_does_not_hurt_its_neighbours(f: Fixture) {
 pub async fn statuses_move_in_the_same_commit(f: Fixture) {
     let counts = async |f: &Fixture| {
         let summary = f.store.summaries(&[task("t")]).await.expect("it reads").remove(0);
-        (summary.status, summary.invocations)
+        (summary.status, summary.invocation_counts)
     };
     receipts(&f.store, &[status("t", "a", "pending")]).await;
     assert_eq!(counts(&f).await.0, Some(Status::Pending));

@@ -3,7 +3,9 @@
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::harness::{TestHub, message};
+use tokio::time::timeout;
+
+use crate::harness::{PATIENCE, TestHub, message};
 
 /// A connection of its own to the hub's database.
 async fn intruder(hub: &TestHub) -> SqliteConnection {
@@ -50,8 +52,9 @@ async fn a_store_that_does_not_answer_loses_nothing_and_says_so() {
     assert!(response.headers().contains_key("retry-after"));
     let problem: serde_json::Value = response.json().await.expect("a problem");
     assert_eq!(problem["code"], "store_unavailable");
-    let ready = reqwest::get(format!("http://{}/readyz", hub.node().admin_address())).await.expect("an answer");
-    assert_eq!(ready.status(), 503, "readiness tells");
+    let readyz = format!("http://{}/readyz", hub.node().admin_address());
+    let told = async { while reqwest::get(&readyz).await.expect("an answer").status() != 503 {} };
+    timeout(PATIENCE, told).await.expect("readiness tells");
     lock.rollback().await.expect("the lock goes");
     let (status, answer) = hub.post("t", event).await;
     assert_eq!((status, &answer["results"][0]["offset"]), (200, &json!(1)), "{answer}");

@@ -59,7 +59,7 @@ function redraw() {
 
 function row(task) {
   const status = task.status ?? "empty";
-  const counts = Object.entries(task.invocations).map(([name, count]) => `${count} ${name}`).join(", ");
+  const counts = Object.entries(task.invocationCounts).map(([name, count]) => `${count} ${name}`).join(", ");
   const labels = Object.entries(task.labels).map(([name, value]) => element("span", { class: "label" }, value ? `${name}=${value}` : name));
   return element(
     "li",

@@ -118,7 +118,7 @@ mod tests {
     fn titles_cannot_steer_the_terminal() {
         let task = serde_json::json!({
             "taskId": "build-42", "title": "a\u{1b}[2Jb\nc", "labels": {}, "status": "running", "epoch": "5f3a9c1e",
-            "head": 7, "floor": 1, "createdAt": 0, "lastActivityAt": null, "invocations": {"running": 1}
+            "head": 7, "floor": 1, "createdAt": 0, "lastActivityAt": null, "invocationCounts": {"running": 1}
         });
         let task: TaskSummary = serde_json::from_value(task).expect("a summary");
         let mut out = Vec::new();

@@ -26,9 +26,9 @@ def test_a_task_is_created_read_changed_and_deleted(hub, task):
     hub.publish(task, of("status", status="running", agent="make"), of("usage", inputTokens=7))
     hub.publish(task, of("status", status="failed", exitCode=2, reason="it broke"))
     read = hub.get(path)
-    assert (read["head"], read["status"], read["invocations"]) == (3, "failed", {"failed": 1})
+    assert (read["head"], read["status"], read["invocationCounts"]) == (3, "failed", {"failed": 1})
     assert read["lastActivity"]["offset"] == 3 and read["labels"] == {"team": "red"}
-    [run] = read["invocationList"]
+    [run] = read["invocations"]
     assert run == hub.get(f"{path}/invocations/r") == hub.get(f"{path}/invocations")["invocations"][0]
     assert (run["status"], run["agent"], run["exitCode"], run["reason"]) == ("failed", "make", 2, "it broke")
     assert run["usage"] == {"inputTokens": 7} and run["startedAt"] and run["completedAt"] and run["stalled"] is False
