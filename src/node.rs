@@ -9,7 +9,7 @@ use anyhow::Context;
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
-    time::timeout_at,
+    time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,6 +24,9 @@ use crate::{
 
 /// How much longer than a WebSocket session a blocked HTTP answer is kept, so that the session ends first and says why.
 const STALL_EXTRA: Duration = Duration::from_secs(10);
+
+/// What background work and the store have at least to end, even if the time for stopping is up.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 
 /// A running node.
 #[derive(Debug)]
@@ -132,7 +135,7 @@ impl Node {
 
     /// Stops in order, within `node.stop_timeout`. Says whether everything ended by itself.
     pub async fn shutdown(self) -> bool {
-        let deadline = tokio::time::Instant::now() + self.stop_timeout;
+        let deadline = Instant::now() + self.stop_timeout;
         tracing::info!("stopping: nothing new is taken");
         self.phase.send_replace(Phase::Stopping);
         self.writer.close();
@@ -145,11 +148,12 @@ impl Node {
         self.stop.cancel();
         self.give_up.cancel();
         self.work.close();
-        let ended =
-            timeout_at(deadline.max(tokio::time::Instant::now() + Duration::from_millis(500)), self.work.wait()).await.is_ok();
-        self.store.close().await;
-        tracing::info!(flushed, drained, "stopped");
-        flushed && drained && ended
+        let last = deadline.max(Instant::now() + LAST_GRACE);
+        let ended = timeout_at(last, self.work.wait()).await.is_ok();
+        // A connection that waits for a lock cannot be hurried; the process ends without it.
+        let closed = timeout_at(last, self.store.close()).await.is_ok();
+        tracing::info!(flushed, drained, ended, closed, "stopped");
+        flushed && drained && ended && closed
     }
 }
 

@@ -45,9 +45,13 @@ impl TestHub {
 
     /// Stops it in order and starts it again on the same store, at another port.
     pub async fn restart(&mut self) {
-        let node = self.node.take().expect("it runs");
-        assert!(node.shutdown().await, "it stops by itself");
+        assert!(self.stop().await, "it stops by itself");
         self.node = Some(Node::start(&self.settings).await.expect("it starts again"));
+    }
+
+    /// Stops it in order; says whether everything ended by itself.
+    pub async fn stop(&mut self) -> bool {
+        self.node.take().expect("it runs").shutdown().await
     }
 
     pub fn node(&self) -> &Node {

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-
 use tokio::time::timeout;
 
 use crate::harness::{PATIENCE, TestHub, message};
@@ -105,4 +104,21 @@ async fn many_publishers_share_commits_and_keep_one_order() {
             log.iter().filter_map(|a| a["data"]["text"].as_str()?.strip_prefix(&prefix).map(str::to_owned)).collect();
         assert_eq!(own, (0..10).map(|n| n.to_string()).collect::<Vec<_>>(), "each publisher's order is kept");
     }
+}
+
+#[tokio::test]
+async fn a_stop_ends_in_time_even_if_the_store_never_answers() {
+    let mut hub = TestHub::start_with(|settings| {
+        settings.store.busy_timeout = "60s".parse().expect("a duration");
+        settings.writer.commit_timeout = "50ms".parse().expect("a duration");
+        settings.node.stop_timeout = "300ms".parse().expect("a duration");
+    })
+    .await;
+    let mut intruder = intruder(&hub).await;
+    let lock = intruder.begin_with("BEGIN IMMEDIATE").await.expect("the lock");
+    let (status, _) = hub.post("t", message("taken, not confirmed")).await;
+    assert_eq!(status, 503);
+    let stopped = timeout(PATIENCE, hub.stop()).await;
+    assert_eq!(stopped, Ok(false), "it says that not everything ended by itself");
+    lock.rollback().await.expect("the lock goes");
 }
