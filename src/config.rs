@@ -10,9 +10,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
-    BrokerSettings, ClusterSettings, IngestSettings,
-    HttpSettings, HubSettings, LimitSettings, LogSettings, NodeSettings, ReconcilerSettings, SessionSettings, Settings,
-    StoreSettings, WriterSettings,
+    BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings, NodeSettings,
+    ReconcilerSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
 };
 pub use values::{List, Size, Span};
 

@@ -70,8 +70,7 @@ impl Node {
         };
         let (hints, channels) = readers.unzip();
         let hub_options = settings.hub_options();
-        let hub =
-            Hub::new(store.clone(), broker.clone(), hints, hub_options, metrics.clone(), work.clone(), stop.clone());
+        let hub = Hub::new(store.clone(), broker.clone(), hints, hub_options, metrics.clone(), work.clone(), stop.clone());
         let writer =
             Writer::start(store.clone(), hub.clone(), settings.writer_options(), metrics.clone(), &work, give_up.clone());
         let ingest = match (&broker, channels) {

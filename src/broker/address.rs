@@ -82,7 +82,9 @@ impl FromStr for RedisAddress {
         let (sentinel_user, sentinel_password, authorities) = (None, None, None);
         let mut address = Self { kind, hosts, tls, user, password, sentinel_user, sentinel_password, db: 0, authorities };
         address.read_path(path)?;
-        for (name, value) in query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
+        for (name, value) in
+            query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        {
             match name {
                 "tls" => address.tls = value == "true",
                 "db" => address.db = value.parse().map_err(|_| AddressError::Path("db is a number"))?,

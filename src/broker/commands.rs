@@ -116,8 +116,7 @@ impl Commands {
             Some(connection) => connection,
             None => self.within(self.connection(state, master)).await?,
         };
-        let counts: Vec<u64> =
-            self.within(async { Ok(pipeline.query_async(&mut connection).await?) }).await?;
+        let counts: Vec<u64> = self.within(async { Ok(pipeline.query_async(&mut connection).await?) }).await?;
         *publisher = Some(connection);
         Ok(places.into_iter().zip(counts).collect())
     }

@@ -75,12 +75,7 @@ impl Outbox {
     }
 }
 
-async fn send_all(
-    commands: Commands,
-    mut letters: mpsc::Receiver<Letter>,
-    metrics: OutboxMetrics,
-    stop: CancellationToken,
-) {
+async fn send_all(commands: Commands, mut letters: mpsc::Receiver<Letter>, metrics: OutboxMetrics, stop: CancellationToken) {
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     let mut waiting = Vec::new();
     loop {

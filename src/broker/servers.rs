@@ -114,9 +114,8 @@ async fn ask_any(
     for (host, port) in &address.hosts {
         let client = redis::Client::open(info(host, *port)?)?;
         let asking = async {
-            let config = redis::AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(patience))
-                .set_response_timeout(Some(patience));
+            let config =
+                redis::AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
             let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
             command.query_async::<Value>(&mut connection).await
         };

@@ -139,10 +139,10 @@ mod tests {
             panic!("it counted")
         };
         let names = |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!((names(&members.alive), names(&members.able)), (
-            vec!["a#1".to_owned(), "b#2".to_owned(), "c#3".to_owned()],
-            vec!["a#1".to_owned(), "b#2".to_owned()],
-        ));
+        assert_eq!(
+            (names(&members.alive), names(&members.able)),
+            (vec!["a#1".to_owned(), "b#2".to_owned(), "c#3".to_owned()], vec!["a#1".to_owned(), "b#2".to_owned()],)
+        );
         assert_eq!(Beat::read(answer(&["0"])), Some(Beat::Lapsed));
         assert_eq!(Beat::read(redis::Value::Nil), None);
     }

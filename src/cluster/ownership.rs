@@ -106,7 +106,8 @@ impl Ownership {
             return;
         }
         self.members = members;
-        let tasks: Vec<TaskId> = self.known.iter().chain(self.places.keys().filter(|t| !self.known.contains(*t))).cloned().collect();
+        let tasks: Vec<TaskId> =
+            self.known.iter().chain(self.places.keys().filter(|t| !self.known.contains(*t))).cloned().collect();
         for task in tasks {
             self.review(&task, now);
         }
@@ -167,7 +168,10 @@ impl Ownership {
         }
         self.hold(task, |place| place.held.push(activities, now));
         let full = self.options.hold_bytes <= self.held.0 || self.options.hold_activities <= self.held.1;
-        if full && let Some(place) = self.places.get_mut(task) && place.listens {
+        if full
+            && let Some(place) = self.places.get_mut(task)
+            && place.listens
+        {
             place.listens = false;
             place.subscribed = false;
             self.acts.push(Act::Unsubscribe(task.clone()));
@@ -293,7 +297,8 @@ impl Ownership {
     /// Now and then: asks again, listens again, lets go.
     pub(crate) fn tick(&mut self, now: Instant) {
         let room = self.held.0 < self.options.hold_bytes / 2 && self.held.1 < self.options.hold_activities / 2;
-        let tasks: Vec<_> = self.places.iter().filter(|(_, place)| place.role != Role::Owner).map(|(task, _)| task.clone()).collect();
+        let tasks: Vec<_> =
+            self.places.iter().filter(|(_, place)| place.role != Role::Owner).map(|(task, _)| task.clone()).collect();
         for task in tasks {
             let Some(place) = self.places.get_mut(&task) else { continue };
             match &mut place.role {

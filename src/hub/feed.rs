@@ -58,7 +58,8 @@ pub(super) async fn listen(hub: Hub, mut reader: LinkReader) {
 async fn compare_fresh(hub: Hub, mut waiting: mpsc::Receiver<TaskId>) {
     let mut tasks = Vec::new();
     while waiting.recv_many(&mut tasks, resync::SWEEP_TASKS).await != 0 {
-        let more = async { while tasks.len() < resync::SWEEP_TASKS && waiting.recv_many(&mut tasks, resync::SWEEP_TASKS).await != 0 {} };
+        let more =
+            async { while tasks.len() < resync::SWEEP_TASKS && waiting.recv_many(&mut tasks, resync::SWEEP_TASKS).await != 0 {} };
         // The end of the time for collecting is no error.
         let _ = timeout(COLLECT, more).await;
         resync::compare_tasks(&hub, &tasks).await;

@@ -70,8 +70,7 @@ impl ChannelIngest {
         let (member_sender, member) = watch::channel(false);
         let rejections = Rejections::start(redis.clone(), store.clone(), tracker);
         let counts = metrics.channel.clone();
-        let queue =
-            submit::start(redis.clone(), rejections.clone(), writer.clone(), options.queue_bytes, counts, tracker);
+        let queue = submit::start(redis.clone(), rejections.clone(), writer.clone(), options.queue_bytes, counts, tracker);
         let beat = beat::start(redis.clone(), options.clone(), questions.clone(), tracker, stop.clone());
         let tools = Tools { redis, store, writer, limits, options, metrics, queue, beat, rejections, tracker: tracker.clone() };
         tracker.spawn(Keeper::new(tools, questions.clone(), member_sender).run(reader, asked, stop));

@@ -13,11 +13,12 @@ use super::{
 
 impl SqliteStore {
     pub(super) async fn open_tasks(&self, after: Option<i64>, limit: usize) -> Result<(Vec<TaskId>, Option<i64>), StoreError> {
-        let rows = sqlx::query("SELECT id, name FROM tasks WHERE status IN ('pending', 'running') AND id > ?1 ORDER BY id LIMIT ?2")
-            .bind(after.unwrap_or(i64::MIN))
-            .bind(stored(limit as u64))
-            .fetch_all(&self.readers)
-            .await?;
+        let rows =
+            sqlx::query("SELECT id, name FROM tasks WHERE status IN ('pending', 'running') AND id > ?1 ORDER BY id LIMIT ?2")
+                .bind(after.unwrap_or(i64::MIN))
+                .bind(stored(limit as u64))
+                .fetch_all(&self.readers)
+                .await?;
         let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.try_get("id")).transpose()?;
         let tasks = rows.iter().map(|row| word(row, "name")?.ok_or_else(|| foreign("name"))).collect::<Result<_, _>>()?;
         Ok((tasks, next))

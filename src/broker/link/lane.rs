@@ -245,7 +245,11 @@ impl Probe {
             self.heard = Some(now);
         } else if self.heard.is_none_or(|heard| link.options.probe_timeout <= now - heard) {
             link.metrics.deaf.inc();
-            tracing::warn!(link = link.options.name, lane = lane.index, "a connection to Redis is open but delivers nothing; making a new one");
+            tracing::warn!(
+                link = link.options.name,
+                lane = lane.index,
+                "a connection to Redis is open but delivers nothing; making a new one"
+            );
             return Err(BrokerError::Unusable("it is deaf"));
         }
         Ok(())

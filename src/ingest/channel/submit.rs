@@ -47,9 +47,12 @@ impl Queue {
             let weight: usize = run.iter().map(NewActivity::weight).sum();
             let weight = u32::try_from(weight.min(self.bytes)).unwrap_or(u32::MAX);
             let lease = (!given).then(|| lease.clone());
-            let taken = self.room.clone().try_acquire_many_owned(weight).ok().is_some_and(|room| {
-                self.work.try_send(Work::Append(task.clone(), run, lease, room)).is_ok()
-            });
+            let taken = self
+                .room
+                .clone()
+                .try_acquire_many_owned(weight)
+                .ok()
+                .is_some_and(|room| self.work.try_send(Work::Append(task.clone(), run, lease, room)).is_ok());
             if !taken {
                 lost += length;
             }
