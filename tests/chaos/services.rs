@@ -1,0 +1,105 @@
+//! A Redis and a Postgres of our own, because they are killed: on free ports of the loopback, with their data in a folder that goes
+//! with the run. A missing program is said by name; nothing is ever skipped.
+
+use std::{
+    fs::{File, OpenOptions},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::time::{Instant, sleep};
+
+mod postgres;
+
+pub use postgres::Postgres;
+
+/// How long a service may take until it answers.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ports are taken from here: below what the kernel gives to outgoing connections, or a client that tries a dead service again and
+/// again would one day be given that very port and connect to itself.
+const PORTS: std::ops::Range<u16> = 15_000..30_000;
+
+/// An address of the loopback at which nobody listens.
+pub fn free_address() -> Result<SocketAddr> {
+    for _ in 0..200 {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(PORTS)));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no free port was found in {PORTS:?}")
+}
+
+/// Opens a log file for appending; twice, for standard output and standard error.
+pub fn log_file(path: &Path) -> Result<(File, File)> {
+    let file = OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("opening {}", path.display()))?;
+    let other = file.try_clone()?;
+    Ok((file, other))
+}
+
+/// A Redis that forgets everything when it ends: nothing is ever written to disk.
+pub struct Redis {
+    address: SocketAddr,
+    folder: PathBuf,
+    child: Option<Child>,
+}
+
+impl Redis {
+    /// Starts one with its log in `folder`.
+    pub async fn start(folder: &Path) -> Result<Self> {
+        let mut redis = Self { address: free_address()?, folder: folder.to_owned(), child: None };
+        redis.start_again().await?;
+        Ok(redis)
+    }
+
+    /// Where it listens, also while it is down.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().context("killing redis-server")?;
+            child.wait().context("waiting for redis-server")?;
+        }
+        Ok(())
+    }
+
+    /// Starts it, empty, at the same address.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let (out, err) = log_file(&self.folder.join("redis.log"))?;
+        let port = self.address.port().to_string();
+        let child = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"])
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .context("starting redis-server: is it installed? (Debian: apt-get install redis-server)")?;
+        self.child = Some(child);
+        let client = redis::Client::open(format!("redis://{}", self.address))?;
+        let end = Instant::now() + START_PATIENCE;
+        loop {
+            if let Ok(mut connection) = client.get_multiplexed_async_connection().await
+                && redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
+            {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "redis-server at {} did not answer in {START_PATIENCE:?}", self.address);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may have gone already.
+        let _ = self.kill();
+    }
+}
