@@ -19,12 +19,14 @@ const COLLECT: Duration = Duration::from_millis(5);
 /// The most newly subscribed tasks that wait for this; with more, all heads are compared.
 const FRESH_TASKS: usize = 10_000;
 
-/// Applies hints until the link ends.
+/// Applies hints until the node stops.
 pub(super) async fn listen(hub: Hub, mut reader: LinkReader) {
     let Broker::Redis(redis) = hub.inner.broker.clone() else { return };
     let (fresh, waiting) = mpsc::channel(FRESH_TASKS);
     hub.inner.tracker.spawn(compare_fresh(hub.clone(), waiting));
-    while let Some(event) = reader.next().await {
+    let stop = hub.inner.stop.clone();
+    // The reader does not end by itself: it holds the link's queue open.
+    while let Some(event) = stop.run_until_cancelled(reader.next()).await.flatten() {
         match event {
             LinkEvent::Message { channel, payload } => match redis.names.read(&channel) {
                 Some(Channel::Feed(task)) => match hub.inner.broker.read_hint(payload) {
