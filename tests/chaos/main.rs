@@ -1,17 +1,25 @@
 //! Faults, one after the other, while agents publish and viewers watch; then everything is compared with the log. See docs/chaos.md.
 
+mod hubs;
 mod services;
 
 fn main() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let folder = tempfile::tempdir()?;
-        let mut redis = services::Redis::start(folder.path()).await?;
-        redis.kill()?;
-        redis.start_again().await?;
-        let mut postgres = services::Postgres::start(folder.path()).await?;
-        postgres.stop_at_once().await?;
-        postgres.start_again().await?;
-        println!("{} {}", redis.address(), postgres.url());
+        let redis = services::Redis::start(folder.path()).await?;
+        let options = hubs::HubOptions {
+            store: format!("sqlite://{}/log.db", folder.path().display()),
+            log_level: "info".into(),
+            folder: folder.path().into(),
+        };
+        let mut hub = hubs::Hub::new("hub-1", redis.address(), options)?;
+        hub.start()?;
+        hub.ready().await?;
+        hub.freeze()?;
+        hub.thaw()?;
+        println!("{:?}", hub.condition().await);
+        hub.stop().await?;
+        println!("{}", hubs::tail(&hub.log(), 10));
         Ok(())
     })
 }
