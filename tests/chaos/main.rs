@@ -1,6 +1,8 @@
 //! Faults, one after the other, while agents publish and viewers watch; then everything is compared with the log. See docs/chaos.md.
 
+mod checker;
 mod hubs;
+mod proxy;
 mod services;
 
 fn main() -> anyhow::Result<()> {

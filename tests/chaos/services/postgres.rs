@@ -113,9 +113,8 @@ async fn programs() -> Result<PathBuf> {
     let said = said.ok().filter(|output| output.status.success());
     let said = said.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut versions: Vec<(u32, PathBuf)> = installed
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .collect();
+    let mut versions: Vec<(u32, PathBuf)> =
+        installed.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))).collect();
     versions.sort();
     let newest = versions.pop().map(|(_, path)| path);
     let complete = |path: &PathBuf| path.join("initdb").exists() && path.join("pg_ctl").exists();

@@ -1,0 +1,273 @@
+//! Compares what the store holds with what publishers were promised and with what viewers saw. Pure, so that it is tested itself
+//! (tests/it/checker.rs feeds it every kind of difference).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+use uuid::Uuid;
+
+/// How many differences are told; all are counted.
+const TOLD: usize = 20;
+
+/// A task's log as the store has it, in the order in which the store gave it.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// The task.
+    pub task: String,
+    /// Its epoch, as cursors have it.
+    pub epoch: String,
+    /// The head that the task's own row says.
+    pub head: u64,
+    /// Its activities.
+    pub entries: Vec<Entry>,
+}
+
+/// An activity in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub offset: u64,
+    /// Its `eventId`.
+    pub event: Uuid,
+    /// Its invocation.
+    pub invocation: String,
+    /// The number that its publisher gave it, counted within the invocation from 1.
+    pub number: u64,
+}
+
+/// What an agent published in one invocation, in the order in which it did.
+#[derive(Debug, Clone, Default)]
+pub struct Publication {
+    /// To which task.
+    pub task: String,
+    /// In which invocation.
+    pub invocation: String,
+    /// The activities; the number of the first one is 1.
+    pub sent: Vec<Sent>,
+}
+
+/// A published activity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Its `eventId`.
+    pub event: Uuid,
+    /// What its publisher knows about it.
+    pub proof: Proof,
+}
+
+/// What a publisher was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing that counts: the run ended, or it was never sent.
+    None,
+    /// A receipt over HTTP, with this offset.
+    Receipt(u64),
+    /// An ack over Redis.
+    Ack,
+    /// PUBLISH counted so many receivers; nothing more was waited for.
+    Counted {
+        /// How many.
+        receivers: u32,
+        /// The fault under which promise 5 does not cover it, if there was one.
+        excused: Option<&'static str>,
+        /// When, in milliseconds from the start of the run.
+        at_ms: u64,
+    },
+}
+
+/// What a viewer saw of a task, in order, over all its connections.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript {
+    /// Who.
+    pub viewer: String,
+    /// Of which task.
+    pub task: String,
+    /// The offset after which it began.
+    pub after: u64,
+    /// What it got.
+    pub seen: Vec<Seen>,
+}
+
+/// One delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The epoch of its cursor.
+    pub epoch: String,
+    /// Its place.
+    pub offset: u64,
+    /// Its `eventId`.
+    pub event: Uuid,
+}
+
+/// Which promise was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Something confirmed, or counted by PUBLISH, is not in the store.
+    Lost,
+    /// Something is there twice.
+    Repeated,
+    /// Something is not where its order puts it.
+    Reordered,
+    /// Offsets have a hole.
+    Hole,
+    /// Something is in the store that nobody published, or not as it was published.
+    Foreign,
+    /// A viewer saw something else than the log.
+    Viewer,
+}
+
+/// A broken promise, with what is needed to look for its cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which.
+    pub kind: Kind,
+    /// Where and what.
+    pub text: String,
+}
+
+/// What the comparison came to.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// How many differences there are of each kind.
+    pub counts: BTreeMap<Kind, u64>,
+    /// The first ones.
+    pub differences: Vec<Difference>,
+    /// Lost without a broken promise, by the fault that excuses it.
+    pub excused: BTreeMap<&'static str, u64>,
+    /// Activities in the store.
+    pub stored: u64,
+    /// Deliveries that were compared.
+    pub deliveries: u64,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.text)
+    }
+}
+
+impl Verdict {
+    fn note(&mut self, kind: Kind, text: String) {
+        *self.counts.entry(kind).or_default() += 1;
+        if self.differences.len() < TOLD {
+            self.differences.push(Difference { kind, text });
+        }
+    }
+}
+
+/// Compares everything. Logs are by task; every publication's and transcript's task must have one.
+pub fn check(logs: &[Log], publications: &[Publication], transcripts: &[Transcript]) -> Verdict {
+    let mut verdict = Verdict::default();
+    let published: HashMap<(&str, &str), &Publication> =
+        publications.iter().map(|publication| ((&*publication.task, &*publication.invocation), publication)).collect();
+    let mut places: HashMap<&str, HashMap<Uuid, u64>> = HashMap::new();
+    for log in logs {
+        places.insert(&log.task, check_log(log, &published, &mut verdict));
+    }
+    let nowhere = HashMap::new();
+    for publication in publications {
+        check_publication(publication, places.get(&*publication.task).unwrap_or(&nowhere), &mut verdict);
+    }
+    let empty = Log::default();
+    for transcript in transcripts {
+        let log = logs.iter().find(|log| log.task == transcript.task).unwrap_or(&empty);
+        check_transcript(transcript, log, &mut verdict);
+    }
+    verdict
+}
+
+/// A log by itself, and against what was published. Gives the place of each event.
+fn check_log(log: &Log, published: &HashMap<(&str, &str), &Publication>, verdict: &mut Verdict) -> HashMap<Uuid, u64> {
+    let mut places = HashMap::with_capacity(log.entries.len());
+    let mut last_of: HashMap<&str, &Entry> = HashMap::new();
+    let mut due = 1;
+    for entry in &log.entries {
+        let Entry { offset, event, invocation, number } = entry;
+        let place = format!("task {} offset {offset} event {event} ({invocation} number {number})", log.task);
+        verdict.stored += 1;
+        if *offset != due {
+            verdict.note(Kind::Hole, format!("{place}: the offset should be {due}"));
+        }
+        due = offset + 1;
+        if let Some(first) = places.insert(*event, *offset) {
+            verdict.note(Kind::Repeated, format!("{place}: the event is at offset {first}, too"));
+        }
+        if let Some(last) = last_of.insert(invocation, entry)
+            && *number <= last.number
+        {
+            let kind = if *number == last.number { Kind::Repeated } else { Kind::Reordered };
+            let before = format!("number {} event {} at offset {}", last.number, last.event, last.offset);
+            verdict.note(kind, format!("{place}: comes after {before} of the same invocation"));
+        }
+        let publication = published.get(&(&*log.task, invocation));
+        let index = usize::try_from(*number).ok().and_then(|number| number.checked_sub(1));
+        let sent = index.and_then(|index| publication?.sent.get(index));
+        if sent.is_none_or(|sent| sent.event != *event) {
+            verdict.note(Kind::Foreign, format!("{place}: nobody published this"));
+        }
+    }
+    if due != log.head + 1 {
+        verdict
+            .note(Kind::Hole, format!("task {}: the head is {}, the last activity has offset {}", log.task, log.head, due - 1));
+    }
+    places
+}
+
+/// What a publisher was promised against the places of events in the log.
+fn check_publication(publication: &Publication, places: &HashMap<Uuid, u64>, verdict: &mut Verdict) {
+    for (index, sent) in publication.sent.iter().enumerate() {
+        let Publication { task, invocation, .. } = publication;
+        let name = format!("task {task} {invocation} number {} event {}", index + 1, sent.event);
+        let place = places.get(&sent.event);
+        match (&sent.proof, place) {
+            (Proof::None, _) | (Proof::Ack | Proof::Counted { .. }, Some(_)) => {}
+            (Proof::Receipt(offset), Some(place)) if offset == place => {}
+            (Proof::Receipt(offset), Some(place)) => {
+                verdict.note(Kind::Foreign, format!("{name}: the receipt says offset {offset}, the log has it at {place}"));
+            }
+            (Proof::Receipt(offset), None) => {
+                verdict.note(Kind::Lost, format!("{name}: not in the log, but there is a receipt for offset {offset}"));
+            }
+            (Proof::Ack, None) => verdict.note(Kind::Lost, format!("{name}: not in the log, but it was acked")),
+            (Proof::Counted { excused: Some(fault), .. }, None) => {
+                *verdict.excused.entry(fault).or_default() += 1;
+            }
+            (Proof::Counted { receivers, at_ms, excused: None }, None) => {
+                let when = format!("{receivers} receivers at {}.{:03} s", at_ms / 1_000, at_ms % 1_000);
+                verdict.note(Kind::Lost, format!("{name}: not in the log, but PUBLISH counted {when}"));
+            }
+        }
+    }
+}
+
+/// A transcript against the log from where it began: the same, to the head, once. Only its first difference is noted.
+fn check_transcript(transcript: &Transcript, log: &Log, verdict: &mut Verdict) {
+    let Transcript { viewer, task, after, seen } = transcript;
+    let start = usize::try_from(*after).unwrap_or(usize::MAX).min(log.entries.len());
+    let expected = &log.entries[start..];
+    verdict.deliveries += seen.len() as u64;
+    for (index, got) in seen.iter().enumerate() {
+        let Seen { epoch, offset, event } = got;
+        let what = format!("viewer {viewer} task {task}: delivery {} is {epoch}-{offset} event {event}", index + 1);
+        let Some(entry) = expected.get(index) else {
+            verdict.note(Kind::Viewer, format!("{what}, which is beyond the log's end ({})", log.head));
+            return;
+        };
+        if (entry.offset, entry.event, &log.epoch) != (*offset, *event, epoch) {
+            let kind = match offset.cmp(&entry.offset) {
+                std::cmp::Ordering::Less => "a repeat",
+                std::cmp::Ordering::Equal => "not what is stored there",
+                std::cmp::Ordering::Greater => "a gap",
+            };
+            let due = format!("{}-{} event {}", log.epoch, entry.offset, entry.event);
+            verdict.note(Kind::Viewer, format!("{what}: {kind}; the log has {due}"));
+            return;
+        }
+    }
+    if let Some(missing) = expected.get(seen.len()) {
+        let missed = expected.len() - seen.len();
+        verdict.note(Kind::Viewer, format!("viewer {viewer} task {task}: never got {missed} from offset {}", missing.offset));
+    }
+}
