@@ -100,10 +100,16 @@ fn begin(batch: &[Append], make: bool) -> String {
     if make {
         let now = Timestamp::now().as_millis();
         let values: Vec<_> = names.iter().map(|name| format!("('{name}', {}, {now})", Epoch::generate().get())).collect();
-        sql.push_str(&format!("INSERT INTO tasks (name, epoch, created_at) VALUES {} ON CONFLICT DO NOTHING; ", values.join(",")));
+        sql.push_str(&format!(
+            "INSERT INTO tasks (name, epoch, created_at) VALUES {} ON CONFLICT DO NOTHING; ",
+            values.join(",")
+        ));
     }
     let list: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
-    sql.push_str(&format!("SELECT 1 FROM tasks WHERE name IN ({}) ORDER BY name COLLATE \"C\" FOR NO KEY UPDATE", list.join(",")));
+    sql.push_str(&format!(
+        "SELECT 1 FROM tasks WHERE name IN ({}) ORDER BY name COLLATE \"C\" FOR NO KEY UPDATE",
+        list.join(",")
+    ));
     sql
 }
 

@@ -13,9 +13,10 @@ use super::{
 
 impl PostgresStore {
     pub(super) async fn open_tasks(&self, after: Option<i64>, limit: usize) -> Result<(Vec<TaskId>, Option<i64>), StoreError> {
-        let query = sqlx::query("SELECT id, name FROM tasks WHERE status IN ('pending', 'running') AND id > $1 ORDER BY id LIMIT $2")
-            .bind(after.unwrap_or(i64::MIN))
-            .bind(stored(limit as u64));
+        let query =
+            sqlx::query("SELECT id, name FROM tasks WHERE status IN ('pending', 'running') AND id > $1 ORDER BY id LIMIT $2")
+                .bind(after.unwrap_or(i64::MIN))
+                .bind(stored(limit as u64));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
         let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.try_get("id")).transpose()?;
         Ok((rows.iter().map(name).collect::<Result<_, _>>()?, next))

@@ -55,7 +55,8 @@ impl PostgresStore {
             lock_timeout: options.busy_timeout,
             statement_timeout: options.statement_timeout,
         });
-        let mut connection = connector.wait_for(options.start_timeout, &place).await.map_err(|error| failed(error.to_string()))?;
+        let mut connection =
+            connector.wait_for(options.start_timeout, &place).await.map_err(|error| failed(error.to_string()))?;
         bring_up_to_date(&mut connection, options.migrate, &place).await?;
         connector.set_up(&mut connection).await.map_err(|error| failed(error.to_string()))?;
         warn_about_durability(&mut connection).await.map_err(|error| failed(plain(&error)))?;
@@ -69,7 +70,9 @@ impl PostgresStore {
             .max_lifetime(Duration::from_secs(1_800))
             .after_connect(move |connection, _| {
                 let connector = reading.clone();
-                Box::pin(async move { connector.set_up(connection).await.map_err(|error| sqlx::Error::Protocol(error.to_string())) })
+                Box::pin(
+                    async move { connector.set_up(connection).await.map_err(|error| sqlx::Error::Protocol(error.to_string())) },
+                )
             })
             // A connection that does not answer must not keep its place in the pool for ever.
             .after_release(|connection, _| {
@@ -95,7 +98,10 @@ impl PostgresStore {
              GRANT SELECT, INSERT, UPDATE, DELETE ON store_identity, tasks, invocations, activities, rejects TO \"{role}\"; \
              GRANT USAGE ON SEQUENCE invocation_blocks TO \"{role}\"; GRANT SELECT ON _sqlx_migrations TO \"{role}\""
         );
-        self.write(async |connection: &mut PgConnection| Ok(connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop)?)).await
+        self.write(async |connection: &mut PgConnection| {
+            Ok(connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop)?)
+        })
+        .await
     }
 }
 
@@ -174,7 +180,9 @@ async fn renew(connection: &mut PgConnection, condition: &str) -> Result<bool, S
 /// Brings the schema up to date. Many may do this at once: sqlx holds an advisory lock. If there is nothing to do nothing is tried, so that
 /// a role that may not change the schema can start a hub.
 async fn bring_up_to_date(connection: &mut PgConnection, migrate: bool, place: &str) -> Result<(), OpenError> {
-    let known = sqlx::query_scalar::<_, Option<i64>>("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(&mut *connection).await;
+    let known = sqlx::query_scalar::<_, Option<i64>>("SELECT max(version) FROM _sqlx_migrations WHERE success")
+        .fetch_one(&mut *connection)
+        .await;
     let newest = MIGRATIONS.iter().map(|migration| migration.version).max();
     if newest <= known.ok().flatten() {
         return Ok(());
@@ -184,7 +192,9 @@ async fn bring_up_to_date(connection: &mut PgConnection, migrate: bool, place: &
     }
     let failed = |error: &dyn std::fmt::Display| OpenError::Failed {
         path: place.into(),
-        reason: format!("the schema could not be brought up to date: {error}; a role that owns the tables can do so with `tasklight migrate`"),
+        reason: format!(
+            "the schema could not be brought up to date: {error}; a role that owns the tables can do so with `tasklight migrate`"
+        ),
     };
     MIGRATIONS.run(&mut *connection).await.map_err(|error| failed(&error))
 }

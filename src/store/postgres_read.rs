@@ -21,10 +21,10 @@ impl PostgresStore {
     pub(super) async fn read_after(&self, task: &TaskId, range: &ReadAfter) -> Result<Option<Page>, StoreError> {
         let sql = format!(
             "SELECT {EPOCH}, tasks.head, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL (SELECT * FROM ( \
-               SELECT some.*, sum(octet_length(data)) OVER (ORDER BY \"offset\") - octet_length(data) AS before FROM ( \
+               SELECT wanted.*, sum(octet_length(data)) OVER (ORDER BY \"offset\") - octet_length(data) AS before FROM ( \
                  SELECT {COLUMNS} WHERE activities.task = tasks.id AND activities.\"offset\" > greatest($2, tasks.floor - 1) \
                  AND activities.\"offset\" <= greatest($2, tasks.floor - 1) + $3 {} ORDER BY activities.\"offset\" LIMIT $4 \
-               ) AS some) AS counted WHERE before < $5 \
+               ) AS wanted) AS counted WHERE before < $5 \
              ) AS page ON true WHERE tasks.name = $1 ORDER BY page.\"offset\"",
             conditions(&range.filter, 6)
         );
@@ -58,10 +58,7 @@ impl PostgresStore {
             conditions(filter, 4)
         );
         let before = before.unwrap_or(Offset::MAX);
-        let query = sqlx::query(AssertSqlSafe(sql))
-            .bind(task.as_str())
-            .bind(stored(before.get()))
-            .bind(stored(limit as u64));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(task.as_str()).bind(stored(before.get())).bind(stored(limit as u64));
         let rows = self.within(async { Ok(bind(query, filter).fetch_all(&self.readers).await?) }).await?;
         let Some((state, activities)) = page(&rows)? else { return Ok(None) };
         let first = activities.first().map_or(state.floor, |(offset, _)| *offset);

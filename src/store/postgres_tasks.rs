@@ -18,7 +18,8 @@ const SUMMARY: &str = "tasks.id, tasks.name, tasks.head, tasks.floor, tasks.titl
 
 impl PostgresStore {
     pub(super) async fn tasks(&self, query: &TaskQuery) -> Result<(Vec<TaskSummary>, Option<TaskPlace>), StoreError> {
-        let mut sql = format!("SELECT {EPOCH}, {SUMMARY} FROM tasks WHERE ($2::int8 IS NULL OR (listed_at, id) < ($2, $3::int8)) ");
+        let mut sql =
+            format!("SELECT {EPOCH}, {SUMMARY} FROM tasks WHERE ($2::int8 IS NULL OR (listed_at, id) < ($2, $3::int8)) ");
         let mut values: Vec<String> = Vec::new();
         if let Some(status) = query.status {
             values.push(status.as_str().to_owned());
@@ -63,12 +64,13 @@ impl PostgresStore {
     pub(super) async fn put_task(&self, task: &TaskId, change: &TaskChange) -> Result<bool, StoreError> {
         self.write(async |connection: &mut PgConnection| {
             let mut transaction = connection.begin().await?;
-            let made = sqlx::query("INSERT INTO tasks (name, epoch, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING")
-                .bind(task.as_str())
-                .bind(i64::from(Epoch::generate().get()))
-                .bind(stored(Timestamp::now().as_millis()))
-                .execute(&mut *transaction)
-                .await?;
+            let made =
+                sqlx::query("INSERT INTO tasks (name, epoch, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING")
+                    .bind(task.as_str())
+                    .bind(i64::from(Epoch::generate().get()))
+                    .bind(stored(Timestamp::now().as_millis()))
+                    .execute(&mut *transaction)
+                    .await?;
             apply(&mut transaction, task, change).await?;
             transaction.commit().await?;
             Ok(made.rows_affected() == 1)
@@ -84,8 +86,7 @@ impl PostgresStore {
         self.write(async |connection: &mut PgConnection| {
             let mut transaction = connection.begin().await?;
             sqlx::query("DELETE FROM rejects WHERE task = $1").bind(task.as_str()).execute(&mut *transaction).await?;
-            let deleted =
-                sqlx::query("DELETE FROM tasks WHERE name = $1").bind(task.as_str()).execute(&mut *transaction).await?;
+            let deleted = sqlx::query("DELETE FROM tasks WHERE name = $1").bind(task.as_str()).execute(&mut *transaction).await?;
             transaction.commit().await?;
             Ok(deleted.rows_affected() == 1)
         })
@@ -98,8 +99,7 @@ impl PostgresStore {
         ));
         self.write(async |connection: &mut PgConnection| {
             let mut transaction = connection.begin().await?;
-            let row =
-                sqlx::query(sql).bind(task.as_str()).bind(stored(floor.get())).fetch_optional(&mut *transaction).await?;
+            let row = sqlx::query(sql).bind(task.as_str()).bind(stored(floor.get())).fetch_optional(&mut *transaction).await?;
             let Some(row) = row else { return Ok(None) };
             let state = log_state(&row)?;
             sqlx::query("DELETE FROM activities WHERE task = $1 AND \"offset\" < $2")

@@ -47,7 +47,9 @@ pub(super) async fn write(
     let mut new = Vec::with_capacity(batch.len());
     for commit in &appended.commits {
         let key = rows.tasks[&commit.task].key;
-        new.extend(commit.items.iter().zip(0..).map(|(index, after)| (key, stored(commit.first.plus(after).get()), &batch[*index])));
+        new.extend(
+            commit.items.iter().zip(0..).map(|(index, after)| (key, stored(commit.first.plus(after).get()), &batch[*index])),
+        );
     }
     let invocation_of = |(task, _, item): &(i64, i64, &Append)| {
         rows.invocations.get(&(*task, item.activity.activity.invocation.clone())).and_then(|row| row.key)
