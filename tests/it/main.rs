@@ -11,6 +11,7 @@ mod publish;
 mod repair;
 mod resume;
 mod run;
+mod services;
 mod store_contract;
 mod tail;
 mod viewer;
