@@ -1,0 +1,146 @@
+//! What is counted while it runs, and the table at the end.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    checker::{Kind as Broken, Verdict},
+    timeline::Kind,
+};
+
+/// Something that is counted.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// One more.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// So many more.
+    pub fn add(&self, more: usize) {
+        self.0.fetch_add(more as u64, Ordering::Relaxed);
+    }
+
+    /// How many.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one kind of publisher did.
+#[derive(Debug, Default)]
+pub struct Publishing {
+    /// Activities confirmed, or counted by PUBLISH.
+    pub activities: Count,
+    /// Requests or messages sent.
+    pub sent: Count,
+    /// Of these, sent again: there was no answer, or none that counts.
+    pub again: Count,
+    /// Messages that no hub took.
+    pub untaken: Count,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Over HTTP.
+    pub http: Publishing,
+    /// Over Redis, waiting for acks.
+    pub acked: Publishing,
+    /// Over Redis, waiting for nothing.
+    pub forget: Publishing,
+    /// Receipts that said that the activity was there already.
+    pub duplicates: Count,
+    /// Activities that viewers by WebSocket got.
+    pub websocket: Count,
+    /// Activities that viewers by SSE got.
+    pub sse: Count,
+    /// Connections of viewers that were established.
+    pub connections: Count,
+    /// Attempts that came to nothing: refused, or no answer in time.
+    pub refused: Count,
+    /// Connections that viewers gave up because nothing came for too long.
+    pub silent: Count,
+    /// Times a hub told viewers to go elsewhere.
+    pub drains: Count,
+    faults: Mutex<BTreeMap<Kind, Vec<Duration>>>,
+    silences: Mutex<BTreeMap<Option<Kind>, Duration>>,
+}
+
+impl Figures {
+    /// A fault is over; it took so long until everything had settled.
+    pub fn fault(&self, kind: Kind, settled_after: Duration) {
+        self.faults.lock().entry(kind).or_default().push(settled_after);
+    }
+
+    /// A viewer that wanted to hear heard nothing for so long.
+    pub fn silence(&self, during: Option<Kind>, lasted: Duration) {
+        let mut silences = self.silences.lock();
+        let longest = silences.entry(during).or_default();
+        *longest = lasted.max(*longest);
+    }
+
+    /// All activities that were confirmed or counted.
+    pub fn published(&self) -> u64 {
+        self.http.activities.get() + self.acked.activities.get() + self.forget.activities.get()
+    }
+
+    /// All deliveries.
+    pub fn delivered(&self) -> u64 {
+        self.websocket.get() + self.sse.get()
+    }
+
+    /// The table.
+    pub fn table(&self, verdict: &Verdict, time: Duration) -> String {
+        let mut table = String::new();
+        let mut row = |name: &str, text: String| {
+            // Writing to a string does not fail.
+            let _ = writeln!(table, "  {name:<34} {text}");
+        };
+        let seconds = |time: &Duration| format!("{:.1} s", time.as_secs_f64());
+        let faults = self.faults.lock();
+        row("time", seconds(&time));
+        row("faults", faults.values().map(Vec::len).sum::<usize>().to_string());
+        for (kind, times) in &*faults {
+            let longest = times.iter().max().map(seconds).unwrap_or_default();
+            row(&format!("  {}", kind.name()), format!("{:<8} settled within {longest}", times.len()));
+        }
+        let publishing = |of: &Publishing, word: &str| {
+            let [activities, sent, again, untaken] = [&of.activities, &of.sent, &of.again, &of.untaken].map(Count::get);
+            format!("{activities:<8} {word}; {sent} sent, {again} of them again, {untaken} taken by nobody")
+        };
+        row("activities", self.published().to_string());
+        row("  HTTP", publishing(&self.http, "receipts"));
+        row("  PUBLISH, acked", publishing(&self.acked, "acks"));
+        row("  PUBLISH, fire and forget", publishing(&self.forget, "counted"));
+        row("receipts of duplicates", self.duplicates.get().to_string());
+        row("in the store", verdict.stored.to_string());
+        row("deliveries", format!("{} by WebSocket, {} by SSE", self.websocket.get(), self.sse.get()));
+        let [connections, refused, silent, drains] =
+            [&self.connections, &self.refused, &self.silent, &self.drains].map(Count::get);
+        row("viewers' connections", format!("{connections}; {refused} refused, {silent} given up, {drains} drained"));
+        for (kind, longest) in &*self.silences.lock() {
+            let name = kind.map_or("without a fault", Kind::name);
+            row(&format!("longest silence, {name}"), seconds(longest));
+        }
+        let broken = |kind: Broken| verdict.counts.get(&kind).copied().unwrap_or_default().to_string();
+        for (fault, lost) in &verdict.excused {
+            row(&format!("fire and forget lost, {fault}"), format!("{lost:<8} promised by nobody"));
+        }
+        row("lost", broken(Broken::Lost));
+        row("repeated", broken(Broken::Repeated));
+        row("reordered", broken(Broken::Reordered));
+        row("holes", broken(Broken::Hole));
+        row("foreign", broken(Broken::Foreign));
+        row("viewers' differences", broken(Broken::Viewer));
+        table
+    }
+}
