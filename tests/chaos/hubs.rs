@@ -69,8 +69,6 @@ pub struct Condition {
     pub held: u64,
     /// Activities that it had no room for; never supposed to happen.
     pub overflowed: u64,
-    /// How often it found that it was no member.
-    pub lapses: u64,
 }
 
 impl Hub {
@@ -185,7 +183,6 @@ impl Hub {
             standby: number("tasklight_cluster_standby_tasks"),
             held: number("tasklight_cluster_held_activities"),
             overflowed: number("tasklight_channel_overflowed_total"),
-            lapses: number("tasklight_cluster_lapses_total"),
         })
     }
 

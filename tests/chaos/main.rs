@@ -1,27 +1,201 @@
 //! Faults, one after the other, while agents publish and viewers watch; then everything is compared with the log. See docs/chaos.md.
 
+mod agents;
 mod checker;
+mod faults;
+mod figures;
+mod fleet;
 mod hubs;
+mod logs;
 mod proxy;
+mod run;
 mod services;
+mod timeline;
+mod viewers;
 
-fn main() -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let folder = tempfile::tempdir()?;
-        let redis = services::Redis::start(folder.path()).await?;
-        let options = hubs::HubOptions {
-            store: format!("sqlite://{}/log.db", folder.path().display()),
-            log_level: "info".into(),
-            folder: folder.path().into(),
-        };
-        let mut hub = hubs::Hub::new("hub-1", redis.address(), options)?;
-        hub.start()?;
-        hub.ready().await?;
-        hub.freeze()?;
-        hub.thaw()?;
-        println!("{:?}", hub.condition().await);
-        hub.stop().await?;
-        println!("{}", hubs::tail(&hub.log(), 10));
-        Ok(())
-    })
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use tokio::time::{Instant, sleep, timeout};
+
+use agents::Agents;
+use checker::{Publication, Transcript, Verdict};
+use faults::{Arena, Plan, Times};
+use fleet::Fleet;
+use hubs::HubOptions;
+use run::Run;
+use services::{Postgres, Redis};
+use viewers::{Heads, Viewers};
+
+/// How long everything may take until agents have finished when all is well; each agent has its own patience, which is shorter.
+const AGENTS_PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long it may take until nothing is on its way any more: what nobody acked is looked up in the store after 10 s.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The logs have come to rest when they have not changed for so long.
+const REST: Duration = Duration::from_secs(2);
+
+/// Between the arrival of two viewers that come late.
+const LATE: Duration = Duration::from_secs(25);
+
+/// How many of them come.
+const LATE_VIEWERS: usize = 6;
+
+/// How many lines of each log are shown after a failure.
+const TAIL: usize = 15;
+
+/// Breaks what can break while agents publish and viewers watch, and compares what they were promised with what the store has.
+#[derive(Debug, Clone, Parser)]
+struct Arguments {
+    /// Everything again and again, with full times, instead of everything once.
+    #[arg(long)]
+    long: bool,
+    /// How long the long form goes on.
+    #[arg(long, default_value_t = 15)]
+    minutes: u64,
+    /// Decides about the order of faults and their lengths; random, and printed, if left out.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// One hub on SQLite instead of three on Postgres.
+    #[arg(long)]
+    single: bool,
+    /// Keep the folder with the logs and databases, whatever the outcome.
+    #[arg(long)]
+    keep: bool,
+    /// `log.level` of the hubs.
+    #[arg(long, default_value = "info")]
+    log: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+        .and_then(|runtime| runtime.block_on(whole(&arguments)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not the Debug of it: a backtrace of this program says nothing about the hubs.
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A run in a folder of its own, which is kept if anything went wrong.
+async fn whole(arguments: &Arguments) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("tasklight-chaos-").tempdir()?;
+    let seed = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
+    let shape = if arguments.single { "one hub on SQLite" } else { "three hubs on Postgres" };
+    println!("chaos: {shape}, seed {seed}, {}", if arguments.long { "long form" } else { "short form" });
+    let outcome = tokio::select! {
+        outcome = everything(arguments, seed, folder.path()) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    if outcome.is_err() || arguments.keep {
+        println!("logs and databases are kept in {}", folder.keep().display());
+    }
+    outcome.with_context(|| format!("failed with seed {seed}"))
+}
+
+async fn everything(arguments: &Arguments, seed: u64, folder: &Path) -> Result<()> {
+    let redis = Redis::start(folder).await?;
+    let postgres = if arguments.single { None } else { Some(Postgres::start(folder).await?) };
+    let store = postgres.as_ref().map_or_else(|| format!("sqlite://{}/log.db", folder.display()), Postgres::url);
+    let options = HubOptions { store, log_level: arguments.log.clone(), folder: folder.to_owned() };
+    let hubs = if arguments.single { 1 } else { 3 };
+    let run = Arc::new(Run::new(redis.address(), arguments.single));
+    let mut fleet = Fleet::new(run.clone(), options);
+    for _ in 0..hubs {
+        fleet.add().await?;
+    }
+    let mut plan = Plan::new(seed, hubs, postgres.is_some());
+    let mut arena = Arena { run: run.clone(), fleet, redis, postgres };
+    let outcome = tokio::select! {
+        outcome = test(arguments, &mut arena, &mut plan) => outcome,
+        text = run.alarmed() => Err(anyhow::anyhow!(text)),
+    };
+    if outcome.is_err() {
+        for log in arena.fleet.logs() {
+            println!("==> the end of {}\n{}\n", log.display(), hubs::tail(&log, TAIL));
+        }
+        println!("{:#?}", arena.fleet.conditions().await);
+    }
+    outcome
+}
+
+async fn test(arguments: &Arguments, arena: &mut Arena, plan: &mut Plan) -> Result<()> {
+    let run = arena.run.clone();
+    let agents = Agents::start(&run);
+    let mut viewers = Viewers::start(&run, &agents::tasks());
+    arena.fleet.settle().await.context("at the beginning")?;
+    let (times, time) = if arguments.long {
+        (Times::long(), Duration::from_secs(60 * arguments.minutes))
+    } else {
+        (Times::short(), Duration::ZERO)
+    };
+    tokio::select! {
+        raged = arena.rage(plan, &times, time) => raged?,
+        () = come_late(&run, &mut viewers) => {}
+    }
+    run.quiet.cancel();
+    let publications = timeout(AGENTS_PATIENCE, agents.finish()).await.context("agents do not finish")??;
+    let heads = come_to_rest(arena).await?;
+    let transcripts = viewers.finish(heads).await?;
+    let verdict = compare(arena, &publications, &transcripts).await?;
+    println!("{}", run.figures.table(&verdict, run.timeline.elapsed()));
+    for difference in &verdict.differences {
+        println!("{difference}");
+    }
+    match verdict.differences.first() {
+        Some(first) => bail!("{first}"),
+        None => Ok(()),
+    }
+}
+
+/// Viewers that come late read everything from the start.
+async fn come_late(run: &Arc<Run>, viewers: &mut Viewers) {
+    for number in 1..=LATE_VIEWERS {
+        sleep(LATE).await;
+        let by_sse = number % 2 == 0;
+        let tasks: Vec<_> = agents::tasks().into_iter().skip(number - 1).take(if by_sse { 1 } else { 3 }).collect();
+        viewers.join(run, format!("late-{number}"), tasks, by_sse);
+    }
+    std::future::pending().await
+}
+
+/// Waits until no node holds anything for another and no log grows any more; gives the heads.
+async fn come_to_rest(arena: &mut Arena) -> Result<Heads> {
+    let end = Instant::now() + DRAIN_PATIENCE;
+    let (mut heads, mut since) = (Heads::new(), Instant::now());
+    loop {
+        arena.fleet.settle().await?;
+        let conditions = arena.fleet.conditions().await;
+        let held: u64 = conditions.iter().map(|(_, condition)| condition.as_ref().map_or(1, |condition| condition.held)).sum();
+        let mut now = Heads::new();
+        for task in agents::tasks() {
+            let head = logs::head(&arena.run, &task).await?;
+            now.insert(task, head);
+        }
+        if held != 0 || heads != now {
+            (heads, since) = (now, Instant::now());
+        } else if REST <= since.elapsed() {
+            return Ok(heads);
+        }
+        ensure!(Instant::now() < end, "after {DRAIN_PATIENCE:?} {held} activities are held, and the heads are {heads:?}");
+        sleep(REST / 10).await;
+    }
+}
+
+async fn compare(arena: &Arena, publications: &[Publication], transcripts: &[Transcript]) -> Result<Verdict> {
+    let postgres = arena.postgres.as_ref().map(Postgres::url);
+    let mut logs = Vec::new();
+    for task in agents::tasks() {
+        logs.push(logs::read(&arena.run, postgres.as_deref(), &task).await?);
+    }
+    Ok(checker::check(&logs, publications, transcripts))
 }

@@ -1,0 +1,63 @@
+//! PUBLISH with an `eventId`, and nothing more is waited for than that somebody hears it.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, bail};
+use tokio::time::{Instant, sleep};
+
+use super::{Activity, FINISH_PATIENCE, Invocation, wire};
+use crate::{
+    checker::{Proof, Publication},
+    run::Run,
+};
+
+/// Publishes until the run gets quiet, then finishes.
+pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Duration) -> Result<Publication> {
+    let mut wire = wire::Wire::new(run.redis)?;
+    while !run.quiet.is_cancelled() {
+        for activity in invocation.next(1) {
+            let receivers = deliver(&run, &mut wire, invocation.task(), &activity).await?;
+            let at_ms = run.timeline.elapsed_ms();
+            let proof = Proof::Counted { receivers, excused: None, at_ms };
+            invocation.prove(&activity, proof, &run.figures.forget);
+        }
+        run.pace(pause).await;
+    }
+    // Only now is it known which faults were on for how long.
+    for sent in &mut invocation.publication.sent {
+        if let Proof::Counted { excused, at_ms, .. } = &mut sent.proof {
+            *excused = run.timeline.excuse(*at_ms);
+        }
+    }
+    Ok(invocation.publication)
+}
+
+/// One activity, again and again until somebody hears it; the next one waits. After an error it is not known whether somebody did, and
+/// the same activity is published again: it has an `eventId`.
+async fn deliver(run: &Run, wire: &mut wire::Wire, task: &str, activity: &Activity) -> Result<u32> {
+    let figures = &run.figures.forget;
+    let body = activity.body.to_string();
+    let mut attempts = 0_u32;
+    let mut quiet_since = None;
+    loop {
+        figures.sent.one();
+        if attempts != 0 {
+            figures.again.one();
+        }
+        attempts += 1;
+        match wire.publish(task, &body).await {
+            Ok(0) => {
+                figures.untaken.one();
+                // If it does not get through, the next round says it again.
+                let _ = wire.announce(task).await;
+            }
+            Ok(receivers) => return Ok(receivers),
+            Err(_) => {}
+        }
+        if run.quiet.is_cancelled() && FINISH_PATIENCE < quiet_since.get_or_insert_with(Instant::now).elapsed() {
+            let Activity { event, number, .. } = activity;
+            bail!("task {task}: nobody heard number {number} event {event} in {attempts} attempts, although all is well again");
+        }
+        sleep(wire::AGAIN.mul_f64(rand::random_range(0.2..1.8))).await;
+    }
+}
