@@ -16,6 +16,7 @@ use crate::{
     checker::{Proof, Publication, Sent},
     figures::Publishing,
     run::Run,
+    timeline::Kind,
 };
 
 /// How long an agent tries to finish what it has begun when the run ends and everything is well again.
@@ -111,7 +112,7 @@ impl Invocation {
         (0..count)
             .map(|_| {
                 let event = Uuid::now_v7();
-                self.publication.sent.push(Sent { event, proof: Proof::None });
+                self.publication.sent.push(Sent { event, proof: Proof::None, at_ms: 0, during: None });
                 let number = self.publication.sent.len();
                 // About as long as a line of a build's output.
                 let text = "x".repeat(rand::random_range(20..200));
@@ -125,8 +126,10 @@ impl Invocation {
     }
 
     /// Notes what its publisher was told about an activity.
-    fn prove(&mut self, activity: &Activity, proof: Proof, figures: &Publishing) {
-        self.publication.sent[activity.number - 1].proof = proof;
+    fn prove(&mut self, activity: &Activity, proof: Proof, run: &Run, figures: &Publishing) {
+        let sent = &mut self.publication.sent[activity.number - 1];
+        (sent.proof, sent.at_ms) = (proof, run.timeline.elapsed_ms());
+        sent.during = run.timeline.now().map(Kind::name);
         figures.activities.one();
     }
 }

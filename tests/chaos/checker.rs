@@ -55,6 +55,10 @@ pub struct Sent {
     pub event: Uuid,
     /// What its publisher knows about it.
     pub proof: Proof,
+    /// When it learned that, in milliseconds from the start of the run.
+    pub at_ms: u64,
+    /// The fault that was on then.
+    pub during: Option<&'static str>,
 }
 
 /// What a publisher was told.
@@ -72,8 +76,6 @@ pub enum Proof {
         receivers: u32,
         /// The fault under which promise 5 does not cover it, if there was one.
         excused: Option<&'static str>,
-        /// When, in milliseconds from the start of the run.
-        at_ms: u64,
     },
 }
 
@@ -148,6 +150,13 @@ impl fmt::Display for Difference {
     }
 }
 
+impl Sent {
+    fn when(&self) -> String {
+        let during = self.during.map(|fault| format!(" ({fault})")).unwrap_or_default();
+        format!("at {}.{:03} s{during}", self.at_ms / 1_000, self.at_ms % 1_000)
+    }
+}
+
 impl Verdict {
     fn note(&mut self, kind: Kind, text: String) {
         *self.counts.entry(kind).or_default() += 1;
@@ -198,12 +207,12 @@ fn check_log(log: &Log, published: &HashMap<(&str, &str), &Publication>, verdict
             && *number <= last.number
         {
             let kind = if *number == last.number { Kind::Repeated } else { Kind::Reordered };
+            let when = |number| sent_as(published, log, invocation, number).map_or_else(|| "never".to_owned(), Sent::when);
             let before = format!("number {} event {} at offset {}", last.number, last.event, last.offset);
-            verdict.note(kind, format!("{place}: comes after {before} of the same invocation"));
+            let times = format!("confirmed {}, the other {}", when(*number), when(last.number));
+            verdict.note(kind, format!("{place}: comes after {before} of the same invocation; {times}"));
         }
-        let publication = published.get(&(&*log.task, invocation));
-        let index = usize::try_from(*number).ok().and_then(|number| number.checked_sub(1));
-        let sent = index.and_then(|index| publication?.sent.get(index));
+        let sent = sent_as(published, log, invocation, *number);
         if sent.is_none_or(|sent| sent.event != *event) {
             verdict.note(Kind::Foreign, format!("{place}: nobody published this"));
         }
@@ -213,6 +222,12 @@ fn check_log(log: &Log, published: &HashMap<(&str, &str), &Publication>, verdict
             .note(Kind::Hole, format!("task {}: the head is {}, the last activity has offset {}", log.task, log.head, due - 1));
     }
     places
+}
+
+/// What was published under this number.
+fn sent_as<'a>(published: &HashMap<(&str, &str), &'a Publication>, log: &Log, invocation: &str, number: u64) -> Option<&'a Sent> {
+    let index = usize::try_from(number).ok()?.checked_sub(1)?;
+    published.get(&(&*log.task, invocation))?.sent.get(index)
 }
 
 /// What a publisher was promised against the places of events in the log.
@@ -234,9 +249,9 @@ fn check_publication(publication: &Publication, places: &HashMap<Uuid, u64>, ver
             (Proof::Counted { excused: Some(fault), .. }, None) => {
                 *verdict.excused.entry(fault).or_default() += 1;
             }
-            (Proof::Counted { receivers, at_ms, excused: None }, None) => {
-                let when = format!("{receivers} receivers at {}.{:03} s", at_ms / 1_000, at_ms % 1_000);
-                verdict.note(Kind::Lost, format!("{name}: not in the log, but PUBLISH counted {when}"));
+            (Proof::Counted { receivers, excused: None }, None) => {
+                let counted = format!("PUBLISH counted {receivers} receivers {}", sent.when());
+                verdict.note(Kind::Lost, format!("{name}: not in the log, but {counted}"));
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rand::{SeedableRng, prelude::*, rngs::StdRng};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
     fleet::Fleet,
@@ -13,6 +13,9 @@ use crate::{
     services::{Postgres, Redis},
     timeline::Kind,
 };
+
+/// A node that has no use of its connections to Redis for so long must say so in its readiness.
+const NOTICE: Duration = Duration::from_secs(20);
 
 /// How long things last.
 #[derive(Debug, Clone)]
@@ -206,8 +209,14 @@ impl Arena {
                 self.redis.start_again().await?;
             }
             Kind::CutToHub | Kind::CutFromHub => {
+                let began = Instant::now();
                 member.proxy.cut(if fault.kind == Kind::CutToHub { Cut::ToHub } else { Cut::FromHub });
-                sleep(lasts).await;
+                if timeout(lasts, member.hub.unwell()).await.is_ok() {
+                    self.run.figures.noticed(fault.kind, began.elapsed());
+                } else {
+                    ensure!(lasts < NOTICE, "{} was cut off for {lasts:?} and says that all is well", member.hub.name);
+                }
+                sleep_until(began + lasts).await;
                 member.proxy.heal();
             }
             Kind::RestartPostgres => {

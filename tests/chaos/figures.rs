@@ -72,6 +72,7 @@ pub struct Figures {
     /// Times a hub told viewers to go elsewhere.
     pub drains: Count,
     faults: Mutex<BTreeMap<Kind, Vec<Duration>>>,
+    noticed: Mutex<BTreeMap<Kind, Duration>>,
     silences: Mutex<BTreeMap<Option<Kind>, Duration>>,
 }
 
@@ -79,6 +80,13 @@ impl Figures {
     /// A fault is over; it took so long until everything had settled.
     pub fn fault(&self, kind: Kind, settled_after: Duration) {
         self.faults.lock().entry(kind).or_default().push(settled_after);
+    }
+
+    /// A node said so long after a fault began that something is missing.
+    pub fn noticed(&self, kind: Kind, after: Duration) {
+        let mut noticed = self.noticed.lock();
+        let longest = noticed.entry(kind).or_default();
+        *longest = after.max(*longest);
     }
 
     /// A viewer that wanted to hear heard nothing for so long.
@@ -111,7 +119,9 @@ impl Figures {
         row("faults", faults.values().map(Vec::len).sum::<usize>().to_string());
         for (kind, times) in &*faults {
             let longest = times.iter().max().map(seconds).unwrap_or_default();
-            row(&format!("  {}", kind.name()), format!("{:<8} settled within {longest}", times.len()));
+            let noticed = self.noticed.lock().get(kind).map(|time| format!(", noticed within {}", seconds(time)));
+            let noticed = noticed.unwrap_or_default();
+            row(&format!("  {}", kind.name()), format!("{:<8} settled within {longest}{noticed}", times.len()));
         }
         let publishing = |of: &Publishing, word: &str| {
             let [activities, sent, again, untaken] = [&of.activities, &of.sent, &of.again, &of.untaken].map(Count::get);

@@ -26,6 +26,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often something is looked at that will come to be.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The most characters shown of a line of a log.
+const LINE: usize = 240;
+
 /// What a node is started with.
 #[derive(Debug, Clone)]
 pub struct HubOptions {
@@ -186,6 +189,13 @@ impl Hub {
         })
     }
 
+    /// Waits until it says that something is missing.
+    pub async fn unwell(&self) {
+        while self.condition().await.is_none_or(|condition| condition.well) {
+            sleep(LOOK).await;
+        }
+    }
+
     /// Where it logs.
     pub fn log(&self) -> PathBuf {
         self.options.folder.join(format!("{}.log", self.name))
@@ -205,9 +215,9 @@ impl Drop for Hub {
     }
 }
 
-/// The last lines of a log.
+/// The last lines of a log, each cut to what a terminal shows.
 pub fn tail(log: &Path, lines: usize) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let all: Vec<_> = text.lines().collect();
+    let all: Vec<String> = text.lines().map(|line| line.chars().take(LINE).collect()).collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

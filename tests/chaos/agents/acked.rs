@@ -47,7 +47,7 @@ pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Du
         let activities = invocation.next(TOGETHER);
         deliver(&run, &mut wire, &mut ear, invocation.task(), &activities).await?;
         for activity in &activities {
-            invocation.prove(activity, Proof::Ack, &run.figures.acked);
+            invocation.prove(activity, Proof::Ack, &run, &run.figures.acked);
         }
         run.pace(pause).await;
     }

@@ -17,16 +17,14 @@ pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Du
     while !run.quiet.is_cancelled() {
         for activity in invocation.next(1) {
             let receivers = deliver(&run, &mut wire, invocation.task(), &activity).await?;
-            let at_ms = run.timeline.elapsed_ms();
-            let proof = Proof::Counted { receivers, excused: None, at_ms };
-            invocation.prove(&activity, proof, &run.figures.forget);
+            invocation.prove(&activity, Proof::Counted { receivers, excused: None }, &run, &run.figures.forget);
         }
         run.pace(pause).await;
     }
     // Only now is it known which faults were on for how long.
     for sent in &mut invocation.publication.sent {
-        if let Proof::Counted { excused, at_ms, .. } = &mut sent.proof {
-            *excused = run.timeline.excuse(*at_ms);
+        if let Proof::Counted { excused, .. } = &mut sent.proof {
+            *excused = run.timeline.excuse(sent.at_ms);
         }
     }
     Ok(invocation.publication)

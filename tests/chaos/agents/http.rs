@@ -65,7 +65,7 @@ async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocatio
                 (200, Ok(text)) => match receipts(&text, activities) {
                     Ok(results) => {
                         for (activity, (offset, duplicate)) in activities.iter().zip(results) {
-                            invocation.prove(activity, Proof::Receipt(offset), figures);
+                            invocation.prove(activity, Proof::Receipt(offset), run, figures);
                             if duplicate {
                                 run.figures.duplicates.one();
                             }
