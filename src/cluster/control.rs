@@ -22,6 +22,22 @@ pub(crate) enum Control {
     Ready {
         /// Who speaks.
         from: NodeId,
+        /// Whether the last owner's mark named me.
+        marked: bool,
+        /// Which.
+        tasks: Vec<TaskId>,
+    },
+    /// To one: I take no more of these, but hold some that nobody has confirmed.
+    Holding {
+        /// Who speaks.
+        from: NodeId,
+        /// Which.
+        tasks: Vec<TaskId>,
+    },
+    /// To one: everybody else has let go of these; store what you hold.
+    Flush {
+        /// Who speaks.
+        from: NodeId,
         /// Which.
         tasks: Vec<TaskId>,
     },
@@ -81,7 +97,7 @@ mod tests {
     #[test]
     fn messages_and_marks_are_read_back() {
         let tasks = vec!["a".parse().expect("valid"), "b".parse().expect("valid")];
-        let ready = Control::Ready { from: "hub-1#1".into(), tasks };
+        let ready = Control::Ready { from: "hub-1#1".into(), marked: false, tasks };
         assert_eq!(Control::decode(&ready.encode()), Some(ready));
         assert_eq!(Control::decode(b"{\"op\":\"other\"}"), None);
         let mark = Mark { from: "hub-1#1".into(), to: "hub-2#2".into() };

@@ -65,6 +65,21 @@ impl Held {
         self.places.iter().filter(|(_, number)| old(number)).map(|(event, _)| *event).collect()
     }
 
+    /// The number of the next message: what is held now comes before it.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether something before this number is held.
+    pub(super) fn has_before(&self, number: u64) -> bool {
+        self.messages.first_key_value().is_some_and(|(first, _)| *first < number)
+    }
+
+    /// The oldest message if it comes before this number, without those of its activities that are settled.
+    pub(super) fn pop_before(&mut self, number: u64) -> Option<Vec<NewActivity>> {
+        if self.has_before(number) { self.pop() } else { None }
+    }
+
     /// The oldest message, without those of its activities that are settled.
     pub(super) fn pop(&mut self) -> Option<Vec<NewActivity>> {
         let number = *self.messages.first_key_value()?.0;

@@ -7,8 +7,14 @@
 //!
 //! 1. The coming owner subscribes and holds what it hears. Then it says `Ready` to all.
 //! 2. The present owner puts a mark on the task's channel and goes on until it sees the mark come by.
-//! 3. It says `Released` once everything it took is stored. Whoever takes nothing of the task says `Released` too.
-//! 4. When everyone alive has said so, the coming owner appends what it holds, and is the owner.
+//! 3. It says `Released` once everything it took is stored. Whoever takes nothing of the task says `Released` too, or `Holding` if it holds
+//!    what nobody has confirmed, because an owner has died, and the coming one has not heard: whoever has subscribed puts a mark on the
+//!    channel, so that others know since when it listens.
+//! 4. When there are only such, they are told to `Flush` one after the other, and say `Released` when that is stored.
+//! 5. When everyone alive has said so, the coming owner appends what it holds, and is the owner.
+//!
+//! Of two that come at once the one with the lesser weight goes first, whatever each of them knows of the members; except before one that
+//! the last owner's mark has named, which must not turn back either.
 
 mod place;
 #[cfg(test)]
@@ -21,7 +27,7 @@ use std::{
 
 use super::{
     members::Members,
-    ranking::{NodeId, first_two},
+    ranking::{NodeId, first_two, weight},
 };
 use crate::model::{EventId, NewActivity, TaskId};
 
@@ -55,9 +61,13 @@ pub(crate) enum Act {
     Unsubscribe(TaskId),
     /// Let go of the acks: they are this node's own now.
     IgnoreAcks(TaskId),
-    /// Say `Ready` to all.
-    Ready(TaskId),
-    /// Put a mark on the task's channel.
+    /// Say `Ready` to all, and whether the mark named this node.
+    Ready(TaskId, bool),
+    /// Say `Holding` to this node.
+    Holding(TaskId, NodeId),
+    /// Say `Flush` to this node.
+    Flush(TaskId, NodeId),
+    /// Put a mark on the task's channel: it goes to this node from there on. For this node itself: it listens from there on.
     Mark(TaskId, NodeId),
     /// Say `Released` to this node once everything before is stored.
     Release(TaskId, NodeId),
@@ -93,6 +103,13 @@ impl Ownership {
     pub(crate) fn counts(&self) -> [usize; 3] {
         let owned = self.places.values().filter(|place| place.role.takes()).count();
         [self.known.len(), owned, self.places.len() - owned]
+    }
+
+    /// Whether others still rely on this node: it takes something, is about to, or holds what is not settled.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.places.values().any(|place| {
+            !place.held.is_empty() || matches!(place.role, Role::Owner | Role::Leaving { .. } | Role::Arriving { .. })
+        })
     }
 
     /// How many activities are held here.
@@ -142,8 +159,11 @@ impl Ownership {
 
     /// The server has confirmed the subscription.
     pub(crate) fn subscribed(&mut self, task: &TaskId, now: Instant) {
-        if let Some(place) = self.places.get_mut(task) {
+        if let Some(place) = self.places.get_mut(task).filter(|place| place.listens) {
             place.subscribed = true;
+            if 1 < self.members.alive.len() {
+                self.acts.push(Act::Mark(task.clone(), self.me.clone()));
+            }
         }
         self.arrive(task, now);
     }
@@ -181,6 +201,13 @@ impl Ownership {
     /// A mark came by on the task's channel.
     pub(crate) fn marked(&mut self, task: &TaskId, from: &NodeId, to: &NodeId, now: Instant) {
         let Some(place) = self.places.get_mut(task) else { return };
+        if from == to {
+            let next = place.held.next_number();
+            if *from != self.me {
+                place.listeners.insert(from.clone(), next);
+            }
+            return;
+        }
         match &mut place.role {
             Role::Leaving { to: next, .. } if *from == self.me && next == to => {
                 place.role = Role::Lingering { since: now };
@@ -189,13 +216,17 @@ impl Ownership {
                 self.acts.push(Act::Subscribe(task.clone()));
                 self.review(task, now);
             }
-            Role::Arriving { marked, .. } if *to == self.me => *marked = true,
+            Role::Arriving { marked, asked, .. } if *to == self.me => {
+                *marked = true;
+                *asked = None;
+                self.arrive(task, now);
+            }
             _ => {}
         }
     }
 
-    /// A node is ready to own the task.
-    pub(crate) fn ready(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
+    /// A node is ready to own the task; `theirs` if the last owner's mark named it.
+    pub(crate) fn ready(&mut self, task: &TaskId, from: &NodeId, theirs: bool, now: Instant) {
         if *from == self.me || !self.members.alive.contains(from) {
             return;
         }
@@ -205,9 +236,10 @@ impl Ownership {
             self.acts.push(Act::Release(task.clone(), from.clone()));
             return;
         };
+        let holds = place.held.has_before(place.unheard_by(from));
         match &mut place.role {
             // By what is known here it is not theirs: one of us will hear of a change of members soon, and they ask again.
-            Role::Owner | Role::Arriving { .. } if first.as_ref() != Some(from) => {}
+            Role::Owner if first.as_ref() != Some(from) => {}
             Role::Owner => {
                 place.role = Role::Leaving { to: from.clone() };
                 self.acts.push(Act::Mark(task.clone(), from.clone()));
@@ -215,10 +247,37 @@ impl Ownership {
             // The first mark may have been lost.
             Role::Leaving { to } if to == from => self.acts.push(Act::Mark(task.clone(), from.clone())),
             Role::Leaving { .. } => {}
-            Role::Arriving { marked: true, .. } => {}
-            Role::Arriving { .. } | Role::Standby | Role::Lingering { .. } | Role::Withdrawn { .. } => {
+            Role::Arriving { marked: mine, waiting, .. } => {
+                let after_them = !*mine && (theirs || weight(task, from) < weight(task, &self.me));
+                if after_them {
+                    waiting.insert(from.clone());
+                    self.acts.push(Act::Release(task.clone(), from.clone()));
+                }
+            }
+            Role::Standby | Role::Lingering { .. } if holds => {
+                self.acts.push(Act::Holding(task.clone(), from.clone()));
+            }
+            Role::Standby | Role::Lingering { .. } | Role::Withdrawn { .. } => {
                 self.acts.push(Act::Release(task.clone(), from.clone()));
             }
+        }
+    }
+
+    /// A node takes nothing of the task, but holds something that nobody has confirmed.
+    pub(crate) fn holding(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
+        if let Some(Place { role: Role::Arriving { holding, .. }, .. }) = self.places.get_mut(task) {
+            holding.insert(from.clone());
+        }
+        self.arrive(task, now);
+    }
+
+    /// Everybody else has let go of the task: what is held here is stored now.
+    pub(crate) fn flush(&mut self, task: &TaskId, from: &NodeId) {
+        let waits = self.places.get(task).is_some_and(|place| matches!(place.role, Role::Standby | Role::Lingering { .. }));
+        if waits {
+            let until = self.places.get(task).map_or(0, |place| place.unheard_by(from));
+            self.append_held(task, until);
+            self.acts.push(Act::Release(task.clone(), from.clone()));
         }
     }
 
@@ -251,12 +310,12 @@ impl Ownership {
         let missing = asked.iter().any(|event| !stored.contains(event));
         let waits = self.places.get(task).is_some_and(|place| matches!(place.role, Role::Standby | Role::Lingering { .. }));
         if missing && waits {
-            self.append_held(task);
+            self.append_held(task, u64::MAX);
         }
     }
 
-    /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it does not hear. What it has
-    /// taken, and what is still on its way, it stores.
+    /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it stops. What it has taken, and
+    /// what is still on its way, it stores.
     pub(crate) fn withdraw(&mut self, now: Instant) {
         let tasks: Vec<_> = self.places.keys().cloned().collect();
         for task in tasks {
@@ -269,10 +328,19 @@ impl Ownership {
                 Role::Owner | Role::Leaving { .. } | Role::Withdrawn { .. } => place.role = Role::Withdrawn { since: now },
                 Role::Arriving { .. } => {
                     place.role = Role::Withdrawn { since: now };
-                    self.append_held(&task);
+                    self.append_held(&task, u64::MAX);
                 }
                 Role::Standby | Role::Lingering { .. } => place.role = Role::Lingering { since: now },
             }
+        }
+    }
+
+    /// This node ends: whatever it still holds is stored, whoever else may have it.
+    pub(crate) fn give_up(&mut self) {
+        let tasks: Vec<_> =
+            self.places.iter().filter(|(_, place)| !place.held.is_empty()).map(|(task, _)| task.clone()).collect();
+        for task in tasks {
+            self.append_held(&task, u64::MAX);
         }
     }
 
@@ -302,11 +370,11 @@ impl Ownership {
         for task in tasks {
             let Some(place) = self.places.get_mut(&task) else { continue };
             match &mut place.role {
-                Role::Arriving { asked, .. }
+                Role::Arriving { asked, marked, .. }
                     if (place.subscribed || !place.listens) && asked.is_none_or(|asked| ASK_AGAIN <= now - asked) =>
                 {
                     *asked = Some(now);
-                    self.acts.push(Act::Ready(task));
+                    self.acts.push(Act::Ready(task, *marked));
                 }
                 Role::Arriving { .. } | Role::Standby if !place.listens && (room || place.held.is_empty()) => {
                     place.listens = true;
@@ -335,8 +403,9 @@ impl Ownership {
         match &mut place.role {
             // Whoever comes asks for it.
             Role::Owner | Role::Leaving { .. } => return,
-            Role::Arriving { waiting, marked, .. } if mine || *marked => {
+            Role::Arriving { waiting, holding, marked, .. } if mine || *marked => {
                 waiting.retain(|node| self.members.alive.contains(node));
+                holding.retain(|node| self.members.alive.contains(node));
             }
             Role::Arriving { .. } | Role::Standby | Role::Lingering { .. } if second => place.role = Role::Standby,
             Role::Arriving { .. } | Role::Standby if !mine => place.role = Role::Lingering { since: now },
@@ -353,7 +422,7 @@ impl Ownership {
     /// A coming owner that is subscribed asks the others, or, when all have answered, is the owner.
     fn arrive(&mut self, task: &TaskId, now: Instant) {
         let Some(place) = self.places.get_mut(task) else { return };
-        let Role::Arriving { waiting, asked, .. } = &mut place.role else { return };
+        let Role::Arriving { waiting, holding, asked, marked } = &mut place.role else { return };
         // One whose bound was reached has let go of the channel, and goes on all the same.
         if place.listens && !place.subscribed {
             return;
@@ -365,17 +434,23 @@ impl Ownership {
                 self.acts.push(Act::Subscribe(task.clone()));
             }
             self.acts.push(Act::IgnoreAcks(task.clone()));
-            self.append_held(task);
+            self.append_held(task, u64::MAX);
+        } else if waiting.is_subset(holding) {
+            // One after the other: what one stores, the next may hold as well.
+            let next = waiting.first().cloned();
+            holding.clear();
+            self.acts.extend(next.map(|node| Act::Flush(task.clone(), node)));
         } else if asked.is_none() {
             *asked = Some(now);
-            self.acts.push(Act::Ready(task.clone()));
+            self.acts.push(Act::Ready(task.clone(), *marked));
         }
     }
 
-    fn append_held(&mut self, task: &TaskId) {
+    /// Appends what is held from before this number.
+    fn append_held(&mut self, task: &TaskId, until: u64) {
         let mut appends = Vec::new();
         self.hold(task, |place| {
-            while let Some(activities) = place.held.pop() {
+            while let Some(activities) = place.held.pop_before(until) {
                 appends.push(activities);
             }
         });

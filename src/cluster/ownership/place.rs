@@ -1,6 +1,9 @@
 //! One task as this node stands to it.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Instant,
+};
 
 use crate::cluster::{held::Held, members::Members, ranking::NodeId};
 
@@ -11,6 +14,8 @@ pub(super) enum Role {
     Arriving {
         /// Who has not said so yet.
         waiting: BTreeSet<NodeId>,
+        /// Those of them that take nothing, but hold something.
+        holding: BTreeSet<NodeId>,
         /// Whether the last owner's mark came by: everything after it is for this node to take.
         marked: bool,
         /// When the others were asked last.
@@ -40,7 +45,7 @@ pub(super) enum Role {
 impl Role {
     pub(super) fn arriving(members: &Members, me: &NodeId) -> Self {
         let waiting = members.alive.iter().filter(|node| *node != me).cloned().collect();
-        Self::Arriving { waiting, marked: false, asked: None }
+        Self::Arriving { waiting, holding: BTreeSet::new(), marked: false, asked: None }
     }
 
     /// Whether it appends what it hears.
@@ -58,11 +63,18 @@ pub(super) struct Place {
     pub(super) subscribed: bool,
     pub(super) held: Held,
     pub(super) heard: Instant,
+    /// Since which of the messages held here others have heard them too.
+    pub(super) listeners: HashMap<NodeId, u64>,
 }
 
 impl Place {
+    /// Up to which number what is held here was not heard by `node`.
+    pub(super) fn unheard_by(&self, node: &NodeId) -> u64 {
+        self.listeners.get(node).copied().unwrap_or(0)
+    }
+
     /// A place whose channel is about to be subscribed.
     pub(super) fn new(role: Role, now: Instant) -> Self {
-        Self { role, listens: true, subscribed: false, held: Held::default(), heard: now }
+        Self { role, listens: true, subscribed: false, held: Held::default(), heard: now, listeners: HashMap::new() }
     }
 }

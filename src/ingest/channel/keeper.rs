@@ -37,6 +37,9 @@ const RETURN_BELOW: f64 = 0.2;
 /// How long a leaving node waits for others to take its tasks.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
 
+/// How long it still takes what was on its way when it let go of its channels: far longer than Redis needs to hear of it.
+const STRAGGLERS: Duration = Duration::from_millis(200);
+
 /// What the keeper is told or asked by other tasks.
 #[derive(Debug)]
 pub(super) enum Question {
@@ -69,6 +72,16 @@ pub(super) struct Tools {
     pub tracker: TaskTracker,
 }
 
+/// How far a node is that leaves.
+#[derive(Debug)]
+enum Leaving {
+    /// Handing its tasks over, until then at most.
+    Handing(Instant, oneshot::Sender<()>),
+    /// Taking what was on its way when it let go.
+    Listening(Instant, oneshot::Sender<()>),
+    Gone,
+}
+
 #[derive(Debug)]
 pub(super) struct Keeper {
     tools: Tools,
@@ -76,7 +89,7 @@ pub(super) struct Keeper {
     questions: mpsc::Sender<Question>,
     member: watch::Sender<bool>,
     withdrawn: bool,
-    leaving: Option<(Instant, oneshot::Sender<()>)>,
+    leaving: Option<Leaving>,
     lookups: lookups::Lookups,
 }
 
@@ -163,7 +176,7 @@ impl Keeper {
                 }
             }
             Question::Leave(reply) => {
-                self.leaving = Some((now + LEAVE_PATIENCE, reply));
+                self.leaving = Some(Leaving::Handing(now + LEAVE_PATIENCE, reply));
                 self.stand();
             }
         }
@@ -212,7 +225,11 @@ impl Keeper {
         let me = &self.tools.redis.node;
         match message {
             Control::Members { from } if from != *me => self.tools.beat.soon.send_modify(|times| *times += 1),
-            Control::Ready { from, tasks } => tasks.iter().for_each(|task| self.ownership.ready(task, &from, now)),
+            Control::Ready { from, marked, tasks } => {
+                tasks.iter().for_each(|task| self.ownership.ready(task, &from, marked, now));
+            }
+            Control::Holding { from, tasks } => tasks.iter().for_each(|task| self.ownership.holding(task, &from, now)),
+            Control::Flush { from, tasks } => tasks.iter().for_each(|task| self.ownership.flush(task, &from)),
             Control::Released { from, tasks } => tasks.iter().for_each(|task| self.ownership.released(task, &from, now)),
             Control::Forget { from, tasks } if from != *me => tasks.iter().for_each(|task| self.ownership.forget(task)),
             Control::Members { .. } | Control::Forget { .. } => {}
@@ -280,16 +297,30 @@ impl Keeper {
         metrics.owned_tasks.set(gauge(owned));
         metrics.standby_tasks.set(gauge(others));
         metrics.held_activities.set(gauge(self.ownership.held_activities()));
-        if let Some((until, _)) = &self.leaving
-            && (owned == 0 || *until <= now)
-            && let Some((_, reply)) = self.leaving.take()
-        {
-            tracing::info!(tasks = owned, "leaving; tasks that nobody took over are let go");
-            self.ownership.withdraw(now);
-            self.act();
-            self.tools.beat.leave.cancel();
-            // Whoever waits may have lost patience.
-            let _ = reply.send(());
+        self.leave_if_done(now, owned);
+    }
+
+    /// A leaving node goes once nobody relies on it, or after it has waited long enough; not before it has taken what was on its way.
+    fn leave_if_done(&mut self, now: Instant, owned: usize) {
+        match &self.leaving {
+            Some(Leaving::Handing(until, _)) if !self.ownership.is_busy() || *until <= now => {
+                tracing::info!(tasks = owned, "leaving; tasks that nobody took over are let go");
+                self.ownership.withdraw(now);
+                self.act();
+                if let Some(Leaving::Handing(_, reply)) = self.leaving.take() {
+                    self.leaving = Some(Leaving::Listening(now + STRAGGLERS, reply));
+                }
+            }
+            Some(Leaving::Listening(until, _)) if *until <= now => {
+                self.ownership.give_up();
+                self.act();
+                self.tools.beat.leave.cancel();
+                if let Some(Leaving::Listening(_, reply)) = self.leaving.replace(Leaving::Gone) {
+                    // Whoever waits may have lost patience.
+                    let _ = reply.send(());
+                }
+            }
+            _ => {}
         }
     }
 
@@ -312,7 +343,7 @@ impl Keeper {
     fn act(&mut self) {
         let redis = &self.tools.redis;
         let names = &redis.names;
-        let mut ready = Vec::new();
+        let (mut ready, mut marked) = (Vec::new(), Vec::new());
         let (mut on, mut off) = (Vec::new(), Vec::new());
         // Of a channel that is let go and taken again only the last word counts.
         let mut wanted: HashMap<String, bool> = HashMap::new();
@@ -321,7 +352,16 @@ impl Keeper {
                 Act::Subscribe(task) => wanted.extend([(names.task(&task), true), (names.ack(&task), true)]),
                 Act::Unsubscribe(task) => wanted.extend([(names.task(&task), false), (names.ack(&task), false)]),
                 Act::IgnoreAcks(task) => drop(wanted.insert(names.ack(&task), false)),
-                Act::Ready(task) => ready.push(task),
+                Act::Ready(task, false) => ready.push(task),
+                Act::Ready(task, true) => marked.push(task),
+                Act::Holding(task, to) => {
+                    let message = Control::Holding { from: redis.node.clone(), tasks: vec![task] };
+                    redis.letters.send(names.node(&to), message.encode());
+                }
+                Act::Flush(task, to) => {
+                    let message = Control::Flush { from: redis.node.clone(), tasks: vec![task] };
+                    redis.letters.send(names.node(&to), message.encode());
+                }
                 Act::Mark(task, to) => {
                     let mark = Mark { from: redis.node.clone(), to };
                     redis.letters.send(names.task(&task), mark.encode());
@@ -345,9 +385,11 @@ impl Keeper {
         if !on.is_empty() {
             redis.ingest.subscribe(on);
         }
-        for some in ready.chunks(CONTROL_TASKS) {
-            let message = Control::Ready { from: redis.node.clone(), tasks: some.to_vec() };
-            redis.letters.send(names.cluster(), message.encode());
+        for (tasks, marked) in [(ready, false), (marked, true)] {
+            for some in tasks.chunks(CONTROL_TASKS) {
+                let message = Control::Ready { from: redis.node.clone(), marked, tasks: some.to_vec() };
+                redis.letters.send(names.cluster(), message.encode());
+            }
         }
     }
 }
