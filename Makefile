@@ -5,22 +5,27 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run test test-unit test-clients lint fmt clean bench
+.PHONY: run test test-unit test-clients services lint fmt clean bench
 
 ## run: build what is needed and start the hub on 127.0.0.1:8080 with its data under ./data
 run:
 	$(CARGO) build --quiet
 	@exec ./$(BIN) serve
 
-## test: everything; unit and integration tests, then independent clients against the real program
+## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then independent clients against the
+## real program
 test: test-unit test-clients
 
 test-unit:
-	$(CARGO) test
+	bash tests/services.sh $(CARGO) test
 
 test-clients:
 	$(CARGO) build --quiet
 	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/clients/run.sh
+
+## services: a Redis and a Postgres for single tests, until Ctrl-C; prints what to paste where `cargo test` is run
+services:
+	@bash tests/services.sh
 
 ## lint: formatting and every warning
 lint:

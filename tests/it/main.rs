@@ -10,6 +10,7 @@ mod publish;
 mod repair;
 mod resume;
 mod run;
+mod services;
 mod store_contract;
 mod tail;
 mod viewer;
