@@ -2,6 +2,7 @@
 //!
 //! One HTTP client serves requests and WebSocket handshakes alike, so both see the same proxies, certificates and limits.
 
+mod delivery;
 mod error;
 mod follow;
 mod message;
