@@ -1,6 +1,8 @@
 //! Configuration: defaults, then `tasklight.toml`, then `TASKLIGHT__…` environment variables, then flags; each later one wins. Every key
 //! is known; an unknown one or a bad value stops the start and names itself and where it came from.
 
+mod check;
+mod options;
 mod settings;
 mod values;
 
@@ -8,8 +10,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
-    HttpSettings, HubSettings, LimitSettings, LogSettings, NodeSettings, ReconcilerSettings, SessionSettings, Settings,
-    StoreSettings, WriterSettings,
+    BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings, NodeSettings,
+    ReconcilerSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
 };
 pub use values::{List, Size, Span};
 

@@ -24,7 +24,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{hub::Hub, ingest::IngestLimits, metrics::Metrics, session::SessionOptions, store::Store, writer::Writer};
+use crate::{
+    broker::Broker,
+    hub::Hub,
+    ingest::{ChannelIngest, IngestLimits},
+    metrics::Metrics,
+    session::SessionOptions,
+    store::Store,
+    writer::Writer,
+};
 
 pub(crate) use admin::routes as admin_routes;
 pub(crate) use listen::{ListenOptions, serve};
@@ -46,6 +54,8 @@ pub(crate) struct App {
     pub store: Store,
     pub hub: Hub,
     pub writer: Writer,
+    pub broker: Broker,
+    pub ingest: Option<ChannelIngest>,
     pub limits: IngestLimits,
     pub session: Arc<SessionOptions>,
     pub origins: Origins,

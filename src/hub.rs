@@ -4,6 +4,7 @@
 //! idempotent, so that hints may come twice, late or not at all: what is missing is found by its offset and filled from the store.
 //! The hub never waits for a viewer.
 
+mod feed;
 mod follower;
 mod list;
 mod log;
@@ -12,12 +13,13 @@ mod resync;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    broker::{Broker, LinkReader},
     metrics::Metrics,
-    model::{FrameBatch, FrameBuilder, LogState, TaskId},
+    model::{Epoch, FrameBatch, FrameBuilder, LogState, Offset, TaskId},
     store::{ReadAfter, Store, StoreError},
 };
 
@@ -58,7 +60,10 @@ pub struct Hub {
 #[derive(Debug)]
 struct Inner {
     store: Store,
+    broker: Broker,
     options: HubOptions,
+    /// Changes when all heads are to be compared with the store at once.
+    compare: watch::Sender<u64>,
     logs: Mutex<HashMap<TaskId, Arc<Log>>>,
     list: TaskList,
     cold_reads: Semaphore,
@@ -73,32 +78,44 @@ pub struct ColdPage {
     /// Where the log stood; nothing if the task does not exist.
     pub(crate) state: Option<LogState>,
     /// Everything wanted up to here is in `batches`.
-    pub(crate) through: crate::model::Offset,
+    pub(crate) through: Offset,
     /// In order.
     pub(crate) batches: Vec<FrameBatch>,
 }
 
 impl Hub {
-    /// An empty hub over `store`. Its background work runs on `tracker` until `stop`.
+    /// An empty hub over `store`, which tells other nodes through `broker` what is committed here and hears in `hints` what is committed
+    /// there. Its background work runs on `tracker` until `stop`.
     pub(crate) fn new(
         store: Store,
+        broker: Broker,
+        hints: Option<LinkReader>,
         options: HubOptions,
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         let cold_reads = Semaphore::new(options.cold_reads.max(1));
-        let inner =
-            Inner { store, options, logs: Mutex::default(), list: TaskList::default(), cold_reads, metrics, tracker, stop };
+        let (logs, list, compare) = (Mutex::default(), TaskList::default(), watch::Sender::default());
+        let inner = Inner { store, broker, options, compare, logs, list, cold_reads, metrics, tracker, stop };
         let hub = Self { inner: Arc::new(inner) };
+        if let Some(hints) = hints {
+            hub.inner.tracker.spawn(feed::listen(hub.clone(), hints));
+        }
         hub.inner.tracker.spawn(resync::sweep(hub.clone()));
         hub.inner.tracker.spawn(list::send_changes(hub.clone()));
         hub
     }
 
-    /// Whether somebody watches this task here, so that encoding its activities is worth it.
+    /// Whether somebody watches this task here, or may watch it at another node, so that encoding its activities is worth it.
     pub fn is_watched(&self, task: &TaskId) -> bool {
-        self.inner.logs.lock().contains_key(task)
+        self.inner.broker.is_shared() || self.inner.logs.lock().contains_key(task)
+    }
+
+    /// This node has committed these: shows them here, and hints at them elsewhere. Never waits.
+    pub fn committed(&self, task: &TaskId, batches: Vec<FrameBatch>) {
+        self.inner.broker.committed(task, &batches);
+        self.apply(task, batches);
     }
 
     /// Takes committed activities of one task: what is known is ignored, what comes next is shown, anything later is a gap and is filled
@@ -111,22 +128,32 @@ impl Hub {
         }
     }
 
-    /// The task's summary may have changed.
+    /// The task's summary may have changed, by this node's doing.
     pub fn touched(&self, task: &TaskId) {
         self.inner.list.mark(task);
+        if self.inner.broker.is_shared() {
+            self.inner.list.mark_for_others(task);
+        }
     }
 
-    /// The task was deleted with its log.
+    /// Somebody will publish to this task: has it given an owner.
+    pub fn announce(&self, task: &TaskId) {
+        self.inner.broker.announce(task);
+    }
+
+    /// This node has deleted the task with its log.
     pub fn deleted(&self, task: &TaskId) {
-        self.inner.list.mark(task);
+        self.touched(task);
+        self.inner.broker.changed(task, Epoch::generate(), Offset::ZERO);
         if let Some(log) = self.log(task) {
             log.replace(None);
         }
     }
 
-    /// The task's log stands here now; after a creation or a trim.
+    /// This node has created or trimmed the task's log, which stands here now.
     pub fn changed(&self, task: &TaskId, state: LogState) {
-        self.inner.list.mark(task);
+        self.touched(task);
+        self.inner.broker.changed(task, state.epoch, state.head);
         if let Some(log) = self.log(task) {
             let need = log.observe(Some(state), &self.inner.options);
             self.resync(&log, need);
@@ -174,6 +201,27 @@ impl Hub {
         self.inner.logs.lock().len()
     }
 
+    /// Another node says that the log stands here, or that something else happened to it: the store is asked.
+    fn heard_of(&self, task: &TaskId, epoch: Epoch, head: Offset) {
+        if let Some(log) = self.log(task) {
+            let need = log.heard_of(epoch, head);
+            self.resync(&log, need);
+        }
+    }
+
+    /// Has all heads compared with the store at once.
+    fn compare_all(&self) {
+        self.inner.compare.send_modify(|times| *times += 1);
+    }
+
+    fn stop_listening(&self, task: &TaskId) {
+        self.inner.broker.listen(task, false);
+        // Somebody may have come meanwhile.
+        if self.inner.logs.lock().contains_key(task) {
+            self.inner.broker.listen(task, true);
+        }
+    }
+
     fn log(&self, task: &TaskId) -> Option<Arc<Log>> {
         self.inner.logs.lock().get(task).cloned()
     }
@@ -187,6 +235,8 @@ impl Hub {
         logs.insert(task.clone(), log.clone());
         let interest = Interest::new(log.clone());
         drop(logs);
+        self.inner.broker.listen(task, true);
+        self.inner.broker.announce(task);
         self.resync(&log, log::Need::State);
         interest
     }

@@ -1,14 +1,19 @@
 //! From bytes to validated activities. One bad item never hurts its neighbours: each is taken or refused by itself, with a stable code
 //! and the name of the field at fault.
 
+mod channel;
 mod item;
+mod shape;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::model::{InvocationId, JsonLimits, NewActivity, TaskId, Timestamp};
+use crate::model::{EventId, Fields, InvocationId, JsonLimits, NewActivity, TaskId, Timestamp};
+use crate::store::Refusal;
 
+pub use channel::{ChannelIngest, ChannelOptions};
 pub use item::parse_item;
+pub(crate) use shape::shape_of;
 
 /// The bounds of what publishers may send.
 #[derive(Debug, Clone)]
@@ -51,11 +56,19 @@ impl Rejected {
     }
 }
 
+/// What a publisher hears of an activity that the store did not take.
+pub(crate) fn refused_by_store(refusal: &Refusal) -> Rejected {
+    let field = matches!(refusal, Refusal::Transition { .. }).then_some("data.status");
+    Rejected::new(refusal.code(), field, refusal.to_string())
+}
+
 /// A body as it was understood.
 #[derive(Debug)]
 pub struct Body {
     /// Each item, in order.
     pub items: Vec<Result<Item, Rejected>>,
+    /// The text of each item, a slice of the body.
+    pub texts: Vec<Bytes>,
     /// Whether the body was one object by itself.
     pub single: bool,
     /// How many NUL characters and lone surrogates became U+FFFD.
@@ -74,6 +87,9 @@ pub enum BodyError {
     /// It holds more than one request may.
     #[error("a request takes at most {0} activities: send the rest in another one")]
     TooMany(usize),
+    /// It is longer than one request may be.
+    #[error("a message has at most {0} bytes: send the rest in another one")]
+    TooLarge(usize),
 }
 
 impl BodyError {
@@ -83,6 +99,7 @@ impl BodyError {
             Self::Empty => "empty_body",
             Self::NotJson(_) => "invalid_json",
             Self::TooMany(_) => "too_many_activities",
+            Self::TooLarge(_) => "message_too_large",
         }
     }
 }
@@ -94,26 +111,39 @@ pub fn parse_body(body: &Bytes, task: &TaskId, now: Timestamp, limits: &IngestLi
         return Err(BodyError::Empty);
     }
     let mut replaced = 0;
-    let mut read = |text: &[u8]| parse_item(&body.slice_ref(text), task, now, limits, &mut replaced);
+    let mut texts = Vec::new();
+    let mut read = |text: &[u8]| {
+        let text = body.slice_ref(text);
+        let item = parse_item(&text, task, now, limits, &mut replaced);
+        texts.push(text);
+        item
+    };
     if trimmed[0] == b'[' {
-        let texts: Vec<&RawValue> = serde_json::from_slice(trimmed).map_err(|error| BodyError::NotJson(error.to_string()))?;
-        if limits.request_activities < texts.len() {
+        let values: Vec<&RawValue> = serde_json::from_slice(trimmed).map_err(|error| BodyError::NotJson(error.to_string()))?;
+        if limits.request_activities < values.len() {
             return Err(BodyError::TooMany(limits.request_activities));
         }
-        let items = texts.into_iter().map(|text| read(text.get().as_bytes())).collect();
-        return Ok(Body { items, single: false, replaced });
+        let items = values.into_iter().map(|text| read(text.get().as_bytes())).collect();
+        return Ok(Body { items, texts, single: false, replaced });
     }
     let one_line = !trimmed.contains(&b'\n');
     if one_line || serde_json::from_slice::<&RawValue>(trimmed).is_ok() {
         let items = vec![read(trimmed)];
-        return Ok(Body { items, single: true, replaced });
+        return Ok(Body { items, texts, single: true, replaced });
     }
     let lines: Vec<_> = trimmed.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect();
     if limits.request_activities < lines.len() {
         return Err(BodyError::TooMany(limits.request_activities));
     }
     let items = lines.into_iter().map(read).collect();
-    Ok(Body { items, single: false, replaced })
+    Ok(Body { items, texts, single: false, replaced })
+}
+
+/// The `eventId` that an item gives, whatever else is wrong with it.
+pub fn event_id_of(text: &[u8]) -> Option<EventId> {
+    let fields: Fields<'_> = serde_json::from_slice(text).ok()?;
+    let (_, value) = fields.0.iter().find(|(name, _)| name == "eventId")?;
+    serde_json::from_str::<String>(value.get()).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod broker;
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod hub;
 pub mod ingest;
@@ -19,6 +21,7 @@ pub mod store;
 pub mod telemetry;
 pub mod writer;
 
+pub mod metrics;
+
 mod backoff;
 mod http;
-mod metrics;

@@ -14,6 +14,45 @@ pub(crate) struct Code {
     pub code: &'static str,
 }
 
+/// The handles of one way out to Redis.
+#[derive(Debug, Clone, Default)]
+pub struct OutboxMetrics {
+    /// Messages that Redis took.
+    pub sent: Counter,
+    /// Their bytes.
+    pub bytes: Counter,
+    /// Messages that were dropped because Redis did not take them in time.
+    pub dropped: Counter,
+}
+
+/// The handles of one link to Redis.
+#[derive(Debug, Clone, Default)]
+pub struct LinkMetrics {
+    /// 1 while everything is subscribed and delivers.
+    pub live: Gauge,
+    /// How often a connection was made again.
+    pub reconnects: Counter,
+    /// How often an open connection delivered nothing.
+    pub deaf: Counter,
+    /// Messages for which there was no room.
+    pub dropped: Counter,
+}
+
+/// The handles of ingest by PUBLISH.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ChannelMetrics {
+    pub messages: Counter,
+    pub bytes: Counter,
+    pub overflowed: Counter,
+    pub lapses: Counter,
+    pub known_tasks: Gauge,
+    pub owned_tasks: Gauge,
+    pub standby_tasks: Gauge,
+    pub held_activities: Gauge,
+    pub queue_bytes: Gauge,
+    pub members: Gauge,
+}
+
 /// The handles of everything that is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -32,6 +71,11 @@ pub(crate) struct Metrics {
     pub sessions: Gauge,
     pub delivered: Counter,
     pub closed: Family<Code, Counter>,
+    pub feed_link: LinkMetrics,
+    pub ingest_link: LinkMetrics,
+    pub hints: OutboxMetrics,
+    pub letters: OutboxMetrics,
+    pub channel: ChannelMetrics,
 }
 
 impl Metrics {
@@ -53,6 +97,11 @@ impl Metrics {
             sessions: Gauge::default(),
             delivered: Counter::default(),
             closed: Family::default(),
+            feed_link: LinkMetrics::default(),
+            ingest_link: LinkMetrics::default(),
+            hints: OutboxMetrics::default(),
+            letters: OutboxMetrics::default(),
+            channel: ChannelMetrics::default(),
         };
         let mut registry = Registry::with_prefix("tasklight");
         let m = &metrics;
@@ -71,7 +120,52 @@ impl Metrics {
         registry.register("sessions_open", "WebSocket and SSE sessions now", m.sessions.clone());
         registry.register("activities_delivered", "Activities written to sessions", m.delivered.clone());
         registry.register("sessions_closed", "Sessions closed by the hub, by reason", m.closed.clone());
+        m.feed_link.register("feed", &mut registry);
+        m.ingest_link.register("ingest", &mut registry);
+        m.hints.register("broker_hints", "Hints of commits for other nodes", &mut registry);
+        m.letters.register("broker_letters", "Acks and messages between nodes", &mut registry);
+        m.channel.register(&mut registry);
         (Arc::new(metrics), registry)
+    }
+}
+
+impl Metrics {
+    /// The handles of the link of this name.
+    pub(crate) fn link(&self, name: &str) -> LinkMetrics {
+        if name == "feed" { self.feed_link.clone() } else { self.ingest_link.clone() }
+    }
+}
+
+impl LinkMetrics {
+    fn register(&self, name: &str, registry: &mut Registry) {
+        let name = format!("broker_{name}");
+        registry.register(format!("{name}_live"), "Whether the subscriptions at Redis deliver", self.live.clone());
+        registry.register(format!("{name}_reconnects"), "Connections to Redis made again", self.reconnects.clone());
+        registry.register(format!("{name}_deaf"), "Connections to Redis that were open and delivered nothing", self.deaf.clone());
+        registry.register(format!("{name}_dropped"), "Messages from Redis for which there was no room", self.dropped.clone());
+    }
+}
+
+impl OutboxMetrics {
+    fn register(&self, name: &str, what: &str, registry: &mut Registry) {
+        registry.register(format!("{name}_sent"), format!("{what} that Redis took"), self.sent.clone());
+        registry.register(format!("{name}_bytes"), format!("{what} that Redis took, in bytes"), self.bytes.clone());
+        registry.register(format!("{name}_dropped"), format!("{what} that Redis did not take in time"), self.dropped.clone());
+    }
+}
+
+impl ChannelMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("channel_messages", "Messages of agents heard over Redis", self.messages.clone());
+        registry.register("channel_bytes", "Bytes of these messages", self.bytes.clone());
+        registry.register("channel_overflowed", "Activities heard while there was no room for them", self.overflowed.clone());
+        registry.register("cluster_lapses", "How often this node was no member for a while", self.lapses.clone());
+        registry.register("cluster_members", "Nodes that are alive", self.members.clone());
+        registry.register("cluster_known_tasks", "Tasks that need an owner", self.known_tasks.clone());
+        registry.register("cluster_owned_tasks", "Tasks whose activities this node takes from Redis", self.owned_tasks.clone());
+        registry.register("cluster_standby_tasks", "Tasks that this node listens to for another", self.standby_tasks.clone());
+        registry.register("cluster_held_activities", "Activities held until another node's ack", self.held_activities.clone());
+        registry.register("channel_queue_bytes", "Bytes heard over Redis that wait for the writer", self.queue_bytes.clone());
     }
 }
 

@@ -1,6 +1,6 @@
 //! A node: everything put together, started in order and stopped in order.
 //!
-//! Stopping: not ready → nothing new is taken → the writer commits what it has → sessions are told where to continue and closed spread
+//! Stopping: not ready → nothing new is taken, tasks are handed to other nodes → the writer commits what it has → sessions are told where to continue and closed spread
 //! out → whatever still runs when the time is up is cut off.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -14,9 +14,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    broker::Broker,
     config::Settings,
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
+    ingest::ChannelIngest,
     metrics::Metrics,
     store::Store,
     writer::Writer,
@@ -36,6 +38,7 @@ pub struct Node {
     store: Store,
     hub: Hub,
     writer: Writer,
+    ingest: Option<ChannelIngest>,
     phase: watch::Sender<Phase>,
     drain: watch::Sender<bool>,
     work: TaskTracker,
@@ -58,9 +61,32 @@ impl Node {
         let (metrics, registry) = Metrics::new();
         let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
         let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
-        let hub = Hub::new(store.clone(), settings.hub_options(), metrics.clone(), work.clone(), stop.clone());
+        let (broker, readers) = match settings.redis_options()? {
+            Some(options) => {
+                let (broker, readers) = Broker::start(options, &node_id(settings), &metrics, &work, &stop)?;
+                (broker, Some((readers.feed, readers.ingest)))
+            }
+            None => (Broker::Local, None),
+        };
+        let (hints, channels) = readers.unzip();
+        let hub_options = settings.hub_options();
+        let hub = Hub::new(store.clone(), broker.clone(), hints, hub_options, metrics.clone(), work.clone(), stop.clone());
         let writer =
             Writer::start(store.clone(), hub.clone(), settings.writer_options(), metrics.clone(), &work, give_up.clone());
+        let ingest = match (&broker, channels) {
+            (Broker::Redis(redis), Some(reader)) => Some(ChannelIngest::start(
+                redis.clone(),
+                reader,
+                store.clone(),
+                writer.clone(),
+                settings.ingest_limits(),
+                settings.channel_options(),
+                metrics.clone(),
+                &work,
+                stop.clone(),
+            )),
+            _ => None,
+        };
         let (phase, drain) = (watch::Sender::new(Phase::Running), watch::Sender::new(false));
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
         let session = Arc::new(settings.session_options());
@@ -69,6 +95,8 @@ impl Node {
             store: store.clone(),
             hub: hub.clone(),
             writer: writer.clone(),
+            broker,
+            ingest: ingest.clone(),
             limits: settings.ingest_limits(),
             session: session.clone(),
             origins: Origins { allowed: settings.http.origins.words().to_vec(), loopback: address.ip().is_loopback() },
@@ -97,6 +125,7 @@ impl Node {
             store,
             hub,
             writer,
+            ingest,
             phase,
             drain,
             work,
@@ -138,6 +167,13 @@ impl Node {
         let deadline = Instant::now() + self.stop_timeout;
         tracing::info!("stopping: nothing new is taken");
         self.phase.send_replace(Phase::Stopping);
+        if let Some(ingest) = &self.ingest {
+            // Other nodes take over before this one lets go; half of the time is left for the rest.
+            let half = Instant::now() + self.stop_timeout / 2;
+            if timeout_at(half, ingest.leave()).await.is_err() {
+                tracing::warn!("tasks could not be handed over in time");
+            }
+        }
         self.writer.close();
         // What was committed while stopping reaches viewers before they are told to go.
         let flushed = timeout_at(deadline, self.writer.closed()).await.is_ok();

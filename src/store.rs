@@ -6,11 +6,14 @@
 mod plan;
 mod sqlite;
 mod sqlite_append;
+mod sqlite_cluster;
 mod sqlite_open;
 mod sqlite_read;
 mod sqlite_tasks;
 
 use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Activity, Cursor, Epoch, EventId, Filter, Invocation, InvocationId, LogState, NewActivity, Offset, Status, TaskId,
@@ -216,6 +219,42 @@ pub struct TaskChange {
     pub labels: Option<BTreeMap<String, String>>,
 }
 
+/// Something published over Redis that was refused, as it is kept for people to see. Its content is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reject {
+    /// On whose channel. The task need not exist.
+    #[serde(rename = "taskId")]
+    pub task: TaskId,
+    /// When the hub refused it.
+    pub at: Timestamp,
+    /// The stable code.
+    pub code: String,
+    /// The field at fault.
+    pub field: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// The idempotency key, if it could be read.
+    pub event_id: Option<EventId>,
+    /// How long it was.
+    pub bytes: u64,
+    /// Its fields and what kind of values they have.
+    pub excerpt: String,
+}
+
+/// The most rejections that are kept of one task, and of all.
+pub const REJECTS_OF_TASK: usize = 100;
+const REJECTS: usize = 10_000;
+
+/// Whether a batch is offered to the store for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// It is: what has no `eventId` of its publisher's is new.
+    First,
+    /// It was offered before without an answer: any of it may be stored already, so every `eventId` is looked for.
+    Again,
+}
+
 /// A sign of life that is not an activity.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
@@ -247,8 +286,8 @@ impl Store {
 
     /// Commits a batch in one transaction and says what became of each item. Creates tasks and invocations that are not there. On an
     /// error nothing of the batch is stored.
-    pub async fn append(&self, batch: &[Append]) -> Result<Appended, StoreError> {
-        each!(self, store => store.append(batch).await)
+    pub async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
+        each!(self, store => store.append(batch, attempt).await)
     }
 
     /// Part of a log, oldest first; nothing if there is no such task.
@@ -317,6 +356,31 @@ impl Store {
     /// Notes heartbeats; those of invocations that do not exist are dropped.
     pub async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<(), StoreError> {
         each!(self, store => store.heartbeats(beats).await)
+    }
+
+    /// Tasks that are pending or running, in order of their key after `after`, and where to go on if there may be more.
+    pub async fn open_tasks(&self, after: Option<i64>, limit: usize) -> Result<(Vec<TaskId>, Option<i64>), StoreError> {
+        each!(self, store => store.open_tasks(after, limit).await)
+    }
+
+    /// Which of these are in the task's log.
+    pub async fn stored_events(&self, task: &TaskId, events: &[EventId]) -> Result<Vec<EventId>, StoreError> {
+        each!(self, store => store.stored_events(task, events).await)
+    }
+
+    /// The tasks that were made or had an activity at `at` or later, newest first.
+    pub async fn tasks_listed_since(&self, at: Timestamp, limit: usize) -> Result<Vec<TaskId>, StoreError> {
+        each!(self, store => store.tasks_listed_since(at, limit).await)
+    }
+
+    /// Keeps these, and lets go of the oldest beyond [`REJECTS_OF_TASK`] a task.
+    pub async fn keep_rejects(&self, rejects: &[Reject]) -> Result<(), StoreError> {
+        each!(self, store => store.keep_rejects(rejects).await)
+    }
+
+    /// What was refused on a task's channel, newest first.
+    pub async fn rejects(&self, task: &TaskId, limit: usize) -> Result<Vec<Reject>, StoreError> {
+        each!(self, store => store.rejects(task, limit).await)
     }
 
     /// Fails unless the store answers.

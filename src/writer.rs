@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    cluster::Lease,
     hub::Hub,
     metrics::Metrics,
     model::{InvocationId, NewActivity, Offset, TaskId, Timestamp},
@@ -92,6 +93,7 @@ struct Submission {
     task: TaskId,
     activities: Vec<NewActivity>,
     reply: oneshot::Sender<Results>,
+    lease: Option<Lease>,
     _room: [OwnedSemaphorePermit; 2],
 }
 
@@ -142,10 +144,25 @@ impl Writer {
         if activities.is_empty() {
             return Ok(Results::new());
         }
+        let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Append(Submission { task, activities, reply, lease: None, _room: room }), answer).await
+    }
+
+    /// Leaves activities to be appended, in order, waiting for room as long as it takes. What became of them can be had from the receiver once
+    /// they are committed; nothing comes if the node ends before. With a `lease` that does not hold any more when their turn comes they
+    /// are dropped, and the results are empty.
+    pub(crate) async fn submit(
+        &self,
+        task: TaskId,
+        activities: Vec<NewActivity>,
+        lease: Option<Lease>,
+    ) -> Result<oneshot::Receiver<Results>, WriterError> {
         let room = self.admit(&activities).await?;
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { task, activities, reply, _room: room };
-        self.send(Command::Append(submission), answer).await
+        let submission = Submission { task, activities, reply, lease, _room: room };
+        self.inner.commands.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
+        Ok(answer)
     }
 
     /// Creates the task if it is not there and changes what `change` says; says whether it was created.
@@ -192,7 +209,7 @@ impl Writer {
         self.inner.done.cancelled().await;
     }
 
-    /// Room for these activities, waited for as long as the options say.
+    /// Room for these activities, waited for.
     async fn admit(&self, activities: &[NewActivity]) -> Result<[OwnedSemaphorePermit; 2], WriterError> {
         let inner = &self.inner;
         let weight: usize = activities.iter().map(NewActivity::weight).sum();
@@ -200,16 +217,10 @@ impl Writer {
         let count = activities.len().min(inner.options.queue_activities);
         let count = u32::try_from(count).map_err(|_| WriterError::Full)?;
         let weight = u32::try_from(weight.min(inner.options.queue_bytes)).map_err(|_| WriterError::Full)?;
-        let both = async {
-            let activities = inner.activities.clone().acquire_many_owned(count).await;
-            let bytes = inner.bytes.clone().acquire_many_owned(weight).await;
-            Some([activities.ok()?, bytes.ok()?])
-        };
-        match timeout(inner.options.admit_timeout, both).await {
-            Ok(Some(room)) => Ok(room),
-            Ok(None) => Err(WriterError::Stopping),
-            Err(_) => Err(WriterError::Full),
-        }
+        let stopping = |_| WriterError::Stopping;
+        let activities = inner.activities.clone().acquire_many_owned(count).await.map_err(stopping)?;
+        let bytes = inner.bytes.clone().acquire_many_owned(weight).await.map_err(stopping)?;
+        Ok([activities, bytes])
     }
 
     async fn change(&self, task: TaskId, change: Change) -> Result<ChangeDone, WriterError> {

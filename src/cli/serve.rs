@@ -36,6 +36,10 @@ pub(crate) struct ServeArgs {
     admin_listen: Option<SocketAddr>,
     #[command(flatten)]
     store: StoreArgs,
+    /// Redis, for more than one node and for agents that publish over it: redis://, rediss://, redis+sentinel:// or
+    /// redis+cluster:// [default: none, one node by itself]
+    #[arg(long, value_name = "URL")]
+    broker: Option<String>,
     /// Listen beyond loopback although there is no access control: whoever reaches the port may read and write everything
     #[arg(long)]
     insecure_listen: bool,
@@ -65,6 +69,7 @@ impl ServeArgs {
         let mut flags = Vec::new();
         flags.extend(self.listen.map(|address| ("listen", address.to_string())));
         flags.extend(self.admin_listen.map(|address| ("admin_listen", address.to_string())));
+        flags.extend(self.broker.map(|url| ("broker.url", url)));
         flags.extend(self.insecure_listen.then(|| ("insecure_listen", "true".to_owned())));
         self.store.load(flags)
     }

@@ -1,13 +1,10 @@
-//! Every key with its default and its meaning, what values may be, and what the modules make of them.
+//! Every key with its default and its meaning.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, List, Size, Span};
-use crate::{
-    hub::HubOptions, ingest::IngestLimits, model::JsonLimits, session::SessionOptions, store::StoreOptions, writer::WriterOptions,
-};
+use super::{List, Size, Span};
 
 macro_rules! settings {
     ($(#[$outer:meta])* $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr,)* }) => {
@@ -42,6 +39,12 @@ settings! {
         admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9090)),
         /// Allow listening beyond loopback although everyone who reaches the port may read and write.
         insecure_listen: bool = false,
+        /// What carries hints between nodes, and activities from agents over Redis.
+        broker: BrokerSettings = BrokerSettings::default(),
+        /// The nodes among themselves.
+        cluster: ClusterSettings = ClusterSettings::default(),
+        /// Activities from agents over Redis.
+        ingest: IngestSettings = IngestSettings::default(),
         /// The durable truth.
         store: StoreSettings = StoreSettings::default(),
         /// This process.
@@ -76,6 +79,66 @@ settings! {
         synchronous: String = "full".to_owned(),
         /// Bring the schema up to date at start.
         migrate: bool = true,
+    }
+}
+
+settings! {
+    /// `[broker]`
+    BrokerSettings {
+        /// Where Redis is: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`; empty for a single node.
+        url: String = String::new(),
+        /// What the names of all channels and keys begin with.
+        prefix: String = "tasklight:".to_owned(),
+        /// A file of certificates (PEM) that may have signed Redis's one; empty for the well-known authorities.
+        ca_file: String = String::new(),
+        /// The most command connections to each server.
+        pool_size: usize = 4,
+        /// How long connecting may take.
+        connect_timeout: Span = Span::seconds(2),
+        /// How long an answer may take.
+        response_timeout: Span = Span::seconds(2),
+        /// How often each subscribing connection is probed.
+        probe_interval: Span = Span::seconds(2),
+        /// A connection on which no probe was heard for so long is deaf, and made anew.
+        probe_timeout: Span = Span::seconds(5),
+        /// The most channels subscribed on one connection.
+        lane_channels: usize = 10_000,
+        /// The most messages read from Redis that wait to be looked at, for hints and for agents each.
+        read_messages: usize = 65_536,
+        /// The most bytes of them.
+        read_bytes: Size = Size::mebibytes(32),
+        /// The most messages that wait to be sent, for hints and for acks each.
+        send_messages: usize = 65_536,
+        /// The most bytes of them.
+        send_bytes: Size = Size::mebibytes(32),
+    }
+}
+
+settings! {
+    /// `[cluster]`
+    ClusterSettings {
+        /// How often a node says that it is alive.
+        beat_interval: Span = Span::seconds(1),
+        /// A node that was not heard of for so long is no member: others take over its tasks.
+        member_timeout: Span = Span::seconds(5),
+        /// The most tasks that a node knows as open.
+        tasks: usize = 1_000_000,
+        /// The most activities that a node holds until another one's ack.
+        hold_activities: usize = 100_000,
+        /// The most bytes of them.
+        hold_bytes: Size = Size::mebibytes(64),
+        /// How long a node that is no longer standby for a task goes on listening.
+        linger: Span = Span::seconds(10),
+    }
+}
+
+settings! {
+    /// `[ingest]`
+    IngestSettings {
+        /// The most bytes heard over Redis that wait for the writer; at half of it the node leaves publishers to others.
+        queue_bytes: Size = Size::mebibytes(32),
+        /// After so long without activities a task in which nothing runs is no longer listened to, until it is announced again.
+        idle_timeout: Span = Span::seconds(600),
     }
 }
 
@@ -210,6 +273,9 @@ impl Settings {
     pub fn reference() -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
         Self::describe("", &mut all);
+        BrokerSettings::describe("broker.", &mut all);
+        ClusterSettings::describe("cluster.", &mut all);
+        IngestSettings::describe("ingest.", &mut all);
         StoreSettings::describe("store.", &mut all);
         NodeSettings::describe("node.", &mut all);
         LogSettings::describe("log.", &mut all);
@@ -220,124 +286,5 @@ impl Settings {
         LimitSettings::describe("limits.", &mut all);
         ReconcilerSettings::describe("reconciler.", &mut all);
         all
-    }
-
-    /// Refuses values that make no sense by themselves or together.
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let bad = |text: String| Err(ConfigError::BadValue(text));
-        if !self.insecure_listen {
-            for (key, address) in [("listen", self.listen), ("admin_listen", self.admin_listen)] {
-                if !address.ip().is_loopback() {
-                    return bad(format!(
-                        "{key} = {address} is reachable from other machines, and without access control whoever reaches it may read \
-                         and write everything: use 127.0.0.1, or say --insecure-listen if the network around it is trusted"
-                    ));
-                }
-            }
-        }
-        if !matches!(self.log.format.as_str(), "auto" | "pretty" | "json") {
-            return bad(format!("log.format = {:?} must be pretty, json or auto", self.log.format));
-        }
-        if !matches!(self.store.synchronous.as_str(), "full" | "normal") {
-            return bad(format!("store.synchronous = {:?} must be full or normal", self.store.synchronous));
-        }
-        let counts = [
-            ("writer.queue_activities", self.writer.queue_activities),
-            ("writer.queue_bytes", self.writer.queue_bytes.bytes()),
-            ("writer.batch_activities", self.writer.batch_activities),
-            ("hub.ring_activities", self.hub.ring_activities),
-            ("hub.ring_bytes", self.hub.ring_bytes.bytes()),
-            ("hub.cold_reads", self.hub.cold_reads),
-            ("hub.page_activities", self.hub.page_activities),
-            ("hub.page_bytes", self.hub.page_bytes.bytes()),
-            ("session.queue_frames", self.session.queue_frames),
-            ("session.queue_bytes", self.session.queue_bytes.bytes()),
-            ("http.body_bytes", self.http.body_bytes.bytes()),
-            ("http.connections", self.http.connections),
-            ("limits.activity", self.limits.activity.bytes()),
-            ("limits.request_activities", self.limits.request_activities),
-            ("limits.subscriptions", self.limits.subscriptions),
-            ("limits.json_depth", self.limits.json_depth),
-            ("limits.number_chars", self.limits.number_chars),
-        ];
-        if let Some((key, _)) = counts.iter().find(|(_, value)| *value == 0) {
-            return bad(format!("{key} must be at least 1"));
-        }
-        let spans = [
-            ("writer.heartbeat_interval", self.writer.heartbeat_interval),
-            ("hub.resync_interval", self.hub.resync_interval),
-            ("hub.list_interval", self.hub.list_interval),
-            ("session.heartbeat", self.session.heartbeat),
-            ("session.idle_timeout", self.session.idle_timeout),
-            ("session.write_timeout", self.session.write_timeout),
-        ];
-        if let Some((key, _)) = spans.iter().find(|(_, span)| span.get() < Duration::from_millis(10)) {
-            return bad(format!("{key} must be at least 10ms"));
-        }
-        if self.http.body_bytes.bytes() < self.limits.request.bytes() {
-            return bad("http.body_bytes must be at least limits.request: no body would ever be read".to_owned());
-        }
-        if self.limits.frame.bytes() < 1_024 {
-            return bad("limits.frame must be at least 1KiB: a subscription must fit".to_owned());
-        }
-        Ok(())
-    }
-
-    pub(crate) fn store_options(&self) -> StoreOptions {
-        StoreOptions {
-            url: self.store.url.clone(),
-            readers: self.store.readers,
-            busy_timeout: self.store.busy_timeout.get(),
-            synchronous: self.store.synchronous == "full",
-            migrate: self.store.migrate,
-        }
-    }
-
-    pub(crate) fn writer_options(&self) -> WriterOptions {
-        WriterOptions {
-            queue_activities: self.writer.queue_activities,
-            queue_bytes: self.writer.queue_bytes.bytes(),
-            batch_activities: self.writer.batch_activities,
-            admit_timeout: self.writer.admit_timeout.get(),
-            commit_timeout: self.writer.commit_timeout.get(),
-            heartbeat_interval: self.writer.heartbeat_interval.get(),
-            heartbeats: self.writer.heartbeats,
-        }
-    }
-
-    pub(crate) fn hub_options(&self) -> HubOptions {
-        HubOptions {
-            ring_activities: self.hub.ring_activities,
-            ring_bytes: self.hub.ring_bytes.bytes(),
-            linger: self.hub.linger.get(),
-            resync_interval: self.hub.resync_interval.get(),
-            cold_reads: self.hub.cold_reads,
-            page_activities: self.hub.page_activities,
-            page_bytes: self.hub.page_bytes.bytes(),
-            list_interval: self.hub.list_interval.get(),
-        }
-    }
-
-    pub(crate) fn session_options(&self) -> SessionOptions {
-        SessionOptions {
-            queue_frames: self.session.queue_frames,
-            queue_bytes: self.session.queue_bytes.bytes(),
-            subscriptions: self.limits.subscriptions,
-            frame_bytes: self.limits.frame.bytes(),
-            heartbeat: self.session.heartbeat.get(),
-            idle_timeout: self.session.idle_timeout.get(),
-            write_timeout: self.session.write_timeout.get(),
-            drain_spread: self.session.drain_spread.get(),
-            reconnect_window: self.session.reconnect_window.get(),
-        }
-    }
-
-    pub(crate) fn ingest_limits(&self) -> IngestLimits {
-        IngestLimits {
-            activity_bytes: self.limits.activity.bytes(),
-            request_activities: self.limits.request_activities,
-            request_bytes: self.limits.request.bytes(),
-            json: JsonLimits { depth: self.limits.json_depth, number_chars: self.limits.number_chars },
-        }
     }
 }

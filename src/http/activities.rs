@@ -19,10 +19,10 @@ use super::{
     extract::{Query, Task, body},
 };
 use crate::{
-    ingest::{Item, Rejected, parse_body},
+    ingest::{Item, Rejected, parse_body, refused_by_store},
     metrics::Code,
     model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
-    store::{Page, ReadAfter, Receipt, Refusal},
+    store::{Page, ReadAfter, Receipt},
 };
 
 /// The most activities in a page.
@@ -60,11 +60,6 @@ impl ItemResult {
     }
 }
 
-fn rejected(refusal: &Refusal) -> Rejected {
-    let field = matches!(refusal, Refusal::Transition { .. }).then_some("data.status");
-    Rejected::new(refusal.code(), field, refusal.to_string())
-}
-
 /// `POST /v1/tasks/{id}/activities`: answers after the commit.
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
@@ -90,7 +85,7 @@ pub(super) async fn publish(
     for (place, answer) in places.into_iter().zip(answers) {
         results[place] = match answer {
             Ok(receipt) => ItemResult::receipt(&receipt),
-            Err(refusal) => ItemResult::Error { error: rejected(&refusal) },
+            Err(refusal) => ItemResult::Error { error: refused_by_store(&refusal) },
         };
     }
     let all_refused = !results.is_empty() && results.iter().all(|result| matches!(result, ItemResult::Error { .. }));

@@ -27,14 +27,23 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether new work should be sent here, and if not, what is missing.
+/// Whether new work should be sent here, and what is missing. Without Redis a node still serves viewers and publishers over HTTP, so that
+/// alone does not make it unready: it is `degraded`.
 async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
     let stored = matches!(timeout(PING_TIMEOUT, app.store.ping()).await, Ok(Ok(()))) && app.writer.is_healthy();
     let running = app.is_running();
     let status = if stored && running { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = |good: bool, bad: &'static str| if good { "ok" } else { bad };
-    let checks = json!({"store": word(stored, "not answering"), "node": word(running, "stopping")});
-    (status, Json(json!({"ready": stored && running, "node": app.node, "checks": checks})))
+    let mut checks = json!({"store": word(stored, "not answering"), "node": word(running, "stopping")});
+    let mut degraded = false;
+    if let Some(ingest) = &app.ingest {
+        let trouble = app.broker.trouble();
+        let member = ingest.is_member();
+        degraded = trouble.is_some() || !member;
+        checks["broker"] = trouble.unwrap_or("ok").into();
+        checks["cluster"] = word(member, "not a member").into();
+    }
+    (status, Json(json!({"ready": stored && running, "degraded": degraded, "node": app.node, "checks": checks})))
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {

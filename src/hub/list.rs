@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    model::{TaskId, TaskSummary},
+    model::{TaskId, TaskSummary, Timestamp},
     store::TaskPlace,
 };
 
@@ -45,6 +45,8 @@ struct State {
     oldest: u64,
     /// More tasks changed than could be noted.
     overflowed: bool,
+    /// Tasks whose change the other nodes have not been told yet.
+    untold: HashSet<TaskId>,
 }
 
 impl TaskList {
@@ -57,6 +59,22 @@ impl TaskList {
             state.dirty.insert(task.clone());
         } else {
             state.overflowed = true;
+        }
+    }
+
+    /// Notes a change that other nodes are to hear of. More than can be noted they find out by themselves, later.
+    pub(super) fn mark_for_others(&self, task: &TaskId) {
+        let mut state = self.state.lock();
+        if state.untold.len() < DIRTY_TASKS {
+            state.untold.insert(task.clone());
+        }
+    }
+
+    /// Changes may have been missed: all followers get a new snapshot.
+    pub(super) fn start_over(&self) {
+        if self.newest.receiver_count() != 0 {
+            self.state.lock().overflowed = true;
+            self.push(Vec::new());
         }
     }
 
@@ -124,6 +142,8 @@ pub(super) async fn send_changes(hub: Hub) {
             () = hub.inner.stop.cancelled() => return,
         }
         let list = &hub.inner.list;
+        let untold: Vec<_> = std::mem::take(&mut list.state.lock().untold).into_iter().collect();
+        hub.inner.broker.touched(&untold);
         loop {
             let dirty = list.take_dirty();
             if dirty.is_empty() {
@@ -138,6 +158,19 @@ pub(super) async fn send_changes(hub: Hub) {
                 }
             }
         }
+    }
+}
+
+/// While other nodes cannot be heard: finds tasks that have become active since the last look, if anybody watches the list.
+pub(super) async fn find_missed(hub: &Hub) {
+    let list = &hub.inner.list;
+    if hub.inner.broker.trouble().is_none() || list.newest.receiver_count() == 0 {
+        return;
+    }
+    let since = Timestamp::now().minus(hub.inner.options.resync_interval * 3);
+    match hub.inner.store.tasks_listed_since(since, DIRTY_TASKS).await {
+        Ok(tasks) => tasks.iter().for_each(|task| list.mark(task)),
+        Err(error) => tracing::debug!(%error, "changed tasks could not be looked for; trying again"),
     }
 }
 

@@ -3,7 +3,11 @@
 //! The state in the watch channel only ever names what is committed. The head moves without holes: a batch that does not follow on
 //! it is not shown but remembered as `known`, and the gap is filled from the store by one task at a time.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -43,6 +47,9 @@ struct Ring {
     batches: VecDeque<FrameBatch>,
     activities: usize,
     bytes: usize,
+    /// Batches of `known`'s epoch that came before what goes before them.
+    early: BTreeMap<Offset, FrameBatch>,
+    early_bytes: usize,
     /// The greatest offset heard of, which may be ahead of the head while a gap is filled.
     known: Option<(Epoch, Offset)>,
     /// Changes whenever the log is replaced, so that what was read before counts for nothing.
@@ -79,12 +86,35 @@ impl Log {
         };
         if head.next() < batch.first() {
             ring.hear_of(epoch, last);
+            ring.keep_early(batch, options);
             return ring.want_activities();
         }
         let Some(news) = batch.after(head) else { return Need::Nothing };
         ring.push(news, options);
-        self.view.send_replace(View { loaded: true, log: Some(LogState { epoch, head: last, floor }) });
+        let mut head = last;
+        while let Some(next) = ring.take_early(epoch, head) {
+            head = next.last();
+            ring.push(next, options);
+        }
+        self.view.send_replace(View { loaded: true, log: Some(LogState { epoch, head, floor }) });
         Need::Nothing
+    }
+
+    /// Another node says that the log stands here now, without the activities. Another epoch than the known one makes the log ask the store.
+    pub(super) fn heard_of(&self, epoch: Epoch, head: Offset) -> Need {
+        let mut ring = self.ring.lock();
+        match *self.view.borrow() {
+            View { loaded: false, .. } => {
+                ring.hear_of(epoch, head);
+                Need::Nothing
+            }
+            View { log: Some(state), .. } if state.epoch == epoch && head <= state.head => Need::Nothing,
+            View { log: Some(state), .. } if state.epoch == epoch => {
+                ring.hear_of(epoch, head);
+                ring.want_activities()
+            }
+            _ => ring.want_state(),
+        }
     }
 
     /// Takes what a read of the store saw. Within an epoch, heads and floors only rise; another epoch is never believed from a read that
@@ -200,7 +230,31 @@ impl Ring {
         }
     }
 
+    /// Keeps a batch for which it is too early, as far as there is room for such.
+    fn keep_early(&mut self, batch: FrameBatch, options: &HubOptions) {
+        if self.early_bytes + batch.weight() <= options.ring_bytes {
+            self.early_bytes += batch.weight();
+            if let Some(same) = self.early.insert(batch.first(), batch) {
+                self.early_bytes -= same.weight();
+            }
+        }
+    }
+
+    /// What follows on `head` among the batches that came early.
+    fn take_early(&mut self, epoch: Epoch, head: Offset) -> Option<FrameBatch> {
+        while let Some(first) = self.early.first_entry().filter(|first| *first.key() <= head.next()) {
+            let batch = first.remove();
+            self.early_bytes -= batch.weight();
+            if let Some(news) = batch.after(head).filter(|news| news.epoch == epoch) {
+                return Some(news);
+            }
+        }
+        None
+    }
+
     fn clear(&mut self) {
+        self.early.clear();
+        self.early_bytes = 0;
         self.batches.clear();
         self.activities = 0;
         self.bytes = 0;

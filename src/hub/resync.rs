@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
     backoff::Backoff,
@@ -15,8 +15,11 @@ use super::{Hub, log::Log, log::Need};
 /// How often a log that needs the store asks again while it does not answer.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// How long a gap waits for a hint that only came late before the store is asked: batches of two nodes often change places on their way.
+const REORDER: Duration = Duration::from_millis(15);
+
 /// How many tasks one sweep query asks for.
-const SWEEP_TASKS: usize = 1_000;
+pub(super) const SWEEP_TASKS: usize = 1_000;
 
 /// Finds out where a log stands. Goes on until it knows or the node stops.
 pub(super) async fn load_state(hub: Hub, log: Arc<Log>) {
@@ -47,8 +50,13 @@ async fn state_of(hub: &Hub, task: &TaskId) -> Result<Option<LogState>, StoreErr
 
 /// Fills the gap between the head and what is known to be committed. Goes on until there is none or the node stops.
 pub(super) async fn fill_gap(hub: Hub, log: Arc<Log>) {
-    hub.inner.metrics.gaps.inc();
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    if hub.inner.broker.is_shared() {
+        sleep(REORDER).await;
+    }
+    if log.gap().is_some() {
+        hub.inner.metrics.gaps.inc();
+    }
     while let Some((epoch, after)) = log.gap() {
         let options = &hub.inner.options;
         let range = ReadAfter {
@@ -83,30 +91,48 @@ pub(super) async fn fill_gap(hub: Hub, log: Arc<Log>) {
     }
 }
 
-/// Every few seconds: forgets rings that nobody has watched for a while, and compares the heads of the others with the store, so that
-/// a lost last hint is found too.
+/// Every few seconds, and whenever asked: forgets rings that nobody has watched for a while, and compares the heads of the others with
+/// the store, so that a lost last hint is found too.
 pub(super) async fn sweep(hub: Hub) {
     let mut ticks = interval(hub.inner.options.resync_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asked = hub.inner.compare.subscribe();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
+            Ok(()) = asked.changed() => {}
             () = hub.inner.stop.cancelled() => return,
         }
         forget_idle(&hub);
         let tasks: Vec<TaskId> = hub.inner.logs.lock().keys().cloned().collect();
         for some in tasks.chunks(SWEEP_TASKS) {
-            match hub.inner.store.log_states(some).await {
-                Ok(states) => compare(&hub, some, &states),
-                Err(error) => tracing::debug!(%error, "heads could not be compared with the store; trying again"),
-            }
+            compare_tasks(&hub, some).await;
         }
+        super::list::find_missed(&hub).await;
+    }
+}
+
+/// Compares the heads of these tasks with the store, in one query.
+pub(super) async fn compare_tasks(hub: &Hub, tasks: &[TaskId]) {
+    match hub.inner.store.log_states(tasks).await {
+        Ok(states) => compare(hub, tasks, &states),
+        Err(error) => tracing::debug!(%error, "heads could not be compared with the store; trying again"),
     }
 }
 
 fn forget_idle(hub: &Hub) {
     let Some(before) = std::time::Instant::now().checked_sub(hub.inner.options.linger) else { return };
-    hub.inner.logs.lock().retain(|_, log| !log.is_idle_since(before));
+    let mut forgotten = Vec::new();
+    hub.inner.logs.lock().retain(|task, log| {
+        let idle = log.is_idle_since(before);
+        if idle {
+            forgotten.push(task.clone());
+        }
+        !idle
+    });
+    for task in forgotten {
+        hub.stop_listening(&task);
+    }
 }
 
 fn compare(hub: &Hub, asked: &[TaskId], states: &[(TaskId, LogState)]) {

@@ -46,6 +46,31 @@ pub struct Frame {
 }
 
 impl FrameBatch {
+    /// The batch whose Server-Sent Events, one after the other from `first` on, are all of `buffer`: of each its type, its run and its
+    /// length in bytes. Nothing if the lengths do not add up or an event is shorter than any can be.
+    pub fn from_parts(
+        epoch: Epoch,
+        first: Offset,
+        buffer: Bytes,
+        parts: Vec<(ActivityType, InvocationId, usize)>,
+    ) -> Option<Self> {
+        let mut frames = Vec::with_capacity(parts.len());
+        let (mut offset, mut start) = (first, 0_usize);
+        for (kind, invocation, length) in parts {
+            let end = start.checked_add(length)?;
+            let json_start = start + event_head_chars(offset);
+            let json_end = end.checked_sub(2)?;
+            if buffer.len() < end || json_end < json_start + OP.len() {
+                return None;
+            }
+            frames.push(Frame { offset, kind, invocation, sse: start..end, json: json_start..json_end });
+            (offset, start) = (offset.next(), end);
+        }
+        let whole = start == buffer.len() && !frames.is_empty();
+        let range = 0..frames.len();
+        whole.then(|| Self { epoch, buffer, frames: frames.into(), range })
+    }
+
     /// The frames, by offset; never empty. Without holes, unless a filter left some out.
     pub fn frames(&self) -> &[Frame] {
         &self.frames[self.range.clone()]
@@ -124,7 +149,7 @@ impl FrameBuilder {
         let out = &mut (&mut self.buffer).writer();
         let written = write_event(out, &self.task, cursor, activity);
         written.expect("writing to memory does not fail");
-        let json_start = start + "id: \ndata: ".len() + cursor_chars(offset);
+        let json_start = start + event_head_chars(offset);
         let end = self.buffer.len();
         self.frames.push(Frame {
             offset,
@@ -154,10 +179,10 @@ impl FrameBuilder {
     }
 }
 
-/// How many characters a cursor at `offset` has.
-fn cursor_chars(offset: Offset) -> usize {
+/// How many bytes stand before the JSON object of the event at `offset`.
+fn event_head_chars(offset: Offset) -> usize {
     let digits = offset.get().checked_ilog10().unwrap_or(0) + 1;
-    "00000000-".len() + usize::try_from(digits).expect("at most 16")
+    "id: 00000000-\ndata: ".len() + usize::try_from(digits).expect("at most 16")
 }
 
 fn write_event(out: &mut impl std::io::Write, task: &TaskId, cursor: Cursor, activity: &Activity) -> std::io::Result<()> {

@@ -1,6 +1,6 @@
 //! Wall time as integer epoch milliseconds, the only form of time in APIs and columns.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,11 @@ impl Timestamp {
     /// `millis` as a time, or nothing above [`Timestamp::MAX`].
     pub fn from_millis(millis: u64) -> Option<Self> {
         (millis <= Self::MAX.0).then_some(Self(millis))
+    }
+
+    /// The time this long before; 1970 at the earliest.
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// Milliseconds since the epoch.

@@ -6,18 +6,18 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use crate::model::{Epoch, EventId, InvocationId, Status, StatusCounts, TaskId, Timestamp};
 
 use super::{
-    Append, Appended, Heartbeat, StoreError,
+    Append, Appended, Attempt, Heartbeat, StoreError,
     plan::{InvocationRow, Rows, TaskRow, plan},
     sqlite::{SqliteStore, count, epoch, maybe_time, offset, stored, time, word},
 };
 
 impl SqliteStore {
-    pub(super) async fn append(&self, batch: &[Append]) -> Result<Appended, StoreError> {
+    pub(super) async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let mut rows = Rows::default();
         load_tasks(&mut transaction, batch, &mut rows).await?;
         load_invocations(&mut transaction, batch, &mut rows).await?;
-        load_known(&mut transaction, batch, &mut rows).await?;
+        load_known(&mut transaction, batch, attempt, &mut rows).await?;
         let appended = plan(batch, &mut rows);
         if appended.commits.is_empty() {
             return Ok(appended);
@@ -137,10 +137,15 @@ async fn load_invocations(connection: &mut SqliteConnection, batch: &[Append], r
 }
 
 /// Which of the events with given ids are in the log already. One writer at a time makes looking first as good as a conflict clause.
-async fn load_known(connection: &mut SqliteConnection, batch: &[Append], rows: &mut Rows) -> Result<(), StoreError> {
+async fn load_known(
+    connection: &mut SqliteConnection,
+    batch: &[Append],
+    attempt: Attempt,
+    rows: &mut Rows,
+) -> Result<(), StoreError> {
     let wanted: Vec<_> = batch
         .iter()
-        .filter(|item| item.activity.event_id_given)
+        .filter(|item| attempt == Attempt::Again || item.activity.event_id_given)
         .map(|item| json!([rows.tasks[&item.task].key, item.activity.activity.event_id.to_string()]))
         .collect();
     if wanted.is_empty() {

@@ -82,8 +82,11 @@ impl SqliteStore {
     }
 
     pub(super) async fn delete_task(&self, task: &TaskId) -> Result<bool, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("DELETE FROM rejects WHERE task = ?1").bind(task.as_str().to_owned()).execute(&mut *transaction).await?;
         let deleted =
-            sqlx::query("DELETE FROM tasks WHERE name = ?1").bind(task.as_str().to_owned()).execute(&self.writer).await?;
+            sqlx::query("DELETE FROM tasks WHERE name = ?1").bind(task.as_str().to_owned()).execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(deleted.rows_affected() == 1)
     }
 

@@ -14,7 +14,7 @@ use crate::{
     hub::Hub,
     metrics::Code,
     model::{FrameBuilder, LogState, TaskId},
-    store::{Append, Heartbeat, Refusal, Store, StoreError, TaskCommit},
+    store::{Append, Attempt, Heartbeat, Refusal, Store, StoreError, TaskCommit},
 };
 
 /// The first and the longest wait before a commit is tried again.
@@ -86,7 +86,12 @@ impl Committer {
     async fn commit(&self, submissions: Vec<Submission>) {
         let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
         let mut waiting = Vec::with_capacity(submissions.len());
-        for Submission { task, activities, reply, _room } in submissions {
+        for Submission { task, activities, reply, lease, _room } in submissions {
+            if lease.is_some_and(|lease| !lease.holds()) {
+                // Whoever waits may have gone with the node.
+                let _ = reply.send(Results::new());
+                continue;
+            }
             waiting.push((activities.len(), reply, _room));
             batch.extend(activities.into_iter().map(|activity| Append { task: task.clone(), activity }));
         }
@@ -129,9 +134,10 @@ impl Committer {
     /// Commits a part, trying again as long as the store does not answer, and shows viewers what is new.
     async fn append_with_patience(&self, part: &[Append]) -> Option<Result<Results, StoreError>> {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut attempt = Attempt::First;
         loop {
             let started = Instant::now();
-            match self.store.append(part).await {
+            match self.store.append(part, attempt).await {
                 Ok(appended) => {
                     self.set_healthy(true);
                     self.count(part.len(), &appended.results, started.elapsed());
@@ -141,6 +147,7 @@ impl Committer {
                     return Some(Ok(appended.results));
                 }
                 Err(StoreError::Unavailable(reason)) => {
+                    attempt = Attempt::Again;
                     self.set_healthy(false);
                     self.inner.metrics.store_retries.inc();
                     tracing::warn!(reason, activities = part.len(), "the store did not take a batch; trying again");
@@ -165,7 +172,7 @@ impl Committer {
             builder.push(offset, &batch[*index].activity.activity);
             offset = offset.next();
         }
-        self.hub.apply(&commit.task, builder.finish());
+        self.hub.committed(&commit.task, builder.finish());
     }
 
     fn count(&self, activities: usize, results: &Results, took: Duration) {
@@ -188,6 +195,9 @@ impl Committer {
             Change::Delete => self.store.delete_task(task).await,
             Change::Trim(floor) => self.store.trim(task, *floor).await.map(|state| state.is_some()),
         };
+        if matches!((&done, &change), (Ok(_), Change::Put(_))) {
+            self.hub.announce(task);
+        }
         match (&done, change) {
             (Ok(true), Change::Delete) => self.hub.deleted(task),
             (Ok(_), _) => {

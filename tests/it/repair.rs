@@ -1,7 +1,10 @@
 //! Hints that come late, twice, out of order or never: viewers see the store's log all the same.
 
 use serde_json::json;
-use tasklight::model::{FrameBatch, FrameBuilder};
+use tasklight::{
+    model::{FrameBatch, FrameBuilder},
+    store::Attempt,
+};
 
 use crate::{
     harness::{PATIENCE, TestHub},
@@ -14,7 +17,7 @@ async fn commit_elsewhere(hub: &TestHub, texts: &[&str]) -> Vec<Vec<FrameBatch>>
     let mut hints = Vec::new();
     for text in texts {
         let new = activity("t", &format!(r#"{{"invocationId":"r","type":"message","data":{{"text":"{text}"}}}}"#));
-        let appended = hub.node().store().append(std::slice::from_ref(&new)).await.expect("it is stored");
+        let appended = hub.node().store().append(std::slice::from_ref(&new), Attempt::First).await.expect("it is stored");
         let commit = &appended.commits[0];
         let mut builder = FrameBuilder::new(new.task.clone(), commit.epoch);
         builder.push(commit.first, &new.activity.activity);

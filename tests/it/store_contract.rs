@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tasklight::{
     ingest::{IngestLimits, Item, parse_body},
     model::{Filter, JsonLimits, Offset, Status, TaskId, Timestamp},
-    store::{Append, Heartbeat, OpenError, ReadAfter, Receipt, Refusal, Store, StoreOptions, TaskChange, TaskQuery},
+    store::{Append, Attempt, Heartbeat, OpenError, ReadAfter, Receipt, Refusal, Store, StoreOptions, TaskChange, TaskQuery},
 };
 use tempfile::TempDir;
 
@@ -58,7 +58,7 @@ fn status(id: &str, invocation: &str, status: &str) -> Append {
 }
 
 async fn receipts(store: &Store, batch: &[Append]) -> Vec<Receipt> {
-    let appended = store.append(batch).await.expect("it is stored");
+    let appended = store.append(batch, Attempt::First).await.expect("it is stored");
     appended.results.into_iter().map(|result| result.expect("a receipt")).collect()
 }
 
@@ -94,7 +94,7 @@ pub async fn a_known_event_gets_its_first_receipt_again(f: Fixture) {
         first.iter().map(|r| (r.cursor.offset.get(), r.duplicate)).collect::<Vec<_>>(),
         [(1, false), (1, true), (2, false)]
     );
-    let again = f.store.append(&[known("again")]).await.expect("it answers");
+    let again = f.store.append(&[known("again")], Attempt::First).await.expect("it answers");
     assert_eq!(again.results, [Ok(Receipt { duplicate: true, ..first[0] })]);
     assert!(again.commits.is_empty(), "nothing is new");
     assert_eq!(texts(&f.store, "t", &everything()).await[0].1, r#"{"text":"first"}"#);
@@ -105,7 +105,7 @@ pub async fn a_known_event_gets_its_first_receipt_again(f: Fixture) {
 pub async fn a_refused_item_does_not_hurt_its_neighbours(f: Fixture) {
     receipts(&f.store, &[status("t", "r", "completed")]).await;
     let batch = [message("t", "late output is kept"), status("t", "r", "running"), message("t", "after")];
-    let appended = f.store.append(&batch).await.expect("it is stored");
+    let appended = f.store.append(&batch, Attempt::First).await.expect("it is stored");
     let refusal = Refusal::Transition { invocation: "r".parse().expect("valid"), from: Status::Completed, to: Status::Running };
     let offsets: Vec<_> = appended.results.iter().map(|r| r.as_ref().map(|r| r.cursor.offset.get())).collect();
     assert_eq!(offsets, [Ok(2), Err(&refusal), Ok(3)]);

@@ -1,0 +1,15 @@
+//! The nodes among themselves: who is a member, who owns which task's ingest, and how a task changes hands.
+
+mod control;
+mod held;
+mod members;
+mod ownership;
+mod ranking;
+
+pub(crate) use control::{Control, Mark, TASKS as CONTROL_TASKS};
+pub(crate) use members::{BEAT, Beat, LEAVE, Members, Standing};
+pub(crate) use ownership::{Act, Ownership};
+
+pub use members::Lease;
+pub use ownership::OwnershipOptions;
+pub use ranking::NodeId;

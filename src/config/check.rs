@@ -1,0 +1,103 @@
+//! Which values make no sense, by themselves or together.
+
+use std::time::Duration;
+
+use super::{ConfigError, Settings};
+use crate::broker::RedisAddress;
+
+impl Settings {
+    /// Refuses values that make no sense by themselves or together.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let bad = |text: String| Err(ConfigError::BadValue(text));
+        if !self.insecure_listen {
+            for (key, address) in [("listen", self.listen), ("admin_listen", self.admin_listen)] {
+                if !address.ip().is_loopback() {
+                    return bad(format!(
+                        "{key} = {address} is reachable from other machines, and without access control whoever reaches it may read \
+                         and write everything: use 127.0.0.1, or say --insecure-listen if the network around it is trusted"
+                    ));
+                }
+            }
+        }
+        if !matches!(self.log.format.as_str(), "auto" | "pretty" | "json") {
+            return bad(format!("log.format = {:?} must be pretty, json or auto", self.log.format));
+        }
+        if !matches!(self.store.synchronous.as_str(), "full" | "normal") {
+            return bad(format!("store.synchronous = {:?} must be full or normal", self.store.synchronous));
+        }
+        let counts = [
+            ("writer.queue_activities", self.writer.queue_activities),
+            ("writer.queue_bytes", self.writer.queue_bytes.bytes()),
+            ("writer.batch_activities", self.writer.batch_activities),
+            ("broker.pool_size", self.broker.pool_size),
+            ("broker.lane_channels", self.broker.lane_channels),
+            ("broker.read_messages", self.broker.read_messages),
+            ("broker.read_bytes", self.broker.read_bytes.bytes()),
+            ("broker.send_messages", self.broker.send_messages),
+            ("broker.send_bytes", self.broker.send_bytes.bytes()),
+            ("cluster.tasks", self.cluster.tasks),
+            ("cluster.hold_activities", self.cluster.hold_activities),
+            ("cluster.hold_bytes", self.cluster.hold_bytes.bytes()),
+            ("ingest.queue_bytes", self.ingest.queue_bytes.bytes()),
+            ("hub.ring_activities", self.hub.ring_activities),
+            ("hub.ring_bytes", self.hub.ring_bytes.bytes()),
+            ("hub.cold_reads", self.hub.cold_reads),
+            ("hub.page_activities", self.hub.page_activities),
+            ("hub.page_bytes", self.hub.page_bytes.bytes()),
+            ("session.queue_frames", self.session.queue_frames),
+            ("session.queue_bytes", self.session.queue_bytes.bytes()),
+            ("http.body_bytes", self.http.body_bytes.bytes()),
+            ("http.connections", self.http.connections),
+            ("limits.activity", self.limits.activity.bytes()),
+            ("limits.request_activities", self.limits.request_activities),
+            ("limits.subscriptions", self.limits.subscriptions),
+            ("limits.json_depth", self.limits.json_depth),
+            ("limits.number_chars", self.limits.number_chars),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, value)| *value == 0) {
+            return bad(format!("{key} must be at least 1"));
+        }
+        let spans = [
+            ("writer.heartbeat_interval", self.writer.heartbeat_interval),
+            ("broker.connect_timeout", self.broker.connect_timeout),
+            ("broker.response_timeout", self.broker.response_timeout),
+            ("broker.probe_interval", self.broker.probe_interval),
+            ("cluster.beat_interval", self.cluster.beat_interval),
+            ("ingest.idle_timeout", self.ingest.idle_timeout),
+            ("hub.resync_interval", self.hub.resync_interval),
+            ("hub.list_interval", self.hub.list_interval),
+            ("session.heartbeat", self.session.heartbeat),
+            ("session.idle_timeout", self.session.idle_timeout),
+            ("session.write_timeout", self.session.write_timeout),
+        ];
+        if let Some((key, _)) = spans.iter().find(|(_, span)| span.get() < Duration::from_millis(10)) {
+            return bad(format!("{key} must be at least 10ms"));
+        }
+        if self.broker.probe_timeout.get() < self.broker.probe_interval.get() * 2 {
+            return bad("broker.probe_timeout must be at least twice broker.probe_interval".to_owned());
+        }
+        if self.cluster.member_timeout.get() < self.cluster.beat_interval.get() * 3 {
+            return bad("cluster.member_timeout must be at least three times cluster.beat_interval".to_owned());
+        }
+        if !self.broker.url.is_empty() {
+            self.redis_address()?;
+        }
+        if self.http.body_bytes.bytes() < self.limits.request.bytes() {
+            return bad("http.body_bytes must be at least limits.request: no body would ever be read".to_owned());
+        }
+        if self.limits.frame.bytes() < 1_024 {
+            return bad("limits.frame must be at least 1KiB: a subscription must fit".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Where Redis is, as configured.
+    pub(super) fn redis_address(&self) -> Result<RedisAddress, ConfigError> {
+        let bad = |key: &str, error| ConfigError::BadValue(format!("{key} is not understood: {error}"));
+        let address: RedisAddress = self.broker.url.parse().map_err(|error| bad("broker.url", error))?;
+        if self.broker.ca_file.is_empty() {
+            return Ok(address);
+        }
+        address.with_authorities(self.broker.ca_file.as_ref()).map_err(|error| bad("broker.ca_file", error))
+    }
+}

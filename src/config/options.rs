@@ -1,0 +1,118 @@
+//! What the modules make of the values.
+
+use super::{ConfigError, Settings};
+use crate::{
+    broker::{CommandOptions, LinkOptions, OutboxOptions, RedisOptions},
+    cluster::OwnershipOptions,
+    hub::HubOptions,
+    ingest::{ChannelOptions, IngestLimits},
+    model::JsonLimits,
+    session::SessionOptions,
+    store::StoreOptions,
+    writer::WriterOptions,
+};
+
+impl Settings {
+    pub(crate) fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            url: self.store.url.clone(),
+            readers: self.store.readers,
+            busy_timeout: self.store.busy_timeout.get(),
+            synchronous: self.store.synchronous == "full",
+            migrate: self.store.migrate,
+        }
+    }
+
+    pub(crate) fn writer_options(&self) -> WriterOptions {
+        WriterOptions {
+            queue_activities: self.writer.queue_activities,
+            queue_bytes: self.writer.queue_bytes.bytes(),
+            batch_activities: self.writer.batch_activities,
+            admit_timeout: self.writer.admit_timeout.get(),
+            commit_timeout: self.writer.commit_timeout.get(),
+            heartbeat_interval: self.writer.heartbeat_interval.get(),
+            heartbeats: self.writer.heartbeats,
+        }
+    }
+
+    /// How to reach Redis; nothing if this is a single node.
+    pub(crate) fn redis_options(&self) -> Result<Option<RedisOptions>, ConfigError> {
+        let broker = &self.broker;
+        if broker.url.is_empty() {
+            return Ok(None);
+        }
+        let link = |name| LinkOptions {
+            name,
+            lane_channels: broker.lane_channels,
+            queue_messages: broker.read_messages,
+            queue_bytes: broker.read_bytes.bytes(),
+            probe_interval: broker.probe_interval.get(),
+            probe_timeout: broker.probe_timeout.get(),
+            connect_timeout: broker.connect_timeout.get(),
+            response_timeout: broker.response_timeout.get(),
+        };
+        Ok(Some(RedisOptions {
+            address: self.redis_address()?,
+            prefix: broker.prefix.clone(),
+            commands: CommandOptions {
+                pool_size: broker.pool_size,
+                connect_timeout: broker.connect_timeout.get(),
+                response_timeout: broker.response_timeout.get(),
+            },
+            feed: link("feed"),
+            ingest: link("ingest"),
+            outbox: OutboxOptions { messages: broker.send_messages, bytes: broker.send_bytes.bytes() },
+        }))
+    }
+
+    pub(crate) fn channel_options(&self) -> ChannelOptions {
+        ChannelOptions {
+            member_timeout: self.cluster.member_timeout.get(),
+            beat_interval: self.cluster.beat_interval.get(),
+            queue_bytes: self.ingest.queue_bytes.bytes(),
+            idle_timeout: self.ingest.idle_timeout.get(),
+            ownership: OwnershipOptions {
+                tasks: self.cluster.tasks,
+                hold_activities: self.cluster.hold_activities,
+                hold_bytes: self.cluster.hold_bytes.bytes(),
+                linger: self.cluster.linger.get(),
+            },
+        }
+    }
+
+    pub(crate) fn hub_options(&self) -> HubOptions {
+        HubOptions {
+            ring_activities: self.hub.ring_activities,
+            ring_bytes: self.hub.ring_bytes.bytes(),
+            linger: self.hub.linger.get(),
+            resync_interval: self.hub.resync_interval.get(),
+            cold_reads: self.hub.cold_reads,
+            page_activities: self.hub.page_activities,
+            page_bytes: self.hub.page_bytes.bytes(),
+            list_interval: self.hub.list_interval.get(),
+        }
+    }
+
+    pub(crate) fn session_options(&self) -> SessionOptions {
+        SessionOptions {
+            queue_frames: self.session.queue_frames,
+            queue_bytes: self.session.queue_bytes.bytes(),
+            subscriptions: self.limits.subscriptions,
+            frame_bytes: self.limits.frame.bytes(),
+            heartbeat: self.session.heartbeat.get(),
+            idle_timeout: self.session.idle_timeout.get(),
+            write_timeout: self.session.write_timeout.get(),
+            drain_spread: self.session.drain_spread.get(),
+            reconnect_window: self.session.reconnect_window.get(),
+        }
+    }
+
+    pub(crate) fn ingest_limits(&self) -> IngestLimits {
+        IngestLimits {
+            activity_bytes: self.limits.activity.bytes(),
+            request_activities: self.limits.request_activities,
+            request_bytes: self.limits.request.bytes(),
+            json: JsonLimits { depth: self.limits.json_depth, number_chars: self.limits.number_chars },
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What agents hear back: which of their activities are stored, and which are refused and why. In order, after the commit.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    broker::RedisBroker,
+    cluster::{Control, NodeId},
+    ingest::Rejected,
+    model::{EventId, InvocationId, NewActivity, TaskId, Timestamp},
+    store::{Reject, Store},
+    writer::Results,
+};
+
+/// The most commits that wait for their acks.
+const PENDING: usize = 65_536;
+
+/// The most submissions whose acks go out together.
+const TOGETHER: usize = 512;
+
+/// The most rejections that wait to be kept; more are counted and answered, but not kept.
+const REJECTS: usize = 1_024;
+
+/// The run and, where it was given, the `eventId` of each activity of a submission.
+pub(super) type Events = Vec<(InvocationId, Option<EventId>)>;
+
+/// What is to be said once everything before is stored.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// Acks.
+    Commit { task: TaskId, events: Events, results: oneshot::Receiver<Results> },
+    /// That this node has let go of a task.
+    Release(TaskId, NodeId),
+}
+
+/// What an ack needs to know of these.
+pub(super) fn events_of(activities: &[NewActivity]) -> Events {
+    let event = |new: &NewActivity| new.event_id_given.then_some(new.activity.event_id);
+    activities.iter().map(|new| (new.activity.invocation.clone(), event(new))).collect()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ack<'a> {
+    invocation_id: &'a InvocationId,
+    event_ids: &'a [EventId],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Refused<'a> {
+    event_id: Option<EventId>,
+    #[serde(flatten)]
+    rejected: &'a Rejected,
+}
+
+/// Starts the acker.
+pub(super) fn start(redis: Arc<RedisBroker>, rejections: Rejections, tracker: &TaskTracker) -> mpsc::Sender<Pending> {
+    let (sender, waiting) = mpsc::channel(PENDING);
+    tracker.spawn(answer_all(redis, waiting, rejections));
+    sender
+}
+
+async fn answer_all(redis: Arc<RedisBroker>, mut waiting: mpsc::Receiver<Pending>, rejections: Rejections) {
+    let mut together: Vec<Pending> = Vec::new();
+    while waiting.recv_many(&mut together, TOGETHER).await != 0 {
+        let mut acks: BTreeMap<(TaskId, InvocationId), Vec<EventId>> = BTreeMap::new();
+        for pending in together.drain(..) {
+            match pending {
+                Pending::Commit { task, events, mut results } => {
+                    let results = match results.try_recv() {
+                        Ok(results) => results,
+                        Err(_) => {
+                            // What is known goes out before this one is waited for.
+                            send_acks(&redis, &mut acks);
+                            let Ok(results) = results.await else { continue };
+                            results
+                        }
+                    };
+                    for ((invocation, event), result) in events.into_iter().zip(results) {
+                        match (result, event) {
+                            (Ok(_), Some(event)) => acks.entry((task.clone(), invocation)).or_default().push(event),
+                            (Ok(_), None) => {}
+                            (Err(refusal), event) => {
+                                let rejected = crate::ingest::refused_by_store(&refusal);
+                                rejections.say(&task, vec![(event, rejected, Bytes::new())]);
+                            }
+                        }
+                    }
+                }
+                Pending::Release(task, to) => {
+                    send_acks(&redis, &mut acks);
+                    let message = Control::Released { from: redis.node.clone(), tasks: vec![task] };
+                    redis.letters.send(redis.names.node(&to), message.encode());
+                }
+            }
+        }
+        send_acks(&redis, &mut acks);
+    }
+}
+
+fn send_acks(redis: &RedisBroker, acks: &mut BTreeMap<(TaskId, InvocationId), Vec<EventId>>) {
+    for ((task, invocation_id), event_ids) in std::mem::take(acks) {
+        let text = serde_json::to_vec(&Ack { invocation_id: &invocation_id, event_ids: &event_ids }).expect("an ack is JSON");
+        redis.letters.send(redis.names.ack(&task), text.into());
+    }
+}
+
+/// Answers what was refused, and has it kept for people to see.
+#[derive(Debug, Clone)]
+pub(super) struct Rejections {
+    redis: Arc<RedisBroker>,
+    keep: mpsc::Sender<Reject>,
+}
+
+impl Rejections {
+    pub(super) fn start(redis: Arc<RedisBroker>, store: Store, tracker: &TaskTracker) -> Self {
+        let (keep, mut waiting) = mpsc::channel(REJECTS);
+        tracker.spawn(async move {
+            let mut some: Vec<Reject> = Vec::new();
+            while waiting.recv_many(&mut some, REJECTS).await != 0 {
+                if let Err(error) = store.keep_rejects(&some).await {
+                    tracing::debug!(%error, rejects = some.len(), "rejections could not be kept");
+                }
+                some.clear();
+            }
+        });
+        Self { redis, keep }
+    }
+
+    /// Says what was refused of a task's activities and why. `texts` are what was sent, of which only the shape is kept.
+    pub(super) fn say(&self, task: &TaskId, refused: Vec<(Option<EventId>, Rejected, Bytes)>) {
+        if refused.is_empty() {
+            return;
+        }
+        let list: Vec<_> = refused.iter().map(|(event_id, rejected, _)| Refused { event_id: *event_id, rejected }).collect();
+        let text = serde_json::json!({"rejected": list}).to_string();
+        self.redis.letters.send(self.redis.names.ack(task), text.into());
+        for (event_id, rejected, text) in refused {
+            let reject = Reject {
+                task: task.clone(),
+                at: Timestamp::now(),
+                code: rejected.code.to_owned(),
+                field: rejected.field,
+                message: rejected.message,
+                event_id,
+                bytes: text.len() as u64,
+                excerpt: crate::ingest::shape_of(&text),
+            };
+            // With no room they are counted and answered all the same.
+            let _ = self.keep.try_send(reject);
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The keeper: hears agents, nodes and Redis in order, asks [`Ownership`] what follows from it, and has it done. It never waits.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{ChannelOptions, acks::Rejections, beat::BeatHandle, submit::Queue};
+use crate::{
+    broker::{Channel, LinkEvent, LinkReader, RedisBroker},
+    cluster::{Act, CONTROL_TASKS, Control, Mark, Members, Ownership, Standing},
+    ingest::{BodyError, IngestLimits, Item, Rejected, event_id_of, parse_body},
+    metrics::{Code, Metrics},
+    model::{EventId, TaskId, Timestamp},
+    store::Store,
+    writer::Writer,
+};
+
+mod lookups;
+
+/// How often the keeper looks after what waits.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A node whose queue is fuller than this withdraws from ownership, and comes back below the second mark.
+const WITHDRAW_ABOVE: f64 = 0.5;
+const RETURN_BELOW: f64 = 0.2;
+
+/// How long a leaving node waits for others to take its tasks.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
+
+/// What the keeper is told or asked by other tasks.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// A beat counted; these are the members.
+    Members(Members),
+    /// This node was no member for a while; answered when it has cleaned up.
+    Lapsed(oneshot::Sender<()>),
+    /// These tasks are open in the store.
+    Open(Vec<TaskId>),
+    /// Of `asked`, these are stored.
+    Stored { task: TaskId, asked: Vec<EventId>, stored: Vec<EventId> },
+    /// Nothing runs in these tasks.
+    Idle(Vec<TaskId>),
+    /// Hand everything over; answered when that is done or was waited for long enough.
+    Leave(oneshot::Sender<()>),
+}
+
+/// What the keeper works with.
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub redis: Arc<RedisBroker>,
+    pub store: Store,
+    pub writer: Writer,
+    pub limits: IngestLimits,
+    pub options: ChannelOptions,
+    pub metrics: Arc<Metrics>,
+    pub queue: Queue,
+    pub beat: BeatHandle,
+    pub rejections: Rejections,
+    pub tracker: TaskTracker,
+}
+
+#[derive(Debug)]
+pub(super) struct Keeper {
+    tools: Tools,
+    ownership: Ownership,
+    questions: mpsc::Sender<Question>,
+    member: watch::Sender<bool>,
+    withdrawn: bool,
+    leaving: Option<(Instant, oneshot::Sender<()>)>,
+    lookups: lookups::Lookups,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Announcement {
+    task_id: TaskId,
+}
+
+/// An ack or a refusal as another node sent it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ack {
+    #[serde(default)]
+    event_ids: Vec<EventId>,
+    #[serde(default)]
+    rejected: Vec<AckRejected>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AckRejected {
+    event_id: Option<EventId>,
+}
+
+impl Keeper {
+    pub(super) fn new(tools: Tools, questions: mpsc::Sender<Question>, member: watch::Sender<bool>) -> Self {
+        let ownership = Ownership::new(tools.redis.node.clone(), tools.options.ownership.clone());
+        let lookups = lookups::Lookups::default();
+        Self { tools, ownership, questions, member, withdrawn: false, leaving: None, lookups }
+    }
+
+    pub(super) async fn run(mut self, mut reader: LinkReader, mut asked: mpsc::Receiver<Question>, stop: CancellationToken) {
+        let redis = self.tools.redis.clone();
+        redis.ingest.subscribe([redis.names.tasks(), redis.names.cluster(), redis.names.node(&redis.node)]);
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                Some(question) = asked.recv() => self.told(question),
+                event = reader.next() => match event {
+                    Some(event) => self.heard(event),
+                    None => break,
+                },
+                _ = ticks.tick() => self.tick(),
+                () = stop.cancelled() => break,
+            }
+            self.act();
+        }
+        self.tools.beat.leave.cancel();
+    }
+
+    fn told(&mut self, question: Question) {
+        let now = Instant::now();
+        match question {
+            Question::Members(members) => {
+                self.member.send_if_modified(|member| !std::mem::replace(member, true));
+                self.tools.metrics.channel.members.set(i64::try_from(members.alive.len()).unwrap_or(i64::MAX));
+                self.ownership.members(members, now);
+                self.lookups.want_open();
+            }
+            Question::Lapsed(done) => {
+                tracing::warn!("this node was no member of the cluster for a while; others have taken over its tasks");
+                self.member.send_replace(false);
+                self.tools.metrics.channel.lapses.inc();
+                self.ownership.lapsed(now);
+                self.act();
+                self.tools.redis.ingest.rebuild();
+                // Whoever waits may have gone with the node.
+                let _ = done.send(());
+            }
+            Question::Open(tasks) => {
+                for task in &tasks {
+                    self.ownership.announced(task, now);
+                }
+            }
+            Question::Stored { task, asked, stored } => self.ownership.answered(&task, &asked, &stored),
+            Question::Idle(tasks) => {
+                for some in tasks.chunks(CONTROL_TASKS) {
+                    let message = Control::Forget { from: self.tools.redis.node.clone(), tasks: some.to_vec() };
+                    self.tools.redis.letters.send(self.tools.redis.names.cluster(), message.encode());
+                    some.iter().for_each(|task| self.ownership.forget(task));
+                }
+            }
+            Question::Leave(reply) => {
+                self.leaving = Some((now + LEAVE_PATIENCE, reply));
+                self.stand();
+            }
+        }
+    }
+
+    fn heard(&mut self, event: LinkEvent) {
+        let now = Instant::now();
+        match event {
+            LinkEvent::Message { channel, payload } => match self.tools.redis.names.read(&channel) {
+                Some(Channel::Task(task)) => self.heard_in(&task, payload, now),
+                Some(Channel::Ack(task)) => {
+                    if let Ok(Ack { event_ids, rejected }) = serde_json::from_slice(&payload) {
+                        self.ownership.settled(&task, &event_ids);
+                        let refused: Vec<_> = rejected.iter().filter_map(|rejected| rejected.event_id).collect();
+                        self.ownership.settled(&task, &refused);
+                    }
+                }
+                Some(Channel::Tasks) => match serde_json::from_slice::<Announcement>(&payload) {
+                    Ok(announcement) => {
+                        self.ownership.announced(&announcement.task_id, now);
+                    }
+                    Err(_) => drop(self.tools.metrics.rejected.get_or_create(&Code { code: "invalid_announcement" }).inc()),
+                },
+                Some(Channel::Cluster | Channel::Node) => {
+                    if let Some(message) = Control::decode(&payload) {
+                        self.spoken_to(message, now);
+                    }
+                }
+                Some(Channel::Feed(_) | Channel::Changed) | None => {}
+            },
+            LinkEvent::Subscribed(channel) => {
+                if let Some(Channel::Task(task)) = self.tools.redis.names.read(&channel) {
+                    self.ownership.subscribed(&task, now);
+                }
+            }
+            LinkEvent::Live { .. } => self.lookups.want_open_again(),
+            LinkEvent::Overflowed { .. } => {
+                tracing::warn!("activities came over Redis faster than they could be read; some were dropped");
+            }
+            LinkEvent::Down { .. } => {}
+        }
+        self.stand();
+    }
+
+    fn spoken_to(&mut self, message: Control, now: Instant) {
+        let me = &self.tools.redis.node;
+        match message {
+            Control::Members { from } if from != *me => self.tools.beat.soon.send_modify(|times| *times += 1),
+            Control::Ready { from, tasks } => tasks.iter().for_each(|task| self.ownership.ready(task, &from, now)),
+            Control::Released { from, tasks } => tasks.iter().for_each(|task| self.ownership.released(task, &from, now)),
+            Control::Forget { from, tasks } if from != *me => tasks.iter().for_each(|task| self.ownership.forget(task)),
+            Control::Members { .. } | Control::Forget { .. } => {}
+        }
+    }
+
+    /// A message on a task's channel: activities of an agent, or the mark of a node.
+    fn heard_in(&mut self, task: &TaskId, payload: Bytes, now: Instant) {
+        if let Some(mark) = Mark::decode(&payload) {
+            self.ownership.marked(task, &mark.from, &mark.to, now);
+            return;
+        }
+        let metrics = self.tools.metrics.clone();
+        metrics.channel.messages.inc();
+        metrics.channel.bytes.inc_by(payload.len() as u64);
+        let answers = self.ownership.answers_for(task);
+        let mut refused = Vec::new();
+        match self.parse(task, &payload) {
+            Ok(body) => {
+                let mut activities = Vec::with_capacity(body.items.len());
+                for (item, text) in body.items.into_iter().zip(body.texts) {
+                    match item {
+                        Ok(Item::Activity(activity)) => activities.push(*activity),
+                        Ok(Item::Heartbeat(invocation)) if answers => {
+                            self.tools.writer.heartbeat(task.clone(), invocation, Timestamp::now());
+                        }
+                        Ok(Item::Heartbeat(_)) => {}
+                        Err(rejected) => refused.push((event_id_of(&text), rejected, text)),
+                    }
+                }
+                if answers {
+                    metrics.replaced_characters.inc_by(body.replaced as u64);
+                }
+                if !activities.is_empty() {
+                    self.ownership.heard(task, activities, now);
+                }
+            }
+            Err(error) => refused.push((None, Rejected::new(error.code(), None, error.to_string()), payload)),
+        }
+        if answers {
+            for (_, rejected, _) in &refused {
+                metrics.rejected.get_or_create(&Code { code: rejected.code }).inc();
+            }
+            self.tools.rejections.say(task, refused);
+        }
+    }
+
+    fn parse(&self, task: &TaskId, payload: &Bytes) -> Result<crate::ingest::Body, BodyError> {
+        let limits = &self.tools.limits;
+        if limits.request_bytes < payload.len() {
+            return Err(BodyError::TooLarge(limits.request_bytes));
+        }
+        parse_body(payload, task, Timestamp::now(), limits)
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.ownership.tick(now);
+        self.stand();
+        self.lookups.start(&self.tools, &self.ownership, &self.questions);
+        let metrics = &self.tools.metrics.channel;
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let [known, owned, others] = self.ownership.counts();
+        metrics.known_tasks.set(gauge(known));
+        metrics.owned_tasks.set(gauge(owned));
+        metrics.standby_tasks.set(gauge(others));
+        metrics.held_activities.set(gauge(self.ownership.held_activities()));
+        if let Some((until, _)) = &self.leaving
+            && (owned == 0 || *until <= now)
+            && let Some((_, reply)) = self.leaving.take()
+        {
+            tracing::info!(tasks = owned, "leaving; tasks that nobody took over are let go");
+            self.ownership.withdraw(now);
+            self.act();
+            self.tools.beat.leave.cancel();
+            // Whoever waits may have lost patience.
+            let _ = reply.send(());
+        }
+    }
+
+    /// Stands as it can: able to own tasks, or not.
+    fn stand(&mut self) {
+        let pressure = self.tools.queue.pressure();
+        let deaf = !self.tools.redis.ingest.is_live();
+        let full = pressure > if self.withdrawn { RETURN_BELOW } else { WITHDRAW_ABOVE };
+        if full && !std::mem::replace(&mut self.withdrawn, full) {
+            tracing::warn!("the queue is half full: publishers over Redis are left to other nodes, if there are any");
+            self.ownership.withdraw(Instant::now());
+        }
+        self.withdrawn = full;
+        let able = !full && !deaf && self.leaving.is_none() && !self.tools.beat.leave.is_cancelled();
+        let standing = if able { Standing::Able } else { Standing::Unable };
+        self.tools.beat.standing.send_if_modified(|now| std::mem::replace(now, standing) != standing);
+    }
+
+    /// Does what ownership asks for.
+    fn act(&mut self) {
+        let redis = &self.tools.redis;
+        let names = &redis.names;
+        let mut ready = Vec::new();
+        let (mut on, mut off) = (Vec::new(), Vec::new());
+        // Of a channel that is let go and taken again only the last word counts.
+        let mut wanted: HashMap<String, bool> = HashMap::new();
+        for act in self.ownership.take_acts() {
+            match act {
+                Act::Subscribe(task) => wanted.extend([(names.task(&task), true), (names.ack(&task), true)]),
+                Act::Unsubscribe(task) => wanted.extend([(names.task(&task), false), (names.ack(&task), false)]),
+                Act::IgnoreAcks(task) => drop(wanted.insert(names.ack(&task), false)),
+                Act::Ready(task) => ready.push(task),
+                Act::Mark(task, to) => {
+                    let mark = Mark { from: redis.node.clone(), to };
+                    redis.letters.send(names.task(&task), mark.encode());
+                }
+                Act::Release(task, to) => drop(self.tools.queue.release(&task, &to)),
+                Act::Append(task, activities) => {
+                    let lost = self.tools.queue.append(&task, activities, &self.tools.beat.lease);
+                    if lost != 0 {
+                        self.tools.metrics.channel.overflowed.inc_by(lost as u64);
+                        tracing::error!(task.id = %task, activities = lost, "no room for activities that came over Redis");
+                    }
+                }
+            }
+        }
+        for (channel, subscribe) in wanted {
+            if subscribe { on.push(channel) } else { off.push(channel) }
+        }
+        if !off.is_empty() {
+            redis.ingest.unsubscribe(off);
+        }
+        if !on.is_empty() {
+            redis.ingest.subscribe(on);
+        }
+        for some in ready.chunks(CONTROL_TASKS) {
+            let message = Control::Ready { from: redis.node.clone(), tasks: some.to_vec() };
+            redis.letters.send(names.cluster(), message.encode());
+        }
+    }
+}
