@@ -8,6 +8,8 @@ mod follow;
 mod message;
 mod place;
 mod publish;
+mod publisher;
+mod redis;
 mod socket;
 mod tasks;
 
@@ -23,6 +25,8 @@ pub use follow::{Event, Follow, FollowError};
 pub use message::Received;
 pub use place::Start;
 pub use publish::{ItemResult, Receipt, Refusal};
+pub use publisher::Publisher;
+pub use redis::RedisPublisher;
 pub use tasks::{TaskDetails, TaskPage, TasksWanted};
 
 /// How long a connection to the hub may take to open.

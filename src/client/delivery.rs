@@ -139,10 +139,9 @@ impl Delivery {
         message.items.iter().filter(|index| self.items[**index].result.is_none()).count()
     }
 
-    /// Whether this activity is stored.
-    pub(super) fn has_stored(&self, activity: &Bytes) -> bool {
-        let stored = |item: &Item| matches!(item.result, Some(ItemResult::Acknowledged(_) | ItemResult::Heartbeat));
-        self.items.iter().any(|item| item.text == activity && stored(item))
+    /// What became of this activity, if that is known.
+    pub(super) fn known(&self, activity: &Bytes) -> Option<&ItemResult> {
+        self.items.iter().find(|item| item.text == activity).and_then(|item| item.result.as_ref())
     }
 
     /// What became of each, once all are answered.
@@ -210,7 +209,8 @@ mod tests {
         assert_eq!(ids(&message), [0, 2, 4]);
         let refused = format!(r#"{{"rejected":[{{"eventId":"{}","code":"a","message":"b","field":"data"}}]}}"#, id(2));
         assert_eq!((answer(&mut delivery, &refused), delivery.open(&message)), (1, 2));
-        assert!(!delivery.has_stored(&activity(2, 0)) && delivery.has_stored(&activity(3, 0)));
+        assert!(matches!(delivery.known(&activity(2, 0)), Some(ItemResult::Refused(_))));
+        assert!(delivery.known(&activity(0, 0)).is_none() && delivery.known(&activity(3, 0)).is_some());
         answer(&mut delivery, &format!(r#"{{"eventIds":["{}","{}","{}"]}}"#, id(0), id(2), id(4)));
         assert!(delivery.message().is_none());
         let results = delivery.results();
