@@ -4,6 +4,13 @@
 //! touch written once, however many activities there are. What the rows become is decided by [`plan`], the same for every database.
 
 mod plan;
+mod postgres;
+mod postgres_append;
+mod postgres_cluster;
+mod postgres_open;
+mod postgres_read;
+mod postgres_tasks;
+mod postgres_write;
 mod sqlite;
 mod sqlite_append;
 mod sqlite_cluster;
@@ -20,12 +27,13 @@ use crate::model::{
     TaskSummary, Timestamp,
 };
 
+use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// `sqlite://PATH`; folders that are missing are made.
+    /// `sqlite://PATH` (folders that are missing are made) or `postgres://…`.
     pub url: String,
     /// Connections for reading beside the one that writes.
     pub readers: u32,
@@ -33,6 +41,12 @@ pub struct StoreOptions {
     pub busy_timeout: std::time::Duration,
     /// Whether a commit waits until the disk has it. Without, a power cut may take the last commits; `kill -9` does not.
     pub synchronous: bool,
+    /// How long the server works on one statement at most (Postgres).
+    pub statement_timeout: std::time::Duration,
+    /// How long connecting may take (Postgres).
+    pub connect_timeout: std::time::Duration,
+    /// How long a server that does not answer is waited for when opening (Postgres).
+    pub start_timeout: std::time::Duration,
     /// Whether to bring the schema up to date when opening; without it, an old schema is refused.
     pub migrate: bool,
 }
@@ -40,6 +54,8 @@ pub struct StoreOptions {
 /// The durable truth. Handles are cheap to clone.
 #[derive(Debug, Clone)]
 pub enum Store {
+    /// A server, many nodes.
+    Postgres(PostgresStore),
     /// One file, one node.
     Sqlite(SqliteStore),
 }
@@ -59,10 +75,16 @@ pub enum StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no known kind of store.
-    #[error("store.url {url:?} is not understood: it starts with sqlite:// followed by a file's path")]
+    #[error("store.url {url:?} is not understood: it starts with sqlite:// followed by a file's path, or with postgres://")]
     UnknownUrl {
         /// The URL as given, which holds no password because its kind is unknown.
         url: String,
+    },
+    /// The URL of a Postgres is not one.
+    #[error("store.url is not understood: {reason}; it is written postgres://user:password@host:5432/database")]
+    BadUrl {
+        /// What the driver said.
+        reason: String,
     },
     /// Another process has the file open.
     #[error(
@@ -266,10 +288,28 @@ pub struct Heartbeat {
     pub at: Timestamp,
 }
 
+/// SQLite's primary result codes for what no other try can change: too big, constraint, mismatch (sqlite.org/rescode.html).
+const SQLITE_REFUSALS: [u32; 3] = [18, 19, 20];
+
+impl From<sqlx::Error> for StoreError {
+    /// A broken rule of the schema is the data's fault; everything else (busy, unreachable, disk full, I/O, pool) may pass.
+    fn from(error: sqlx::Error) -> Self {
+        let refused = error.as_database_error().is_some_and(|database| {
+            let code = database.code().unwrap_or_default();
+            match database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+                Some(_) => postgres::refuses(&code),
+                None => code.parse::<u32>().is_ok_and(|code| SQLITE_REFUSALS.contains(&(code & 0xff))),
+            }
+        });
+        if refused { Self::Refused(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+    }
+}
+
 /// Hands each operation to the database behind the handle.
 macro_rules! each {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
+            Store::Postgres($store) => $call,
             Store::Sqlite($store) => $call,
         }
     };
@@ -278,6 +318,9 @@ macro_rules! each {
 impl Store {
     /// Opens the store and, unless switched off, brings its schema up to date.
     pub async fn open(options: &StoreOptions) -> Result<Self, OpenError> {
+        if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(PostgresStore::open(options).await?));
+        }
         match options.url.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(SqliteStore::open(path.as_ref(), options).await?)),
             _ => Err(OpenError::UnknownUrl { url: options.url.clone() }),
@@ -381,6 +424,20 @@ impl Store {
     /// What was refused on a task's channel, newest first.
     pub async fn rejects(&self, task: &TaskId, limit: usize) -> Result<Vec<Reject>, StoreError> {
         each!(self, store => store.rejects(task, limit).await)
+    }
+
+    /// Gives every log another life, so that cursors from before cannot be continued: after a restore that the database itself does not
+    /// show, such as that of a file system's snapshot.
+    pub async fn renew_epochs(&self) -> Result<(), StoreError> {
+        each!(self, store => store.renew_epochs().await)
+    }
+
+    /// Lets a database role without rights of its own do what a hub does. Nothing to do for SQLite.
+    pub async fn grant_to(&self, role: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Postgres(store) => store.grant_to(role).await,
+            Self::Sqlite(_) => Ok(()),
+        }
     }
 
     /// Fails unless the store answers.

@@ -18,6 +18,9 @@ impl Settings {
             url: self.store.url.clone(),
             readers: self.store.readers,
             busy_timeout: self.store.busy_timeout.get(),
+            statement_timeout: self.store.statement_timeout.get(),
+            connect_timeout: self.store.connect_timeout.get(),
+            start_timeout: self.store.start_timeout.get(),
             synchronous: self.store.synchronous == "full",
             migrate: self.store.migrate,
         }

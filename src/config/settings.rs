@@ -69,12 +69,18 @@ settings! {
 settings! {
     /// `[store]`
     StoreSettings {
-        /// The database: `sqlite://PATH`.
+        /// The database: `sqlite://PATH` for one node, `postgres://…` for many.
         url: String = "sqlite://data/tasklight.db".to_owned(),
         /// Connections for reading.
         readers: u32 = 4,
-        /// How long a statement waits for another process's lock.
+        /// How long a statement waits for a lock of another process or node.
         busy_timeout: Span = Span::seconds(5),
+        /// How long Postgres works on one statement at most.
+        statement_timeout: Span = Span::seconds(15),
+        /// How long connecting to Postgres may take.
+        connect_timeout: Span = Span::seconds(5),
+        /// How long a Postgres that does not answer is waited for at start.
+        start_timeout: Span = Span::seconds(30),
         /// `full`: a receipt survives a power cut. `normal`: it survives `kill -9` only; commits are faster.
         synchronous: String = "full".to_owned(),
         /// Bring the schema up to date at start.

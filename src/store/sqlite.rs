@@ -32,18 +32,6 @@ impl SqliteStore {
     }
 }
 
-/// SQLite's primary result codes for what no other try can change: too big, constraint, mismatch (sqlite.org/rescode.html).
-const REFUSALS: [u32; 3] = [18, 19, 20];
-
-impl From<sqlx::Error> for StoreError {
-    /// A broken rule of the schema is the data's fault; everything else (busy, disk full, I/O, pool) may pass.
-    fn from(error: sqlx::Error) -> Self {
-        let extended = error.as_database_error().and_then(|database| database.code()?.parse::<u32>().ok());
-        let refused = extended.is_some_and(|code| REFUSALS.contains(&(code & 0xff)));
-        if refused { Self::Refused(error.to_string()) } else { Self::Unavailable(error.to_string()) }
-    }
-}
-
 /// What a column holds that no version of Tasklight writes.
 pub(super) fn foreign(column: &str) -> StoreError {
     StoreError::Refused(format!("column {column} holds a value of unknown form"))

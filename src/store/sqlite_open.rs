@@ -10,13 +10,13 @@ use std::{
 
 use parking_lot::Mutex;
 use sqlx::{
-    SqlitePool,
+    SqliteConnection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use uuid::Uuid;
 
-use super::{OpenError, StoreOptions, sqlite::SqliteStore};
+use super::{OpenError, StoreError, StoreOptions, sqlite::SqliteStore};
 use crate::model::Epoch;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -50,6 +50,27 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Gives every log another life.
+    pub(super) async fn renew_epochs(&self) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        give_new_epochs(&mut transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+async fn give_new_epochs(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let keys: Vec<i64> = sqlx::query_scalar("SELECT id FROM tasks").fetch_all(&mut *connection).await?;
+    for key in keys {
+        sqlx::query("UPDATE tasks SET epoch = ?1 WHERE id = ?2")
+            .bind(i64::from(Epoch::generate().get()))
+            .bind(key)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None)
 }
@@ -78,15 +99,8 @@ async fn renew_identity(writer: &SqlitePool, lock: &FileLock) -> anyhow::Result<
     lock.note(&[stored.as_deref().unwrap_or("new"), &opening])?;
     let mut transaction = writer.begin().await?;
     if stored.as_ref().is_some_and(|stored| !remembered.contains(stored)) {
-        let keys: Vec<i64> = sqlx::query_scalar("SELECT id FROM tasks").fetch_all(&mut *transaction).await?;
-        tracing::warn!(tasks = keys.len(), "the database is not the file that was open last: every log gets a new epoch");
-        for key in keys {
-            sqlx::query("UPDATE tasks SET epoch = ?1 WHERE id = ?2")
-                .bind(i64::from(Epoch::generate().get()))
-                .bind(key)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        tracing::warn!("the database is not the file that was open last: every log gets a new epoch");
+        give_new_epochs(&mut transaction).await?;
     }
     sqlx::query("INSERT INTO store_identity (id, opening) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET opening = ?1")
         .bind(opening.clone())

@@ -1,32 +1,54 @@
 //! What every store promises, whatever database is behind it. Another store joins by another line at the end of this file.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use tasklight::{
     ingest::{IngestLimits, Item, parse_body},
     model::{Filter, JsonLimits, Offset, Status, TaskId, Timestamp},
-    store::{Append, Attempt, Heartbeat, OpenError, ReadAfter, Receipt, Refusal, Store, StoreOptions, TaskChange, TaskQuery},
+    store::{
+        Append, Attempt, Heartbeat, OpenError, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, Reject, Store, StoreOptions,
+        TaskChange, TaskQuery,
+    },
 };
 use tempfile::TempDir;
+
+use crate::services::{Database, postgres_database};
 
 /// An empty store, and what must outlive it.
 pub struct Fixture {
     pub store: Store,
     pub options: StoreOptions,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
+    _database: Option<Database>,
+}
+
+fn options(url: String) -> StoreOptions {
+    StoreOptions {
+        url,
+        readers: 2,
+        busy_timeout: Duration::from_secs(1),
+        synchronous: true,
+        statement_timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(5),
+        start_timeout: Duration::from_secs(5),
+        migrate: true,
+    }
+}
+
+/// A store in a database of its own on the tests' server.
+pub async fn postgres() -> Fixture {
+    let database = postgres_database().await;
+    let options = options(database.url());
+    let store = Store::open(&options).await.expect("it opens");
+    Fixture { store, options, _folder: None, _database: Some(database) }
 }
 
 pub async fn sqlite() -> Fixture {
     let folder = TempDir::new().expect("a folder");
-    let options = StoreOptions {
-        url: format!("sqlite://{}", folder.path().join("sub/log.db").display()),
-        readers: 2,
-        busy_timeout: std::time::Duration::from_secs(1),
-        synchronous: true,
-        migrate: true,
-    };
-    Fixture { store: Store::open(&options).await.expect("it opens"), options, _folder: folder }
+    let options = options(format!("sqlite://{}", folder.path().join("sub/log.db").display()));
+    let store = Store::open(&options).await.expect("it opens");
+    Fixture { store, options, _folder: Some(folder), _database: None }
 }
 
 fn task(id: &str) -> TaskId {
@@ -283,6 +305,80 @@ pub async fn tasks_are_described_listed_and_found(f: Fixture) {
     assert!(!f.store.patch_task(&task("nowhere"), &remove).await.expect("it answers"));
 }
 
+pub async fn what_was_taken_without_an_answer_is_found_again(f: Fixture) {
+    let batch = [message("t", "made here"), message("t", "and here")];
+    let first = receipts(&f.store, &batch).await;
+    let again = f.store.append(&batch, Attempt::Again).await.expect("it answers");
+    let expected: Vec<_> = first.iter().map(|receipt| Ok(Receipt { duplicate: true, ..*receipt })).collect();
+    assert_eq!(again.results, expected);
+    assert_eq!(texts(&f.store, "t", &everything()).await.len(), 2);
+}
+
+pub async fn open_tasks_are_read_in_pages(f: Fixture) {
+    for n in 0..5 {
+        receipts(&f.store, &[status(&format!("t{n}"), "r", if n == 2 { "completed" } else { "running" })]).await;
+    }
+    receipts(&f.store, &[status("t5", "r", "pending")]).await;
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let (tasks, next) = f.store.open_tasks(after, 2).await.expect("it reads");
+        all.extend(tasks.iter().map(ToString::to_string));
+        let Some(next) = next else { break };
+        after = Some(next);
+    }
+    assert_eq!(all, ["t0", "t1", "t3", "t4", "t5"]);
+}
+
+pub async fn stored_events_are_told_from_others(f: Fixture) {
+    let stored = receipts(&f.store, &[message("t", "x")]).await[0].event_id;
+    let other = tasklight::model::EventId::generate();
+    assert_eq!(f.store.stored_events(&task("t"), &[other, stored]).await.expect("it reads"), [stored]);
+    assert!(f.store.stored_events(&task("u"), &[stored]).await.expect("it reads").is_empty(), "within the task");
+}
+
+pub async fn recently_active_tasks_are_found(f: Fixture) {
+    receipts(&f.store, &[message("a", "x")]).await;
+    let now = Timestamp::now();
+    let found = f.store.tasks_listed_since(now.minus(Duration::from_secs(60)), 10).await.expect("it reads");
+    assert_eq!(found, [task("a")]);
+    let later = Timestamp::from_millis(now.as_millis() + 60_000).expect("small");
+    assert!(f.store.tasks_listed_since(later, 10).await.expect("it reads").is_empty());
+}
+
+pub async fn rejects_are_kept_newest_first_and_not_for_ever(f: Fixture) {
+    let reject = |task_id: &str, n: u64| Reject {
+        task: task(task_id),
+        at: Timestamp::now(),
+        code: "unknown_type".to_owned(),
+        field: Some("type".to_owned()),
+        message: format!("number {n}"),
+        event_id: (n % 2 == 0).then(tasklight::model::EventId::generate),
+        bytes: n,
+        excerpt: "{}".to_owned(),
+    };
+    let many: Vec<_> = (0..150).map(|n| reject("t", n)).collect();
+    f.store.keep_rejects(&many).await.expect("they are kept");
+    f.store.keep_rejects(&[reject("u", 1), many[0].clone()]).await.expect("they are kept");
+    let kept = f.store.rejects(&task("t"), 1_000).await.expect("it reads");
+    assert_eq!((kept.len(), &kept[0], &kept[1]), (REJECTS_OF_TASK, &many[0], &many[149]));
+    assert_eq!(f.store.rejects(&task("u"), 1_000).await.expect("it reads").len(), 1);
+    f.store.put_task(&task("t"), &TaskChange::default()).await.expect("it is made");
+    f.store.delete_task(&task("t")).await.expect("it is deleted");
+    assert!(f.store.rejects(&task("t"), 10).await.expect("it reads").is_empty(), "they go with the task");
+}
+
+pub async fn renewed_epochs_end_every_cursor(f: Fixture) {
+    let before = receipts(&f.store, &[message("t", "1"), message("u", "1")]).await;
+    f.store.renew_epochs().await.expect("it renews");
+    let states = f.store.log_states(&[task("t"), task("u")]).await.expect("it reads");
+    for (task, state) in states {
+        let old = if task.as_str() == "t" { before[0] } else { before[1] };
+        assert_ne!(state.epoch, old.cursor.epoch);
+        assert_eq!(state.head.get(), 1, "nothing else changes");
+    }
+}
+
 pub async fn what_was_committed_is_there_after_opening_again(f: Fixture) {
     let before = receipts(&f.store, &[message("t", "1")]).await[0].cursor;
     f.store.close().await;
@@ -315,12 +411,19 @@ macro_rules! contract {
             trimming_raises_the_floor_and_keeps_offsets
             a_task_made_again_lives_another_life
             tasks_are_described_listed_and_found
+            what_was_taken_without_an_answer_is_found_again
+            open_tasks_are_read_in_pages
+            stored_events_are_told_from_others
+            recently_active_tasks_are_found
+            rejects_are_kept_newest_first_and_not_for_ever
+            renewed_epochs_end_every_cursor
             what_was_committed_is_there_after_opening_again
         }
     };
 }
 
 contract!(sqlite);
+contract!(postgres);
 
 #[tokio::test]
 async fn a_second_process_on_the_same_file_is_refused() {

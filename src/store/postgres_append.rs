@@ -1,0 +1,271 @@
+//! Appending to Postgres: one transaction in four round trips, whatever the size of the batch.
+//!
+//! 1. Begin, and lock the rows of the batch's tasks in order of their names, in one simple message. The locks make commit order offset
+//!    order; the one order of locking makes deadlocks impossible.
+//! 2. Load what the plan needs, in one statement, which sees everything that was committed before the locks were granted.
+//! 3. Write everything, in one statement.
+//! 4. Commit.
+//!
+//! A task that is not there is made, which takes one more round; the rows are inserted in the order of their names before anything
+//! is locked, so that two who make the same tasks meet at the first of them.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{
+    Append, Appended, Attempt, StoreError,
+    plan::{InvocationRow, Rows, TaskRow, plan},
+    postgres::{PostgresStore, Writer, collided, foreign},
+    postgres_open::{IDENTITY, settle},
+    postgres_write,
+};
+use crate::model::{Epoch, EventId, InvocationId, Offset, Status, StatusCounts, Timestamp};
+
+/// How often a batch is tried again at once: after a serialization failure, or because a task was deleted or made meanwhile.
+const AT_ONCE: usize = 5;
+
+/// What loading found.
+enum Loaded {
+    /// Everything.
+    Rows(Rows),
+    /// Not all tasks.
+    TasksMissing,
+    /// Another server, database or timeline than the log was written on last.
+    Elsewhere,
+}
+
+impl PostgresStore {
+    pub(super) async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
+        self.within(async {
+            let mut writer = self.writer.lock().await;
+            let (mut make, mut attempt) = (false, attempt);
+            for _ in 0..AT_ONCE {
+                let mut connection = writer.take(&self.connector).await?;
+                // On an error the connection goes, and with it the transaction and its locks.
+                match append_once(&mut connection, &mut writer, batch, attempt, make).await {
+                    Ok(Ok(appended)) => {
+                        writer.put_back(connection);
+                        return Ok(appended);
+                    }
+                    Ok(Err(Loaded::TasksMissing)) => make = true,
+                    Ok(Err(_)) => settle(&mut connection).await?,
+                    Err(error) if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| collided(&code)) => {
+                        attempt = Attempt::Again;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+                writer.put_back(connection);
+            }
+            Err(StoreError::Unavailable("others change the same tasks all the time".to_owned()))
+        })
+        .await
+    }
+}
+
+async fn append_once(
+    connection: &mut PgConnection,
+    writer: &mut Writer,
+    batch: &[Append],
+    attempt: Attempt,
+    make: bool,
+) -> Result<Result<Appended, Loaded>, sqlx::Error> {
+    let mut transaction = connection.begin_with(AssertSqlSafe(begin(batch, make))).await?;
+    let mut rows = match load(&mut transaction, batch, attempt).await? {
+        Loaded::Rows(rows) => rows,
+        other => {
+            transaction.rollback().await?;
+            return Ok(Err(other));
+        }
+    };
+    let appended = plan(batch, &mut rows);
+    if appended.commits.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Ok(appended));
+    }
+    give_keys(&mut transaction, writer, &mut rows).await?;
+    postgres_write::write(&mut transaction, batch, &appended, &rows).await?;
+    transaction.commit().await?;
+    Ok(Ok(appended))
+}
+
+/// The first message: begin, make the tasks if that is wanted, lock them. Ids of tasks are letters, digits, dots, dashes and underscores, so
+/// they can stand in the text.
+fn begin(batch: &[Append], make: bool) -> String {
+    let mut names: Vec<&str> = batch.iter().map(|item| item.task.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    debug_assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))));
+    let mut sql = "BEGIN; ".to_owned();
+    if make {
+        let now = Timestamp::now().as_millis();
+        let values: Vec<_> = names.iter().map(|name| format!("('{name}', {}, {now})", Epoch::generate().get())).collect();
+        sql.push_str(&format!(
+            "INSERT INTO tasks (name, epoch, created_at) VALUES {} ON CONFLICT DO NOTHING; ",
+            values.join(",")
+        ));
+    }
+    let list: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+    sql.push_str(&format!(
+        "SELECT 1 FROM tasks WHERE name IN ({}) ORDER BY name COLLATE \"C\" FOR NO KEY UPDATE",
+        list.join(",")
+    ));
+    sql
+}
+
+/// Rows of several kinds in one answer: `s` the store's identity, `t` tasks, `i` invocations, `k` known events.
+const LOAD: &str = "\
+SELECT 't' AS kind, tasks.id, NULL::int8 AS task, tasks.name, tasks.status, \
+       ARRAY[tasks.epoch # s.salt, head, pending, running, completed, failed, cancelled, lost, last_activity_at] AS numbers, \
+       NULL::text[] AS texts, NULL::uuid AS event \
+FROM tasks, store_identity AS s WHERE tasks.name = ANY($1) \
+UNION ALL \
+SELECT 'i', i.id, i.task, i.name, i.status, \
+       ARRAY[i.exit_code::int8, i.created_at, i.started_at, i.completed_at, i.last_activity_at], \
+       ARRAY[i.agent, i.title, i.reason, i.usage], NULL \
+FROM unnest($2::text[], $3::text[]) AS w(task, name) JOIN tasks AS t ON t.name = w.task \
+CROSS JOIN LATERAL (SELECT * FROM invocations WHERE task = t.id AND name = w.name LIMIT 1) AS i \
+UNION ALL \
+SELECT 'k', NULL, t.id, NULL, NULL, ARRAY[a.\"offset\"], NULL, w.event \
+FROM unnest($4::text[], $5::uuid[]) AS w(task, event) JOIN tasks AS t ON t.name = w.task \
+CROSS JOIN LATERAL (SELECT \"offset\" FROM activities WHERE task = t.id AND event_id = w.event LIMIT 1) AS a \
+UNION ALL \
+SELECT 's', NULL, NULL, identity, NULL, NULL, NULL, NULL FROM store_identity WHERE identity = ";
+
+async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt) -> Result<Loaded, sqlx::Error> {
+    let mut tasks: Vec<&str> = batch.iter().map(|item| item.task.as_str()).collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    let mut runs: Vec<_> = batch.iter().map(|item| (item.task.as_str(), item.activity.activity.invocation.as_str())).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    let (run_tasks, run_names): (Vec<&str>, Vec<&str>) = runs.into_iter().unzip();
+    let wanted = batch.iter().filter(|item| attempt == Attempt::Again || item.activity.event_id_given);
+    let (event_tasks, events): (Vec<&str>, Vec<Uuid>) =
+        wanted.map(|item| (item.task.as_str(), Uuid::from_bytes(*item.activity.activity.event_id.as_bytes()))).unzip();
+    let found = sqlx::query(AssertSqlSafe(format!("{LOAD}{IDENTITY}")))
+        .bind(&tasks)
+        .bind(run_tasks)
+        .bind(run_names)
+        .bind(event_tasks)
+        .bind(events)
+        .fetch_all(connection)
+        .await?;
+    let mut rows = Rows::default();
+    let mut here = false;
+    for row in &found {
+        match row.try_get::<&str, _>("kind")? {
+            "s" => here = true,
+            "t" => drop(rows.tasks.insert(name(row)?, task(row)?)),
+            "i" => drop(rows.invocations.insert((row.try_get("task")?, name(row)?), invocation(row)?)),
+            _ => {
+                let event: Uuid = row.try_get("event")?;
+                let offset = Numbers::of(row)?.offset(0)?;
+                rows.known.insert((row.try_get("task")?, EventId::from_bytes(event.into_bytes())), offset);
+            }
+        }
+    }
+    Ok(match (here, rows.tasks.len() == tasks.len()) {
+        (false, _) => Loaded::Elsewhere,
+        (true, false) => Loaded::TasksMissing,
+        (true, true) => Loaded::Rows(rows),
+    })
+}
+
+/// The numbers of a row.
+struct Numbers(Vec<Option<i64>>);
+
+impl Numbers {
+    fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(row.try_get("numbers")?))
+    }
+
+    fn maybe(&self, index: usize) -> Result<Option<u64>, sqlx::Error> {
+        self.0.get(index).copied().flatten().map(|value| u64::try_from(value).map_err(|_| unread("numbers"))).transpose()
+    }
+
+    fn number(&self, index: usize) -> Result<u64, sqlx::Error> {
+        self.maybe(index)?.ok_or_else(|| unread("numbers"))
+    }
+
+    fn offset(&self, index: usize) -> Result<Offset, sqlx::Error> {
+        Offset::new(self.number(index)?).ok_or_else(|| unread("offset"))
+    }
+
+    fn time(&self, index: usize) -> Result<Option<Timestamp>, sqlx::Error> {
+        self.maybe(index)?.map(|millis| Timestamp::from_millis(millis).ok_or_else(|| unread("time"))).transpose()
+    }
+}
+
+fn unread(column: &str) -> sqlx::Error {
+    sqlx::Error::Decode(foreign(column).into())
+}
+
+fn name<T: std::str::FromStr>(row: &PgRow) -> Result<T, sqlx::Error> {
+    row.try_get::<&str, _>("name")?.parse().map_err(|_| unread("name"))
+}
+
+fn status(row: &PgRow) -> Result<Option<Status>, sqlx::Error> {
+    let text: Option<&str> = row.try_get("status")?;
+    text.map(|text| text.parse().map_err(|_| unread("status"))).transpose()
+}
+
+fn task(row: &PgRow) -> Result<TaskRow, sqlx::Error> {
+    let numbers = Numbers::of(row)?;
+    let epoch = u32::try_from(numbers.number(0)?).map_err(|_| unread("epoch"))?;
+    Ok(TaskRow {
+        key: row.try_get("id")?,
+        epoch: Epoch::from_stored(epoch),
+        head: numbers.offset(1)?,
+        status: status(row)?,
+        counts: StatusCounts {
+            pending: numbers.number(2)?,
+            running: numbers.number(3)?,
+            completed: numbers.number(4)?,
+            failed: numbers.number(5)?,
+            cancelled: numbers.number(6)?,
+            lost: numbers.number(7)?,
+        },
+        last_activity_at: numbers.time(8)?,
+    })
+}
+
+fn invocation(row: &PgRow) -> Result<InvocationRow, sqlx::Error> {
+    let numbers = Numbers::of(row)?;
+    let texts: Vec<Option<String>> = row.try_get("texts")?;
+    let [agent, title, reason, usage] = <[Option<String>; 4]>::try_from(texts).map_err(|_| unread("texts"))?;
+    let exit_code = numbers.0.first().copied().flatten().map(i32::try_from).transpose().map_err(|_| unread("exit_code"))?;
+    Ok(InvocationRow {
+        key: Some(row.try_get("id")?),
+        status: status(row)?.ok_or_else(|| unread("status"))?,
+        agent,
+        title,
+        exit_code,
+        reason,
+        created_at: numbers.time(1)?.ok_or_else(|| unread("created_at"))?,
+        started_at: numbers.time(2)?,
+        completed_at: numbers.time(3)?,
+        last_activity_at: numbers.time(4)?.ok_or_else(|| unread("last_activity_at"))?,
+        usage,
+        touched: false,
+    })
+}
+
+/// How many keys of new invocations one round trip fetches.
+const BLOCK: u32 = 1_000;
+
+/// Gives new invocations their keys. A block may be left unfinished; there are enough.
+async fn give_keys(connection: &mut PgConnection, writer: &mut Writer, rows: &mut Rows) -> Result<(), sqlx::Error> {
+    let mut new: Vec<(&(i64, InvocationId), &mut InvocationRow)> =
+        rows.invocations.iter_mut().filter(|(_, row)| row.key.is_none()).collect();
+    new.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    for (_, row) in new {
+        if writer.keys.1 == 0 {
+            let block: i64 = sqlx::query_scalar("SELECT nextval('invocation_blocks')").fetch_one(&mut *connection).await?;
+            writer.keys = (block * i64::from(BLOCK), BLOCK);
+        }
+        row.key = Some(writer.keys.0);
+        writer.keys = (writer.keys.0 + 1, writer.keys.1 - 1);
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Reading logs from Postgres: each page is one statement, so it sees one moment, bounded in activities, bytes and offsets looked at.
+
+use bytes::Bytes;
+use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+
+use crate::model::{Activity, ActivityType, Data, EventId, Filter, LogState, Offset, TaskId};
+
+use super::{
+    Page, ReadAfter, StoreError,
+    postgres::{PostgresStore, foreign, log_state, names, number, offset, stored, time, word},
+};
+
+/// A task's epoch as it is seen outside.
+pub(super) const EPOCH: &str = "(tasks.epoch # (SELECT salt FROM store_identity)) AS epoch";
+
+const COLUMNS: &str = "activities.\"offset\", activities.event_id, activities.type, activities.timestamp, \
+                       activities.received_at, activities.data, invocations.name AS invocation \
+                       FROM activities JOIN invocations ON invocations.id = activities.invocation ";
+
+impl PostgresStore {
+    pub(super) async fn read_after(&self, task: &TaskId, range: &ReadAfter) -> Result<Option<Page>, StoreError> {
+        let sql = format!(
+            "SELECT {EPOCH}, tasks.head, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL (SELECT * FROM ( \
+               SELECT wanted.*, sum(octet_length(data)) OVER (ORDER BY \"offset\") - octet_length(data) AS before FROM ( \
+                 SELECT {COLUMNS} WHERE activities.task = tasks.id AND activities.\"offset\" > greatest($2, tasks.floor - 1) \
+                 AND activities.\"offset\" <= greatest($2, tasks.floor - 1) + $3 {} ORDER BY activities.\"offset\" LIMIT $4 \
+               ) AS wanted) AS counted WHERE before < $5 \
+             ) AS page ON true WHERE tasks.name = $1 ORDER BY page.\"offset\"",
+            conditions(&range.filter, 6)
+        );
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(task.as_str())
+            .bind(stored(range.after.get()))
+            .bind(stored(range.window.min(Offset::MAX.get())))
+            .bind(stored(range.limit as u64))
+            .bind(i64::try_from(range.bytes).unwrap_or(i64::MAX));
+        let rows = self.within(async { Ok(bind(query, &range.filter).fetch_all(&self.readers).await?) }).await?;
+        let Some((state, activities)) = page(&rows)? else { return Ok(None) };
+        let bytes: usize = activities.iter().map(|(_, activity)| activity.data.as_bytes().len()).sum();
+        let until = range.after.max(state.floor.previous()).plus(range.window).min(state.head);
+        let stopped = activities.len() == range.limit || range.bytes <= bytes;
+        let through = if stopped { activities.last().map_or(until, |(offset, _)| *offset) } else { until };
+        Ok(Some(Page { state, through: through.max(range.after.min(state.head)), activities }))
+    }
+
+    pub(super) async fn read_before(
+        &self,
+        task: &TaskId,
+        before: Option<Offset>,
+        limit: usize,
+        filter: &Filter,
+    ) -> Result<Option<Page>, StoreError> {
+        let sql = format!(
+            "SELECT {EPOCH}, tasks.head, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL ( \
+               SELECT {COLUMNS} WHERE activities.task = tasks.id AND activities.\"offset\" >= tasks.floor \
+               AND activities.\"offset\" < $2 {} ORDER BY activities.\"offset\" DESC LIMIT $3 \
+             ) AS page ON true WHERE tasks.name = $1 ORDER BY page.\"offset\"",
+            conditions(filter, 4)
+        );
+        let before = before.unwrap_or(Offset::MAX);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(task.as_str()).bind(stored(before.get())).bind(stored(limit as u64));
+        let rows = self.within(async { Ok(bind(query, filter).fetch_all(&self.readers).await?) }).await?;
+        let Some((state, activities)) = page(&rows)? else { return Ok(None) };
+        let first = activities.first().map_or(state.floor, |(offset, _)| *offset);
+        Ok(Some(Page { state, through: first.previous(), activities }))
+    }
+
+    pub(super) async fn log_states(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, LogState)>, StoreError> {
+        let sql = AssertSqlSafe(format!("SELECT name, {EPOCH}, head, floor FROM tasks WHERE name = ANY($1)"));
+        let query = sqlx::query(sql).bind(names(tasks));
+        let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
+        rows.iter().map(|row| Ok((word(row, "name")?.ok_or_else(|| foreign("name"))?, log_state(row)?))).collect()
+    }
+}
+
+/// The filter as SQL; its values are bound as parameters `first` and the one after. There are eight texts in all, so each is prepared once.
+fn conditions(filter: &Filter, first: usize) -> String {
+    let second = first + 1;
+    // Both parameters are always named, so that both have a type.
+    let mut sql = format!("AND (${first}::text[] IS NULL OR activities.type = ANY(${first})) ");
+    if filter.invocation.is_some() {
+        let run = "SELECT i.id FROM invocations AS i WHERE i.task = tasks.id AND i.name";
+        sql.push_str(&format!("AND activities.invocation = ({run} = ${second}) "));
+    } else {
+        sql.push_str(&format!("AND ${second}::text IS NULL "));
+    }
+    if filter.finished_series {
+        sql.push_str(
+            "AND NOT (activities.series_ends IS false AND EXISTS (SELECT 1 FROM activities AS whole \
+             WHERE whole.invocation = activities.invocation AND whole.series = activities.series AND whole.series_ends)) ",
+        );
+    }
+    sql
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+fn bind<'q>(query: Query<'q>, filter: &Filter) -> Query<'q> {
+    let types: Vec<&str> = filter.types.iter().map(|kind| kind.as_str()).collect();
+    query.bind((!types.is_empty()).then_some(types)).bind(filter.invocation.as_ref().map(|id| id.as_str().to_owned()))
+}
+
+/// The log's state, which is in every row, and the activities, of which there may be none.
+fn page(rows: &[PgRow]) -> Result<Option<(LogState, Vec<(Offset, Activity)>)>, StoreError> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let state = log_state(first)?;
+    let mut activities = Vec::with_capacity(rows.len());
+    for row in rows {
+        if number(row, "offset")?.is_some() {
+            activities.push((offset(row, "offset")?, activity(row)?));
+        }
+    }
+    Ok(Some((state, activities)))
+}
+
+fn activity(row: &PgRow) -> Result<Activity, StoreError> {
+    let data: String = row.try_get("data")?;
+    let kind: ActivityType = word(row, "type")?.ok_or_else(|| foreign("type"))?;
+    Ok(Activity {
+        event_id: event_id(row, "event_id")?,
+        invocation: word(row, "invocation")?.ok_or_else(|| foreign("invocation"))?,
+        kind,
+        timestamp: time(row, "timestamp")?,
+        received_at: time(row, "received_at")?,
+        data: Data::from_checked(Bytes::from(data)).ok_or_else(|| foreign("data"))?,
+    })
+}
+
+pub(super) fn event_id(row: &PgRow, column: &str) -> Result<EventId, StoreError> {
+    let id: uuid::Uuid = row.try_get(column)?;
+    Ok(EventId::from_bytes(id.into_bytes()))
+}
