@@ -36,7 +36,7 @@ pub(crate) fn failed(error: &ClientError) -> ExitCode {
     eprintln!("tasklight: {error}");
     match error {
         ClientError::Unreachable { .. } => eprintln!("  is it running there? --hub or TASKLIGHT_HUB names another one"),
-        ClientError::RedisUnreachable { .. } => eprintln!("  is it running there? --redis or TASKLIGHT_REDIS names another one"),
+        ClientError::RedisUnreachable { .. } => eprintln!("  --redis or TASKLIGHT_REDIS names another one"),
         ClientError::NoHub { hubs: 0, .. } => {
             eprintln!("  is a hub's broker.url this Redis, and its broker.prefix --redis-prefix (TASKLIGHT_REDIS_PREFIX)?");
         }

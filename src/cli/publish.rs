@@ -59,8 +59,8 @@ Examples:
 
 Inside `tasklight run`, the invocation and where to publish are known already.
 Exit codes: 0 everything is stored, 1 something was refused (standard error
-says which line, why, and the field), 2 wrong usage, 3 the hub could not be
-reached for as long as --retry-for.";
+says which line, why, and the field), 2 wrong usage, 3 the hub or Redis could
+not be reached, or no hub took or confirmed it, for as long as --retry-for.";
 
 /// Flags of `tasklight publish`.
 #[derive(Debug, Args)]
@@ -86,7 +86,7 @@ pub(crate) struct PublishArgs {
     /// When it happened, in milliseconds since 1970
     #[arg(long, value_name = "MILLIS", requires = "kind")]
     timestamp: Option<u64>,
-    /// How long to try again while the hub is away or busy
+    /// How long to try again while the hub (or Redis) is away or busy
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     retry_for: Duration,
     /// Print what became of each activity as a JSON line

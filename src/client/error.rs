@@ -63,7 +63,7 @@ pub enum ClientError {
         hubs: u64,
     },
     /// A hub heard activities over Redis and has not confirmed them.
-    #[error("{count} activities reached a hub over Redis and were not confirmed within {}", humantime::format_duration(*.waited))]
+    #[error("a hub was reached over Redis, but has not confirmed {count} of the activities within {}", humantime::format_duration(*.waited))]
     Unconfirmed {
         /// How many.
         count: usize,

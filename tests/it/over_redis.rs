@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    harness::TestHub,
     program::{Finished, end, finish, hear, tasklight},
     services::{prefix, redis_url},
     stand_in::{Log, OwnRedis, StandIn, printed},
@@ -123,7 +124,11 @@ async fn what_is_known_when_publishing_is_given_up_is_said() {
     let done = end(child).await;
     assert_eq!(ending(&done), (Some(3), "published 2 activities to t"));
     assert!(done.stderr.contains("line 2 and what follows it is not confirmed"), "{}", done.stderr);
-    assert!(done.stderr.contains("1 activities reached a hub over Redis and were not confirmed within 5s"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("a hub was reached over Redis, but has not confirmed 1 of the activities within 5s"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[tokio::test]
@@ -282,8 +287,72 @@ async fn wrong_addresses_are_refused_and_never_shown_with_their_password() {
 }
 
 #[tokio::test]
+async fn an_agent_needs_no_more_rights_than_the_protocol_says() {
+    let redis = OwnRedis::start().await;
+    let mut hub = StandIn::owner(&redis.url(), "tasklight:", "t").await;
+    let document = include_str!("../../docs/protocol.md");
+    let rule = document.split("    ACL SETUSER agent ").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("it is there");
+    // A selector in parentheses is one word.
+    let (words, selectors) = rule.split_once("\n      (").expect("selectors follow");
+    let selectors = selectors.trim_end_matches(['\n', '`', ')']).split(")\n      (").map(|words| format!("({words})"));
+    hub.set_user("agent", words.split(' ').map(str::to_owned).chain(selectors)).await;
+    let url = redis.url().replace("://", "://agent:password@");
+    let child = publish(&url, "tasklight:", &[], &lines(1)).await;
+    let got = hub.activities().await;
+    hub.ack("t", &got).await;
+    assert_eq!(ending(&end(child).await), (Some(0), "published 1 activity to t"));
+    hub.set_user("agent", ["clearselectors".to_owned()]).await;
+    let done = end(publish(&url, "tasklight:", &["--retry-for", "0s"], &lines(1)).await).await;
+    assert!(done.code == Some(3) && done.stderr.contains("may this user subscribe to it?"), "{}", done.stderr);
+}
+
+#[tokio::test]
 async fn a_hub_named_by_a_flag_wins_over_the_environments_redis() {
     let arguments = ["publish", "t", "--invocation=r", "--type=custom", "--retry-for=0s", "--hub=http://127.0.0.1:1"];
     let done = finish(&mut over(&redis_url(), &prefix(), &arguments)).await;
     assert!(done.code == Some(3) && done.stderr.contains("the hub at http://127.0.0.1:1 cannot be reached"), "{}", done.stderr);
+}
+
+/// A hub around this Redis.
+async fn hub_around(url: &str, prefix: &str) -> TestHub {
+    TestHub::start_with(|settings| {
+        settings.broker.url = url.to_owned();
+        settings.broker.prefix = prefix.to_owned();
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_real_hub_stores_it_once_in_order_through_its_restart() {
+    let (url, prefix) = (redis_url(), prefix());
+    let mut hub = hub_around(&url, &prefix).await;
+    let script = "seq 1 1000; read a; seq 1001 200000; read b; exit 6";
+    let mut child = run(&url, &prefix, &["--invocation", "r"], script).stdin(Stdio::piped()).spawn().expect("it starts");
+    hear(&mut child, "1000\n").await;
+    child.stdin.as_mut().expect("piped").write_all(b"\n").await.expect("it listens");
+    hub.restart().await;
+    hear(&mut child, "200000\n").await;
+    child.stdin.as_mut().expect("piped").write_all(b"\n").await.expect("it listens");
+    let done = end(child).await;
+    assert_eq!(done.code, Some(6), "{}", done.stderr);
+    let log = hub.log("t").await;
+    let expected: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
+    assert!(printed(&log, "r") == expected, "everything, once, in order");
+    assert_eq!(statuses(&log), ["running", "failed"]);
+
+    let refused = end(publish(&url, &prefix, &[], "{\"type\":\"nope\"}\n{\"type\":\"custom\"}\n").await).await;
+    assert_eq!(ending(&refused), (Some(1), "published 1 activity to t, 1 refused"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("line 1 was refused") && refused.stderr.contains("(unknown_type, field type)"));
+}
+
+#[tokio::test]
+async fn a_cluster_and_the_master_of_a_sentinel_will_do() {
+    for (_redis, url) in [OwnRedis::cluster().await, OwnRedis::sentinel().await] {
+        let hub = hub_around(&url, "p:").await;
+        let done = finish(&mut run(&url, "p:", &["--invocation", "r"], "seq 1 20000; exit 2")).await;
+        assert_eq!(done.code, Some(2), "{url}: {}", done.stderr);
+        let expected: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
+        assert!(printed(&hub.log("t").await, "r") == expected, "{url}: everything, once, in order");
+        assert!(!done.stderr.contains("cannot be"), "{url}: {}", done.stderr);
+    }
 }

@@ -15,12 +15,15 @@ use redis::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::harness::PATIENCE;
 
 /// How long somebody who has something to say would keep silent at most.
 const SILENCE: Duration = Duration::from_millis(100);
+
+/// How often a server that starts is asked whether it has.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Somebody who listens as a hub does.
 pub struct StandIn {
@@ -54,6 +57,16 @@ impl StandIn {
     /// Lets go of a task's activities.
     pub async fn withdraw(&mut self, task: &str) {
         self.heard.unsubscribe(format!("{}task:{task}", self.prefix)).await.expect("it is confirmed");
+    }
+
+    /// Gives a user of Redis these rights.
+    pub async fn set_user(&mut self, user: &str, rules: impl IntoIterator<Item = String>) {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg(user);
+        for rule in rules {
+            command.arg(rule);
+        }
+        let () = command.query_async(&mut self.commands).await.expect("they are rules");
     }
 
     async fn hear(&mut self) -> (String, Value) {
@@ -147,15 +160,52 @@ pub fn printed(log: &[Value], invocation: &str) -> String {
 pub struct OwnRedis {
     folder: TempDir,
     port: u16,
-    child: Option<Child>,
+    flags: &'static [&'static str],
+    children: Vec<Child>,
 }
 
 impl OwnRedis {
     pub async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
-        let mut redis = Self { folder: TempDir::new().expect("a folder"), port, child: None };
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(flags: &'static [&'static str]) -> Self {
+        let mut redis = Self { folder: TempDir::new().expect("a folder"), port: free_port(), flags, children: Vec::new() };
         redis.back().await;
         redis
+    }
+
+    /// A cluster of one, which has all slots. Its address is that of a cluster.
+    pub async fn cluster() -> (Self, String) {
+        let redis = Self::start_with(&["--cluster-enabled", "yes"]).await;
+        let client = redis::Client::open(redis.url()).expect("a URL");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is there");
+        let mut slots = redis::cmd("CLUSTER");
+        let () = slots.arg("ADDSLOTSRANGE").arg(0).arg(16_383).query_async(&mut connection).await.expect("they are free");
+        let serving = async {
+            loop {
+                let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(&mut connection).await.expect("an answer");
+                if info.contains("cluster_state:ok") {
+                    return;
+                }
+                sleep(RETRY).await;
+            }
+        };
+        timeout(PATIENCE, serving).await.expect("the cluster serves");
+        let url = format!("redis+cluster://127.0.0.1:{}", redis.port);
+        (redis, url)
+    }
+
+    /// A server and a Sentinel, which knows it as `main`. Their address is that of the Sentinel.
+    pub async fn sentinel() -> (Self, String) {
+        let mut redis = Self::start().await;
+        let (port, file) = (free_port(), redis.folder.path().join("sentinel.conf"));
+        std::fs::write(&file, format!("bind 127.0.0.1\nport {port}\nsentinel monitor main 127.0.0.1 {} 1\n", redis.port))
+            .expect("a file");
+        let mut command = Command::new("redis-server");
+        redis.children.push(command.arg(&file).arg("--sentinel").stdout(Stdio::null()).spawn().expect("it starts"));
+        answering(&format!("redis://127.0.0.1:{port}")).await;
+        (redis, format!("redis+sentinel://127.0.0.1:{port}/main"))
     }
 
     pub fn url(&self) -> String {
@@ -164,7 +214,7 @@ impl OwnRedis {
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        for mut child in self.children.drain(..) {
             // It may have ended already.
             let _ = child.kill();
             let _ = child.wait();
@@ -174,19 +224,10 @@ impl OwnRedis {
     /// Starts it again, and waits until it answers.
     pub async fn back(&mut self) {
         let mut command = Command::new("redis-server");
-        command
-            .args(["--bind", "127.0.0.1", "--save", "", "--port"])
-            .arg(self.port.to_string())
-            .arg("--dir")
-            .arg(self.folder.path());
-        self.child = Some(command.stdout(Stdio::null()).spawn().expect("redis-server is installed"));
-        let client = redis::Client::open(self.url()).expect("a URL");
-        let answering = async {
-            while client.get_multiplexed_async_connection().await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(PATIENCE, answering).await.expect("Redis starts");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--port"]).arg(self.port.to_string());
+        command.arg("--dir").arg(self.folder.path()).args(self.flags);
+        self.children.push(command.stdout(Stdio::null()).spawn().expect("redis-server is installed"));
+        answering(&self.url()).await;
     }
 }
 
@@ -194,4 +235,18 @@ impl Drop for OwnRedis {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
+async fn answering(url: &str) {
+    let client = redis::Client::open(url).expect("a URL");
+    let answering = async {
+        while client.get_multiplexed_async_connection().await.is_err() {
+            sleep(RETRY).await;
+        }
+    };
+    timeout(PATIENCE, answering).await.expect("Redis starts");
 }
