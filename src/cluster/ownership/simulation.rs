@@ -386,12 +386,14 @@ fn play(moves: &[Move], faults: Faults) {
                 }
             }
             Move::Kill(index) => {
-                if faults != Faults::Planned && 2 < world.nodes.len() && std::mem::take(&mut may_die) {
-                    if let Some(node) = world.nodes.remove(&index) {
-                        world.subscribed.retain(|(of, _)| *of != index);
-                        world.dead.insert(node.id.clone());
-                        world.ghosts.push(node.id);
-                    }
+                if faults != Faults::Planned
+                    && 2 < world.nodes.len()
+                    && std::mem::take(&mut may_die)
+                    && let Some(node) = world.nodes.remove(&index)
+                {
+                    world.subscribed.retain(|(of, _)| *of != index);
+                    world.dead.insert(node.id.clone());
+                    world.ghosts.push(node.id);
                 }
             }
             Move::Expire => world.ghosts.clear(),
