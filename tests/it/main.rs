@@ -1,6 +1,7 @@
 //! Behaviour: real sockets, real stores, real processes. One binary, so that it links once.
 
 mod client;
+mod cluster;
 mod cold;
 mod config;
 mod harness;

@@ -8,9 +8,9 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{Act, Ownership, OwnershipOptions};
+use super::{Act, Ownership, OwnershipOptions, Took};
 use crate::{
-    cluster::{members::Members, ranking::NodeId},
+    cluster::{control::Mark, members::Members, ranking::NodeId},
     model::{Activity, ActivityType, Data, Effect, EventId, NewActivity, TaskId, Timestamp},
 };
 
@@ -64,19 +64,20 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 enum Event {
     Subscribed(TaskId),
     Message(TaskId, NewActivity),
-    Mark(TaskId, NodeId, NodeId),
+    Mark(TaskId, Mark),
     Ack(TaskId, EventId),
     Announce(TaskId),
+    Tell(TaskId),
     Ready(TaskId, NodeId, bool),
     Holding(TaskId, NodeId),
-    Flush(TaskId, NodeId),
-    Released(TaskId, NodeId),
+    Flush(TaskId, NodeId, u64),
+    Released(TaskId, NodeId, Took),
 }
 
 #[derive(Debug)]
 enum Work {
     Append(TaskId, NewActivity),
-    Release(TaskId, NodeId),
+    Release(TaskId, NodeId, Took),
 }
 
 struct Node {
@@ -88,6 +89,15 @@ struct Node {
     leaving: bool,
 }
 
+/// What was published and heard by somebody.
+struct Counted {
+    number: u64,
+    given: bool,
+    by: Vec<NodeId>,
+    /// Whether one of them was its owner, or about to be.
+    by_an_owner: bool,
+}
+
 #[derive(Default)]
 struct World {
     nodes: BTreeMap<usize, Node>,
@@ -97,8 +107,8 @@ struct World {
     /// By task: what is stored, in order.
     stored: BTreeMap<TaskId, Vec<(u64, bool)>>,
     events: HashSet<EventId>,
-    /// By task: what was counted, in order, and who heard it.
-    counted: BTreeMap<TaskId, Vec<(u64, bool, Vec<NodeId>)>>,
+    /// By task: what was counted, in order.
+    counted: BTreeMap<TaskId, Vec<Counted>>,
     dead: HashSet<NodeId>,
     number: u64,
     births: usize,
@@ -150,13 +160,12 @@ impl World {
                 }
                 Act::Unsubscribe(task) => drop(self.subscribed.remove(&(index, task))),
                 Act::IgnoreAcks(_) => {}
+                Act::Tell(task, to) => self.send_to_id(&to, Event::Tell(task)),
                 Act::Ready(task, marked) => self.broadcast(&Event::Ready(task, id.clone(), marked)),
                 Act::Holding(task, to) => self.send_to_id(&to, Event::Holding(task, id.clone())),
-                Act::Flush(task, to) => self.send_to_id(&to, Event::Flush(task, id.clone())),
-                Act::Mark(task, to) => {
-                    self.publish(&task.clone(), &Event::Mark(task, id.clone(), to));
-                }
-                Act::Release(task, to) => self.work(index, Work::Release(task, to)),
+                Act::Flush(task, to, early) => self.send_to_id(&to, Event::Flush(task, id.clone(), early)),
+                Act::Mark(task, mark) => drop(self.publish(&task.clone(), &Event::Mark(task, mark))),
+                Act::Release(task, to, took) => self.work(index, Work::Release(task, to, took)),
                 Act::Append(task, activities) => {
                     for activity in activities {
                         self.work(index, Work::Append(task.clone(), activity));
@@ -202,13 +211,14 @@ impl World {
             None => return,
             Some(Event::Subscribed(task)) => ownership.subscribed(&task, now),
             Some(Event::Message(task, activity)) => ownership.heard(&task, vec![activity], now),
-            Some(Event::Mark(task, from, to)) => ownership.marked(&task, &from, &to, now),
+            Some(Event::Mark(task, mark)) => ownership.marked(&task, &mark, now),
             Some(Event::Ack(task, event)) => ownership.settled(&task, &[event]),
-            Some(Event::Announce(task)) => drop(ownership.announced(&task, now).then_some(())),
+            Some(Event::Tell(task)) => ownership.told(&task, now),
+            Some(Event::Announce(task)) => ownership.announced(&task, now),
             Some(Event::Ready(task, from, marked)) => ownership.ready(&task, &from, marked, now),
             Some(Event::Holding(task, from)) => ownership.holding(&task, &from, now),
-            Some(Event::Flush(task, from)) => ownership.flush(&task, &from),
-            Some(Event::Released(task, from)) => ownership.released(&task, &from, now),
+            Some(Event::Flush(task, from, early)) => ownership.flush(&task, &from, early),
+            Some(Event::Released(task, from, took)) => ownership.released(&task, &from, took, now),
         }
         self.act(index);
     }
@@ -217,9 +227,9 @@ impl World {
         let Some(node) = self.nodes.get_mut(&index) else { return };
         match node.work.pop_front() {
             None => {}
-            Some(Work::Release(task, to)) => {
+            Some(Work::Release(task, to, took)) => {
                 let from = node.id.clone();
-                self.send_to_id(&to, Event::Released(task, from));
+                self.send_to_id(&to, Event::Released(task, from, took));
             }
             Some(Work::Append(task, activity)) => {
                 let id = activity.activity.event_id;
@@ -232,6 +242,15 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whether every task that anybody has heard of has an owner.
+    fn is_owned(&self) -> bool {
+        let tasks = (0..TASKS.len()).map(task);
+        tasks.filter(|task| self.nodes.values().any(|node| node.ownership.knows(task))).all(|task| {
+            self.nodes.values().any(|node| node.ownership.owns(&task))
+                && self.nodes.values().all(|node| node.ownership.knows(&task))
+        })
     }
 
     fn beat(&mut self, index: usize, now: Instant) {
@@ -266,11 +285,7 @@ impl World {
         self.births += 1;
         let id: NodeId = format!("n{index}#{}", self.births).into();
         let options = OwnershipOptions { tasks: 10, hold_activities: 1_000, hold_bytes: 1 << 20, linger: Duration::from_secs(5) };
-        let mut ownership = Ownership::new(id.clone(), options);
-        // As it learns of open tasks from the store.
-        for task in (0..TASKS.len()).map(task) {
-            ownership.announced(&task, now);
-        }
+        let ownership = Ownership::new(id.clone(), options);
         let (inbox, work) = (VecDeque::new(), VecDeque::new());
         self.nodes.insert(index, Node { id, ownership, inbox, work, able: true, leaving: false });
         self.beat(index, now);
@@ -322,7 +337,7 @@ impl World {
 /// What chance may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Faults {
-    /// Nodes come and go in order, one at a time, however late the others hear of it.
+    /// Nodes come and go in order, one at a time, however late the others hear of it, but not before every task has found an owner.
     Planned,
     /// Of nodes that are at rest, one dies.
     Death,
@@ -350,11 +365,17 @@ fn play(moves: &[Move], faults: Faults) {
                 let (task, number) = (task(index), world.number);
                 let count = world.publish(&task, &Event::Message(task.clone(), activity(number, given)));
                 if count == 0 {
+                    // Of a task that is new while nodes disagree about who is there the order is not promised, only that nothing is lost.
+                    if faults == Faults::Planned {
+                        (0..NODES).for_each(|index| world.beat(index, now));
+                    }
                     world.broadcast(&Event::Announce(task));
                 } else {
                     let heard = world.subscribed.iter().filter(|(_, of)| *of == task);
-                    let heard = heard.filter_map(|(index, _)| world.nodes.get(index)).map(|node| node.id.clone()).collect();
-                    world.counted.entry(task).or_default().push((number, given, heard));
+                    let heard: Vec<_> = heard.filter_map(|(index, _)| world.nodes.get(index)).collect();
+                    let by_an_owner = heard.iter().any(|node| node.ownership.is_to_own(&task));
+                    let by = heard.iter().map(|node| node.id.clone()).collect();
+                    world.counted.entry(task).or_default().push(Counted { number, given, by, by_an_owner });
                 }
             }
             Move::Read(index) => world.read(index, now),
@@ -362,7 +383,8 @@ fn play(moves: &[Move], faults: Faults) {
             Move::Beat(index) => world.beat(index, now),
             Move::Tick(index) => world.tick(index, now),
             Move::Join(index) => {
-                if faults == Faults::Rough || (!world.nodes.contains_key(&index) && std::mem::take(&mut may_change)) {
+                let may = |may_change: &mut bool| world.is_owned() && std::mem::take(may_change);
+                if faults == Faults::Rough || (!world.nodes.contains_key(&index) && may(&mut may_change)) {
                     world.join(index, now);
                 }
             }
@@ -370,7 +392,7 @@ fn play(moves: &[Move], faults: Faults) {
                 // The last ones stay, so that there is somebody to take over.
                 let enough = 2 < world.nodes.values().filter(|node| !node.leaving && node.able).count();
                 if enough
-                    && (faults == Faults::Rough || std::mem::take(&mut may_change))
+                    && (faults == Faults::Rough || world.is_owned() && std::mem::take(&mut may_change))
                     && let Some(node) = world.nodes.get_mut(&index)
                 {
                     (node.able, node.leaving) = (false, true);
@@ -412,8 +434,8 @@ fn check(world: &World, faults: Faults) {
         let stored = world.stored.get(task).map_or(&[][..], Vec::as_slice);
         let found: Vec<_> = stored.iter().filter(|(_, given)| *given).map(|(number, _)| *number).collect();
         // What only one node has heard dies with it.
-        let kept = counted.iter().filter(|(_, given, heard)| *given && heard.iter().any(|node| !world.dead.contains(node)));
-        let missing: Vec<_> = kept.map(|(number, ..)| *number).filter(|number| !found.contains(number)).collect();
+        let kept = counted.iter().filter(|one| one.given && one.by.iter().any(|node| !world.dead.contains(node)));
+        let missing: Vec<_> = kept.map(|one| one.number).filter(|number| !found.contains(number)).collect();
         assert!(missing.is_empty() || world.nodes.is_empty(), "task {task}: counted, never stored: {missing:?}");
         assert!(faults == Faults::Rough || found.is_sorted(), "task {task}: out of order: {found:?}");
         let anonymous: Vec<_> = stored.iter().filter(|(_, given)| !given).map(|(number, _)| *number).collect();
@@ -422,6 +444,9 @@ fn check(world: &World, faults: Faults) {
         if faults == Faults::Planned && !world.nodes.is_empty() {
             let all: Vec<_> = stored.iter().map(|(number, _)| *number).collect();
             assert!(all.is_sorted(), "task {task}: out of order though nobody died: {all:?}");
+            let owned = counted.iter().filter(|one| one.by_an_owner).map(|one| one.number);
+            let lost: Vec<_> = owned.filter(|number| !all.contains(number)).collect();
+            assert!(lost.is_empty(), "task {task}: lost though nobody died: {lost:?}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The keeper: hears agents, nodes and Redis in order, asks [`Ownership`] what follows from it, and has it done. It never waits.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{ChannelOptions, acks::Rejections, beat::BeatHandle, submit::Queue};
 use crate::{
     broker::{Channel, LinkEvent, LinkReader, RedisBroker},
-    cluster::{Act, CONTROL_TASKS, Control, Mark, Members, Ownership, Standing},
+    cluster::{CONTROL_TASKS, Control, Mark, Members, Ownership, Standing, Took},
     ingest::{BodyError, IngestLimits, Item, Rejected, event_id_of, parse_body},
     metrics::{Code, Metrics},
     model::{EventId, TaskId, Timestamp},
@@ -25,6 +24,7 @@ use crate::{
     writer::Writer,
 };
 
+mod errands;
 mod lookups;
 
 /// How often the keeper looks after what waits.
@@ -213,7 +213,7 @@ impl Keeper {
                 }
             }
             LinkEvent::Live { .. } => self.lookups.want_open_again(),
-            LinkEvent::Overflowed { .. } => {
+            LinkEvent::Overflowed => {
                 tracing::warn!("activities came over Redis faster than they could be read; some were dropped");
             }
             LinkEvent::Down { .. } => {}
@@ -228,9 +228,13 @@ impl Keeper {
             Control::Ready { from, marked, tasks } => {
                 tasks.iter().for_each(|task| self.ownership.ready(task, &from, marked, now));
             }
+            Control::Tell { tasks, .. } => tasks.iter().for_each(|task| self.ownership.told(task, now)),
             Control::Holding { from, tasks } => tasks.iter().for_each(|task| self.ownership.holding(task, &from, now)),
-            Control::Flush { from, tasks } => tasks.iter().for_each(|task| self.ownership.flush(task, &from)),
-            Control::Released { from, tasks } => tasks.iter().for_each(|task| self.ownership.released(task, &from, now)),
+            Control::Flush { from, tasks } => tasks.iter().for_each(|(task, early)| self.ownership.flush(task, &from, *early)),
+            Control::Released { from, took, tasks } => {
+                let took = if took { Took::Perhaps } else { Took::Nothing };
+                tasks.iter().for_each(|task| self.ownership.released(task, &from, took, now));
+            }
             Control::Forget { from, tasks } if from != *me => tasks.iter().for_each(|task| self.ownership.forget(task)),
             Control::Members { .. } | Control::Forget { .. } => {}
         }
@@ -239,7 +243,7 @@ impl Keeper {
     /// A message on a task's channel: activities of an agent, or the mark of a node.
     fn heard_in(&mut self, task: &TaskId, payload: Bytes, now: Instant) {
         if let Some(mark) = Mark::decode(&payload) {
-            self.ownership.marked(task, &mark.from, &mark.to, now);
+            self.ownership.marked(task, &mark, now);
             return;
         }
         let metrics = self.tools.metrics.clone();
@@ -339,57 +343,7 @@ impl Keeper {
         self.tools.beat.standing.send_if_modified(|now| std::mem::replace(now, standing) != standing);
     }
 
-    /// Does what ownership asks for.
     fn act(&mut self) {
-        let redis = &self.tools.redis;
-        let names = &redis.names;
-        let (mut ready, mut marked) = (Vec::new(), Vec::new());
-        let (mut on, mut off) = (Vec::new(), Vec::new());
-        // Of a channel that is let go and taken again only the last word counts.
-        let mut wanted: HashMap<String, bool> = HashMap::new();
-        for act in self.ownership.take_acts() {
-            match act {
-                Act::Subscribe(task) => wanted.extend([(names.task(&task), true), (names.ack(&task), true)]),
-                Act::Unsubscribe(task) => wanted.extend([(names.task(&task), false), (names.ack(&task), false)]),
-                Act::IgnoreAcks(task) => drop(wanted.insert(names.ack(&task), false)),
-                Act::Ready(task, false) => ready.push(task),
-                Act::Ready(task, true) => marked.push(task),
-                Act::Holding(task, to) => {
-                    let message = Control::Holding { from: redis.node.clone(), tasks: vec![task] };
-                    redis.letters.send(names.node(&to), message.encode());
-                }
-                Act::Flush(task, to) => {
-                    let message = Control::Flush { from: redis.node.clone(), tasks: vec![task] };
-                    redis.letters.send(names.node(&to), message.encode());
-                }
-                Act::Mark(task, to) => {
-                    let mark = Mark { from: redis.node.clone(), to };
-                    redis.letters.send(names.task(&task), mark.encode());
-                }
-                Act::Release(task, to) => drop(self.tools.queue.release(&task, &to)),
-                Act::Append(task, activities) => {
-                    let lost = self.tools.queue.append(&task, activities, &self.tools.beat.lease);
-                    if lost != 0 {
-                        self.tools.metrics.channel.overflowed.inc_by(lost as u64);
-                        tracing::error!(task.id = %task, activities = lost, "no room for activities that came over Redis");
-                    }
-                }
-            }
-        }
-        for (channel, subscribe) in wanted {
-            if subscribe { on.push(channel) } else { off.push(channel) }
-        }
-        if !off.is_empty() {
-            redis.ingest.unsubscribe(off);
-        }
-        if !on.is_empty() {
-            redis.ingest.subscribe(on);
-        }
-        for (tasks, marked) in [(ready, false), (marked, true)] {
-            for some in tasks.chunks(CONTROL_TASKS) {
-                let message = Control::Ready { from: redis.node.clone(), marked, tasks: some.to_vec() };
-                redis.letters.send(names.cluster(), message.encode());
-            }
-        }
+        errands::run(self.ownership.take_acts(), &self.tools);
     }
 }
