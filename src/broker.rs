@@ -164,6 +164,13 @@ impl Broker {
         if on { redis.feed.subscribe(channel) } else { redis.feed.unsubscribe(channel) }
     }
 
+    /// Begins or ends to listen to which tasks' summaries changed. Never waits.
+    pub(crate) fn listen_to_changes(&self, on: bool) {
+        let Self::Redis(redis) = self else { return };
+        let channel = [redis.names.changed()];
+        if on { redis.feed.subscribe(channel) } else { redis.feed.unsubscribe(channel) }
+    }
+
     /// What a hint on a feed channel says, unless it is this node's own.
     pub(crate) fn read_hint(&self, payload: Bytes) -> Option<Hint> {
         let Self::Redis(redis) = self else { return None };

@@ -2,6 +2,7 @@
 
 mod batch;
 mod config;
+mod destination;
 mod hub_args;
 mod lines;
 mod migrate;

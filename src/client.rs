@@ -2,11 +2,14 @@
 //!
 //! One HTTP client serves requests and WebSocket handshakes alike, so both see the same proxies, certificates and limits.
 
+mod delivery;
 mod error;
 mod follow;
 mod message;
 mod place;
 mod publish;
+mod publisher;
+mod redis;
 mod socket;
 mod tasks;
 
@@ -22,6 +25,8 @@ pub use follow::{Event, Follow, FollowError};
 pub use message::Received;
 pub use place::Start;
 pub use publish::{ItemResult, Receipt, Refusal};
+pub use publisher::Publisher;
+pub use redis::RedisPublisher;
 pub use tasks::{TaskDetails, TaskPage, TasksWanted};
 
 /// How long a connection to the hub may take to open.

@@ -8,7 +8,7 @@ mod ranking;
 
 pub(crate) use control::{Control, Mark, TASKS as CONTROL_TASKS};
 pub(crate) use members::{BEAT, Beat, LEAVE, Members, Standing};
-pub(crate) use ownership::{Act, Ownership};
+pub(crate) use ownership::{Act, Ownership, Took};
 
 pub use members::Lease;
 pub use ownership::OwnershipOptions;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use deadpool_redis::{Manager, Pool, Runtime};
+use deadpool_redis::{Manager, Pool, PoolError, Runtime};
 use futures_util::future::join_all;
 use redis::{AsyncConnectionConfig, Value, aio::MultiplexedConnection};
 use tokio::{sync::Mutex, time::timeout};
@@ -150,7 +150,10 @@ impl Commands {
 
     /// A connection that was in the pool or is new.
     async fn connection(&self, state: &State, master: usize) -> Result<MultiplexedConnection, BrokerError> {
-        let connection = state.pools[master].get().await.map_err(|error| BrokerError::Pool(error.to_string()))?;
+        let connection = state.pools[master].get().await.map_err(|error| match error {
+            PoolError::Backend(error) => BrokerError::Redis(error),
+            other => BrokerError::Pool(other.to_string()),
+        })?;
         Ok(MultiplexedConnection::clone(&connection))
     }
 

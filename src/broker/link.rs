@@ -83,6 +83,7 @@ pub struct Link {
 pub struct LinkReader {
     events: mpsc::Receiver<Heard>,
     shared: Arc<Shared>,
+    stop: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -144,12 +145,13 @@ impl Link {
             live: watch::Sender::new(false),
             metrics: metrics.clone(),
         });
+        let reader = LinkReader { events, shared: shared.clone(), stop: stop.clone() };
         let (lanes, tracker) = (Mutex::default(), tracker.clone());
-        let inner = Inner { address, commands, probe, options, metrics, shared: shared.clone(), lanes, tracker, stop };
+        let inner = Inner { address, commands, probe, options, metrics, shared, lanes, tracker, stop };
         let link = Self { inner: Arc::new(inner) };
         // The first lane is there even without channels, so that it is known whether Redis delivers.
         link.inner.lanes.lock().open(&link.inner);
-        (link, LinkReader { events, shared })
+        (link, reader)
     }
 
     /// Subscribes to these, now and after every reconnect. Each is followed by [`LinkEvent::Subscribed`], also if it was subscribed already.
@@ -253,7 +255,11 @@ impl LinkReader {
             if self.shared.overflowed.swap(false, Ordering::AcqRel) {
                 return Some(LinkEvent::Overflowed);
             }
-            let Heard { generation, event } = self.events.recv().await?;
+            // The queue itself does not end: its sender is shared with this.
+            let Heard { generation, event } = tokio::select! {
+                heard = self.events.recv() => heard?,
+                () = self.stop.cancelled() => return None,
+            };
             self.shared.queued_bytes.fetch_sub(weight(&event), Ordering::AcqRel);
             if self.shared.generation.load(Ordering::SeqCst) <= generation {
                 return Some(event);

@@ -21,8 +21,13 @@ pub(crate) struct HubArgs {
 
 impl HubArgs {
     /// A client of that hub.
-    pub(crate) fn client(self) -> Result<Client, ClientError> {
-        Client::new(&self.hub, self.token)
+    pub(crate) fn client(&self) -> Result<Client, ClientError> {
+        Client::new(&self.hub, self.token.clone())
+    }
+
+    /// The hub's URL, without a slash at its end.
+    pub(crate) fn url(&self) -> &str {
+        self.hub.trim_end_matches('/')
     }
 }
 
@@ -31,6 +36,11 @@ pub(crate) fn failed(error: &ClientError) -> ExitCode {
     eprintln!("tasklight: {error}");
     match error {
         ClientError::Unreachable { .. } => eprintln!("  is it running there? --hub or TASKLIGHT_HUB names another one"),
+        ClientError::RedisUnreachable { .. } => eprintln!("  --redis or TASKLIGHT_REDIS names another one"),
+        ClientError::NoHub { hubs: 0, .. } => {
+            eprintln!("  is a hub's broker.url this Redis, and its broker.prefix --redis-prefix (TASKLIGHT_REDIS_PREFIX)?");
+        }
+        ClientError::NoHub { .. } => eprintln!("  they may be too busy, or without their store: their /readyz says why"),
         ClientError::Refused(problem) if problem.status == 401 => eprintln!("  --token or TASKLIGHT_TOKEN gives a token"),
         _ => {}
     }
@@ -41,9 +51,14 @@ pub(crate) fn failed(error: &ClientError) -> ExitCode {
 pub(crate) fn code_of(error: &ClientError) -> u8 {
     match error {
         ClientError::Setup(_) => exit::USAGE,
-        ClientError::Unreachable { .. } => exit::UNREACHABLE,
+        ClientError::Unreachable { .. }
+        | ClientError::RedisUnreachable { .. }
+        | ClientError::NoHub { .. }
+        | ClientError::Unconfirmed { .. } => exit::UNREACHABLE,
         ClientError::Refused(problem) if problem.is_transient() => exit::UNREACHABLE,
-        ClientError::Redirected { .. } | ClientError::Refused(_) | ClientError::Answer(_) => exit::FAILED,
+        ClientError::Redirected { .. } | ClientError::Refused(_) | ClientError::RedisRefused { .. } | ClientError::Answer(_) => {
+            exit::FAILED
+        }
     }
 }
 

@@ -14,13 +14,14 @@ use tokio::{
 
 use super::{
     batch::BatchLimits,
+    destination::DestinationArgs,
     exit,
-    hub_args::{HubArgs, code_of, failed},
+    hub_args::{code_of, failed},
     lines::{Line, Lines},
 };
 use crate::{
     backoff::Backoff,
-    client::{Client, ClientError, ItemResult, Refusal},
+    client::{ClientError, ItemResult, Publisher, Refusal},
     model::{ActivityType, EventId, Fields, InvocationId, TaskId, Timestamp},
 };
 use item::{prepare, quoted, with};
@@ -54,11 +55,12 @@ Examples:
       --data '{\"current\":3,\"total\":7}'
   my-agent | tasklight publish build --invocation run-7
   tasklight publish build < kept-by-tasklight-run.ndjson
+  my-agent | tasklight publish build --redis redis://10.0.0.7 --invocation r7
 
-Inside `tasklight run`, the invocation and the hub are known already.
+Inside `tasklight run`, the invocation and where to publish are known already.
 Exit codes: 0 everything is stored, 1 something was refused (standard error
-says which line, why, and the field), 2 wrong usage, 3 the hub could not be
-reached for as long as --retry-for.";
+says which line, why, and the field), 2 wrong usage, 3 the hub or Redis could
+not be reached, or no hub took or confirmed it, for as long as --retry-for.";
 
 /// Flags of `tasklight publish`.
 #[derive(Debug, Args)]
@@ -84,14 +86,14 @@ pub(crate) struct PublishArgs {
     /// When it happened, in milliseconds since 1970
     #[arg(long, value_name = "MILLIS", requires = "kind")]
     timestamp: Option<u64>,
-    /// How long to try again while the hub is away or busy
+    /// How long to try again while the hub (or Redis) is away or busy
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     retry_for: Duration,
     /// Print what became of each activity as a JSON line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    hub: HubArgs,
+    destination: DestinationArgs,
 }
 
 fn kind(text: &str) -> Result<String, String> {
@@ -135,19 +137,19 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         eprintln!("tasklight: give --type for one activity, or JSON lines on standard input (see --help)");
         return Ok(ExitCode::from(exit::USAGE));
     }
-    let client = match args.hub.client() {
-        Ok(client) => client,
+    let publisher = match args.destination.publisher(&args.task) {
+        Ok(publisher) => publisher,
         Err(error) => return Ok(failed(&error)),
     };
-    let report = Report::new(args.json);
-    let mut publisher = Publisher { client, task: args.task, retry_for: args.retry_for, limits: BatchLimits::default(), report };
+    let (limits, report) = (BatchLimits::default(), Report::new(args.json));
+    let mut publishing = Publishing { publisher, retry_for: args.retry_for, limits, report };
     let done = match single {
-        Some(activity) => publisher.send(vec![(1, activity)]).await,
-        None => publisher.send_lines(args.invocation.as_ref()).await?,
+        Some(activity) => publishing.send(vec![(1, activity)]).await,
+        None => publishing.send_lines(args.invocation.as_ref()).await?,
     };
-    publisher.report.summary(&publisher.task)?;
+    publishing.report.summary(&args.task)?;
     Ok(match done {
-        Ok(()) if publisher.report.refused() == 0 => ExitCode::SUCCESS,
+        Ok(()) if publishing.report.refused() == 0 => ExitCode::SUCCESS,
         Ok(()) => ExitCode::from(exit::FAILED),
         Err(error) => {
             failed(&error);
@@ -159,15 +161,14 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
 /// A line's number and its activity.
 type Numbered = (u64, Bytes);
 
-struct Publisher {
-    client: Client,
-    task: TaskId,
+struct Publishing {
+    publisher: Publisher,
     retry_for: Duration,
     limits: BatchLimits,
     report: Report,
 }
 
-impl Publisher {
+impl Publishing {
     /// Sends standard input, a request at a time. What comes in meanwhile waits in the pipe.
     async fn send_lines(&mut self, invocation: Option<&InvocationId>) -> anyhow::Result<Result<(), ClientError>> {
         let mut lines = Lines::new(BufReader::with_capacity(INPUT_BUFFER, tokio::io::stdin()), LINE_BYTES);
@@ -225,7 +226,7 @@ impl Publisher {
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(self.limits.activities));
             let activities: Vec<Bytes> = now.iter().map(|(_, activity)| activity.clone()).collect();
-            let error = match self.client.publish(&self.task, &activities).await {
+            let error = match self.publisher.publish(&activities).await {
                 Ok(results) => {
                     for ((number, _), result) in now.iter().zip(&results) {
                         self.report.take(*number, result);
@@ -242,11 +243,25 @@ impl Publisher {
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.retry_for);
             let wait = error.retry_after().unwrap_or_default().max(backoff.next());
             if !error.is_transient() || deadline < Instant::now() + wait {
-                eprintln!("tasklight: line {} and what follows it is not confirmed", now[0].0);
+                self.give_up(now);
                 return Err(error);
             }
             sleep(wait).await;
         }
         Ok(())
+    }
+
+    /// Notes what is known of these all the same, and says where it ends.
+    fn give_up(&mut self, batch: &[Numbered]) {
+        let mut unknown = None;
+        for (number, activity) in batch {
+            match self.publisher.known(activity) {
+                Some(result) => self.report.take(*number, result),
+                None => unknown = unknown.or(Some(number)),
+            }
+        }
+        if let Some(number) = unknown {
+            eprintln!("tasklight: line {number} and what follows it is not confirmed");
+        }
     }
 }

@@ -29,9 +29,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::hub_args::{HubArgs, failed};
+use super::{destination::DestinationArgs, hub_args::failed};
 use crate::{
-    client::Client,
     config::Size,
     model::{InvocationId, Status, TaskId},
 };
@@ -57,8 +56,9 @@ It is never slowed down by a hub that is away: up to 4 MiB wait in memory and
 the hub is back. What is left when the command has ended and --wait is over is
 kept in a file, whose name is said.
 
-Inside the command TASKLIGHT_TASK, TASKLIGHT_INVOCATION and TASKLIGHT_HUB are
-set, so it can add to its own invocation:
+Inside the command TASKLIGHT_TASK and TASKLIGHT_INVOCATION are set, and where
+to deliver (TASKLIGHT_HUB or TASKLIGHT_REDIS), so it can add to its own
+invocation:
   tasklight publish $TASKLIGHT_TASK --type progress --data '{\"percent\":40}'
 What it leaves running in the background is recorded for 3 seconds more; give
 such a program an output of its own.
@@ -66,7 +66,8 @@ such a program an output of its own.
 Examples:
   tasklight run --task build-42 -- make -j4
   tasklight run --task deploy --title 'to staging' -- ./deploy.sh staging
-  tasklight run --task nightly --agent claude -- claude -p 'fix the build'";
+  tasklight run --task nightly --agent claude -- claude -p 'fix the build'
+  tasklight run --task build-42 --redis redis://10.0.0.7:6379 -- make -j4";
 
 /// Flags of `tasklight run`.
 #[derive(Debug, Args)]
@@ -97,27 +98,28 @@ pub(crate) struct RunArgs {
     #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
     #[command(flatten)]
-    hub: HubArgs,
+    destination: DestinationArgs,
 }
 
 /// Runs the command and delivers what it does. Exits as the command did.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let client = match args.hub.clone().client() {
-        Ok(client) => client,
-        Err(error) => return Ok(failed(&error)),
+    let destination = &args.destination;
+    let (publisher, announcement) = match (destination.publisher(&args.task), destination.announcement(&args.task)) {
+        (Ok(publisher), Ok(announcement)) => (publisher, announcement),
+        (Err(error), _) | (_, Err(error)) => return Ok(failed(&error)),
     };
     if !args.quiet {
-        eprintln!("tasklight: watch at {}", client.page_of(&args.task));
+        eprintln!("tasklight: {announcement}");
     }
     let invocation = args.invocation.clone().map_or_else(random_invocation, Ok)?;
     let mut signals = Signals::new()?;
     let outbox = Outbox::new(args.spill_limit.bytes() as u64);
     let journal = Journal::new(&outbox, invocation.clone());
-    let mut sender = Sender::new(client.clone(), args.task.clone(), &outbox, journal.heartbeat(), args.quiet);
+    let mut sender = Sender::new(publisher, &outbox, journal.heartbeat(), args.quiet);
     let (code, delivered) = {
         let mut sending = pin!(sender.run());
         let code = tokio::select! {
-            code = supervise(&args, &client, &invocation, &journal, &mut signals) => code,
+            code = supervise(&args, &invocation, &journal, &mut signals) => code,
             () = &mut sending => unreachable!("it ends when the outbox is closed, which comes after"),
         };
         outbox.close();
@@ -130,7 +132,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         (code, delivered)
     };
     if !delivered {
-        keep_the_rest(&args, &client, &sender, &outbox);
+        keep_the_rest(&args, &sender, &outbox);
     }
     say_losses(&journal, &sender, &outbox);
     Ok(ExitCode::from(code))
@@ -142,15 +144,9 @@ fn random_invocation() -> Result<InvocationId, crate::model::Invalid> {
 }
 
 /// From the command's start to its end, with everything it prints. Gives the exit code.
-async fn supervise(
-    args: &RunArgs,
-    client: &Client,
-    invocation: &InvocationId,
-    journal: &Journal<'_>,
-    signals: &mut Signals,
-) -> u8 {
+async fn supervise(args: &RunArgs, invocation: &InvocationId, journal: &Journal<'_>, signals: &mut Signals) -> u8 {
     let (title, agent) = describe(args);
-    let mut child = match spawn(args, client, invocation) {
+    let mut child = match spawn(args, invocation) {
         Ok(child) => child,
         Err(error) => {
             let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
@@ -182,16 +178,17 @@ async fn supervise(
     ending.exit_code()
 }
 
-fn spawn(args: &RunArgs, client: &Client, invocation: &InvocationId) -> io::Result<Child> {
-    Command::new(&args.command[0])
-        .args(&args.command[1..])
-        .env("TASKLIGHT_TASK", args.task.as_str())
-        .env("TASKLIGHT_INVOCATION", invocation.as_str())
-        .env("TASKLIGHT_HUB", client.hub())
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+fn spawn(args: &RunArgs, invocation: &InvocationId) -> io::Result<Child> {
+    let mut command = Command::new(&args.command[0]);
+    command.args(&args.command[1..]);
+    command.env("TASKLIGHT_TASK", args.task.as_str()).env("TASKLIGHT_INVOCATION", invocation.as_str());
+    for (name, value) in args.destination.environment() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
 /// The title and the agent, as given or as the command line tells.
@@ -258,13 +255,17 @@ fn activities(count: u64) -> String {
 }
 
 /// What is not confirmed goes into a file.
-fn keep_the_rest(args: &RunArgs, client: &Client, sender: &Sender<'_>, outbox: &Outbox) {
-    let waiting = sender.unconfirmed().len() as u64 + outbox.waiting();
+fn keep_the_rest(args: &RunArgs, sender: &Sender<'_>, outbox: &Outbox) {
+    let waiting = sender.unconfirmed().count() as u64 + outbox.waiting();
+    if waiting == 0 {
+        return;
+    }
     match leftover::keep(&args.task, sender, outbox) {
         Ok((path, count)) => {
             eprintln!("tasklight: {} could not be delivered: {}", activities(count), sender.trouble());
-            let (task, hub, path) = (&args.task, client.hub(), shell_word(&path.to_string_lossy()));
-            eprintln!("  they are kept; to send them: tasklight publish {task} --hub {hub} < {path}");
+            let flags: Vec<_> = args.destination.flags().iter().map(|word| shell_word(word)).collect();
+            let (task, flags, path) = (&args.task, flags.join(" "), shell_word(&path.to_string_lossy()));
+            eprintln!("  they are kept; to send them: tasklight publish {task} {flags} < {path}");
         }
         Err(error) => eprintln!(
             "tasklight: {waiting} activities are lost: they could not be delivered ({}), nor kept: {error}",

@@ -5,6 +5,8 @@ use std::{error::Error, time::Duration};
 use reqwest::{Response, StatusCode, header};
 use serde::Deserialize;
 
+use crate::model::TaskId;
+
 /// The longest `Retry-After` that is believed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
@@ -36,6 +38,38 @@ pub enum ClientError {
     /// The hub said no.
     #[error("{0}")]
     Refused(Problem),
+    /// Redis did not answer, or the connection to it was lost.
+    #[error("Redis at {redis} cannot be reached: {reason}")]
+    RedisUnreachable {
+        /// Its address, without passwords.
+        redis: String,
+        /// Why, as Redis or the system says it.
+        reason: String,
+    },
+    /// Redis does not let us in, or not do what is needed.
+    #[error("Redis at {redis} refuses: {reason}")]
+    RedisRefused {
+        /// Its address, without passwords.
+        redis: String,
+        /// Why, as Redis says it.
+        reason: String,
+    },
+    /// No hub listens to the task's channel.
+    #[error("no hub takes the task {task}: the PUBLISH reached 0 receivers, and its announcement {hubs}")]
+    NoHub {
+        /// The task.
+        task: TaskId,
+        /// How many hubs heard of it all the same.
+        hubs: u64,
+    },
+    /// A hub heard activities over Redis and has not confirmed them.
+    #[error("a hub was reached over Redis, but has not confirmed {count} of the activities within {}", humantime::format_duration(*.waited))]
+    Unconfirmed {
+        /// How many.
+        count: usize,
+        /// How long they were waited for.
+        waited: Duration,
+    },
     /// What answered is no hub that this client understands.
     #[error("the hub's answer is not understood: {0}")]
     Answer(String),
@@ -45,9 +79,9 @@ impl ClientError {
     /// Whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::RedisUnreachable { .. } | Self::NoHub { .. } | Self::Unconfirmed { .. } => true,
             Self::Refused(problem) => problem.is_transient(),
-            Self::Setup(_) | Self::Redirected { .. } | Self::Answer(_) => false,
+            Self::Setup(_) | Self::Redirected { .. } | Self::RedisRefused { .. } | Self::Answer(_) => false,
         }
     }
 

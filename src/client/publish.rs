@@ -38,6 +38,8 @@ pub struct Refusal {
 pub enum ItemResult {
     /// It is stored.
     Stored(Receipt),
+    /// It is stored; over Redis it is not said where.
+    Acknowledged(EventId),
     /// It was a heartbeat, and is noted.
     Heartbeat,
     /// It is not stored.
@@ -86,7 +88,7 @@ impl Client {
     pub async fn publish(&self, task: &TaskId, activities: &[Bytes]) -> Result<Vec<ItemResult>, ClientError> {
         let url = self.url(&["tasks", task.as_str(), "activities"]);
         let request = self.request(Method::POST, url).header(header::CONTENT_TYPE, "application/json");
-        let results = read(self.send(request.body(array(activities))).await?)?;
+        let results = read(self.send(request.body(array(activities.iter()))).await?)?;
         if results.len() != activities.len() {
             return Err(ClientError::Answer(format!("{} results for {} activities", results.len(), activities.len())));
         }
@@ -95,14 +97,14 @@ impl Client {
 }
 
 /// Always an array, so that one refused activity by itself is a result like any other and not the request's problem.
-fn array(activities: &[Bytes]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(activities.iter().map(|text| text.len() + 1).sum::<usize>() + 2);
-    for (index, text) in activities.iter().enumerate() {
-        body.push(if index == 0 { b'[' } else { b',' });
+pub(super) fn array<'a>(activities: impl Iterator<Item = &'a Bytes> + Clone) -> Vec<u8> {
+    let mut body = Vec::with_capacity(activities.clone().map(|text| text.len() + 1).sum::<usize>() + 2);
+    body.push(b'[');
+    for (index, text) in activities.enumerate() {
+        if 0 < index {
+            body.push(b',');
+        }
         body.extend_from_slice(text);
-    }
-    if body.is_empty() {
-        body.push(b'[');
     }
     body.push(b']');
     body
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_one_array() {
-        assert_eq!(array(&[]), b"[]");
-        assert_eq!(array(&[Bytes::from_static(b"{}"), Bytes::from_static(b"{\"a\":1}")]), b"[{},{\"a\":1}]");
+        assert_eq!(array([].iter()), b"[]");
+        assert_eq!(array([Bytes::from_static(b"{}"), Bytes::from_static(b"{\"a\":1}")].iter()), b"[{},{\"a\":1}]");
     }
 }

@@ -22,13 +22,38 @@ pub(crate) enum Control {
     Ready {
         /// Who speaks.
         from: NodeId,
+        /// Whether the last owner's mark named me.
+        marked: bool,
         /// Which.
         tasks: Vec<TaskId>,
+    },
+    /// To one: these are published to, and are yours now, or you are their standby.
+    Tell {
+        /// Who speaks.
+        from: NodeId,
+        /// Which.
+        tasks: Vec<TaskId>,
+    },
+    /// To one: I take no more of these, but hold some that nobody has confirmed.
+    Holding {
+        /// Who speaks.
+        from: NodeId,
+        /// Which.
+        tasks: Vec<TaskId>,
+    },
+    /// To one: everybody else has let go of these; store what you hold and I have not heard.
+    Flush {
+        /// Who speaks.
+        from: NodeId,
+        /// Which, and how many messages of each I have heard before the mark that I listen.
+        tasks: Vec<(TaskId, u64)>,
     },
     /// To one: whatever I took of these is stored, and I take no more of them.
     Released {
         /// Who speaks.
         from: NodeId,
+        /// Whether I may have taken what you have heard too.
+        took: bool,
         /// Which.
         tasks: Vec<TaskId>,
     },
@@ -51,12 +76,16 @@ impl Control {
     }
 }
 
-/// Passes a task from one owner to the next: on the task's own channel, so that both see it at the same place among the activities.
-/// What comes before it is the first one's, what comes after it the second one's.
+/// Says something on a task's own channel, so that all who listen there see it at the same place among the activities.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub from: NodeId,
-    pub to: NodeId,
+pub(crate) enum Mark {
+    /// What comes before it is taken by `from`, who had heard `early` messages before its mark that it listens; what comes after it by `to`.
+    Passes { from: NodeId, to: NodeId, early: u64 },
+    /// `from` listens from here on.
+    Listens { from: NodeId },
+    /// `from` is to own the task, and whoever did is gone: what comes after it nobody else takes.
+    /// The last such mark counts.
+    Claims { from: NodeId, number: u64 },
 }
 
 /// What a mark begins with; no JSON text does.
@@ -64,13 +93,23 @@ const MARK: &[u8] = b"\0tasklight:mark\0";
 
 impl Mark {
     pub(crate) fn encode(&self) -> Bytes {
-        [MARK, self.from.as_bytes(), b"\0", self.to.as_bytes()].concat().into()
+        let text = match self {
+            Self::Passes { from, to, early } => format!("passes\0{from}\0{to}\0{early}"),
+            Self::Listens { from } => format!("listens\0{from}"),
+            Self::Claims { from, number } => format!("claims\0{from}\0{number}"),
+        };
+        [MARK, text.as_bytes()].concat().into()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let rest = std::str::from_utf8(bytes.strip_prefix(MARK)?).ok()?;
-        let (from, to) = rest.split_once('\0')?;
-        Some(Self { from: from.into(), to: to.into() })
+        let text = std::str::from_utf8(bytes.strip_prefix(MARK)?).ok()?;
+        let words: Vec<_> = text.split('\0').collect();
+        match words[..] {
+            ["passes", from, to, early] => Some(Self::Passes { from: from.into(), to: to.into(), early: early.parse().ok()? }),
+            ["listens", from] => Some(Self::Listens { from: from.into() }),
+            ["claims", from, number] => Some(Self::Claims { from: from.into(), number: number.parse().ok()? }),
+            _ => None,
+        }
     }
 }
 
@@ -81,11 +120,17 @@ mod tests {
     #[test]
     fn messages_and_marks_are_read_back() {
         let tasks = vec!["a".parse().expect("valid"), "b".parse().expect("valid")];
-        let ready = Control::Ready { from: "hub-1#1".into(), tasks };
+        let ready = Control::Ready { from: "hub-1#1".into(), marked: false, tasks };
         assert_eq!(Control::decode(&ready.encode()), Some(ready));
         assert_eq!(Control::decode(b"{\"op\":\"other\"}"), None);
-        let mark = Mark { from: "hub-1#1".into(), to: "hub-2#2".into() };
-        assert_eq!(Mark::decode(&mark.encode()), Some(mark));
+        let (from, to) = (NodeId::from("hub-1#1"), NodeId::from("hub-2#2"));
+        for mark in [
+            Mark::Passes { from: from.clone(), to, early: 3 },
+            Mark::Listens { from: from.clone() },
+            Mark::Claims { from, number: 4 },
+        ] {
+            assert_eq!(Mark::decode(&mark.encode()), Some(mark));
+        }
         assert_eq!(Mark::decode(b"{\"invocationId\":\"r\"}"), None);
         assert_eq!(Mark::decode(b"\0tasklight:mark\0half"), None);
     }

@@ -47,6 +47,11 @@ impl Held {
         self.messages.insert(number, Message { activities, weight, open, anonymous, heard });
     }
 
+    /// A message came by that need not be kept.
+    pub(super) fn pass_over(&mut self) {
+        self.next += 1;
+    }
+
     /// These are stored or refused: a message of which nothing is left is let go.
     pub(super) fn settled(&mut self, events: impl IntoIterator<Item = EventId>) {
         for event in events {
@@ -65,6 +70,21 @@ impl Held {
         self.places.iter().filter(|(_, number)| old(number)).map(|(event, _)| *event).collect()
     }
 
+    /// The number of the next message, of all that came by: what is held now comes before it.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether something before this number is held.
+    pub(super) fn has_before(&self, number: u64) -> bool {
+        self.messages.first_key_value().is_some_and(|(first, _)| *first < number)
+    }
+
+    /// The oldest message if it comes before this number, without those of its activities that are settled.
+    pub(super) fn pop_before(&mut self, number: u64) -> Option<Vec<NewActivity>> {
+        if self.has_before(number) { self.pop() } else { None }
+    }
+
     /// The oldest message, without those of its activities that are settled.
     pub(super) fn pop(&mut self) -> Option<Vec<NewActivity>> {
         let number = *self.messages.first_key_value()?.0;
@@ -81,16 +101,16 @@ impl Held {
         Some(message.activities)
     }
 
-    /// Forgets the activities without an `eventId`.
-    pub(super) fn drop_anonymous(&mut self) {
-        for message in self.messages.values_mut() {
+    /// Forgets the activities without an `eventId` from this number on.
+    pub(super) fn drop_anonymous(&mut self, since: u64) {
+        for message in self.messages.range_mut(since..).map(|(_, message)| message).filter(|message| message.anonymous) {
             message.anonymous = false;
             message.activities.retain(|activity| activity.event_id_given);
             let less = weight(&message.activities);
             self.weight -= message.weight - less;
             message.weight = less;
         }
-        self.messages.retain(|_, message| message.open != 0);
+        self.messages.retain(|_, message| message.open != 0 || message.anonymous);
         self.count = self.messages.values().map(|message| message.activities.len()).sum();
         self.weight = self.messages.values().map(|message| message.weight).sum();
     }
@@ -171,7 +191,7 @@ mod tests {
         held.settled([id(1)]);
         assert_eq!(held.pop().map(|some| ids(&some)), Some(vec![2]));
         held.push(vec![activity(4, true), activity(5, false)], Instant::now());
-        held.drop_anonymous();
+        held.drop_anonymous(0);
         assert_eq!(held.pop().map(|some| ids(&some)), Some(vec![4]));
         assert!(held.is_empty());
     }

@@ -7,8 +7,14 @@
 //!
 //! 1. The coming owner subscribes and holds what it hears. Then it says `Ready` to all.
 //! 2. The present owner puts a mark on the task's channel and goes on until it sees the mark come by.
-//! 3. It says `Released` once everything it took is stored. Whoever takes nothing of the task says `Released` too.
-//! 4. When everyone alive has said so, the coming owner appends what it holds, and is the owner.
+//! 3. It says `Released` once everything it took is stored. Whoever takes nothing of the task says `Released` too, or `Holding` if it holds
+//!    what nobody has confirmed, because an owner has died, and the coming one has not heard: whoever has subscribed puts a mark on the
+//!    channel, so that others know since when it listens.
+//! 4. When there are only such, they are told to `Flush` one after the other, and say `Released` when that is stored.
+//! 5. When everyone alive has said so, the coming owner appends what it holds, and is the owner.
+//!
+//! Of two that come at once the one with the lesser weight goes first, whatever each of them knows of the members; except before one that
+//! the last owner's mark has named, which must not turn back either.
 
 mod place;
 #[cfg(test)]
@@ -20,18 +26,22 @@ use std::{
 };
 
 use super::{
+    control::Mark,
     members::Members,
-    ranking::{NodeId, first_two},
+    ranking::{NodeId, first_two, weight},
 };
 use crate::model::{EventId, NewActivity, TaskId};
 
-use place::{Place, Role};
+use place::{Claim, Place, Role};
 
 /// How often an unanswered `Ready` is repeated.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a node that withdrew still takes what was on its way.
 const STRAGGLERS: Duration = Duration::from_secs(2);
+
+/// How long a new standby waits for the coming owner to say that it listens: what the standby alone hears without an `eventId` is lost.
+const OWNER_FIRST: Duration = Duration::from_secs(1);
 
 /// Bounds of what a node keeps about ownership.
 #[derive(Debug, Clone)]
@@ -55,14 +65,27 @@ pub(crate) enum Act {
     Unsubscribe(TaskId),
     /// Let go of the acks: they are this node's own now.
     IgnoreAcks(TaskId),
-    /// Say `Ready` to all.
-    Ready(TaskId),
-    /// Put a mark on the task's channel.
-    Mark(TaskId, NodeId),
+    /// Tell this node of the task: it may not have heard of it, and is to own it, or to be its standby, by what is known here.
+    Tell(TaskId, NodeId),
+    /// Say `Ready` to all, and whether the mark named this node.
+    Ready(TaskId, bool),
+    /// Say `Holding` to this node.
+    Holding(TaskId, NodeId),
+    /// Say `Flush` to this node, and how many messages came by here before the mark that this node listens.
+    Flush(TaskId, NodeId, u64),
+    /// Put this mark on the task's channel.
+    Mark(TaskId, Mark),
     /// Say `Released` to this node once everything before is stored.
-    Release(TaskId, NodeId),
+    Release(TaskId, NodeId, Took),
     /// Store these, after everything before.
     Append(TaskId, Vec<NewActivity>),
+}
+
+/// Whether a node that lets go of a task may have taken what the coming owner has heard too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Took {
+    Nothing,
+    Perhaps,
 }
 
 /// The state of all tasks that this node knows.
@@ -95,6 +118,13 @@ impl Ownership {
         [self.known.len(), owned, self.places.len() - owned]
     }
 
+    /// Whether others still rely on this node: it takes something, is about to, or holds what is not settled.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.places.values().any(|place| {
+            !place.held.is_empty() || matches!(place.role, Role::Owner | Role::Leaving { .. } | Role::Arriving { .. })
+        })
+    }
+
     /// How many activities are held here.
     pub(crate) fn held_activities(&self) -> usize {
         self.held.1
@@ -105,24 +135,49 @@ impl Ownership {
         if self.members == members {
             return;
         }
-        self.members = members;
+        let before = std::mem::replace(&mut self.members, members);
         let tasks: Vec<TaskId> =
             self.known.iter().chain(self.places.keys().filter(|t| !self.known.contains(*t))).cloned().collect();
         for task in tasks {
+            if self.places.contains_key(&task) {
+                self.tell_newcomers(&task, &before);
+            }
             self.review(&task, now);
+            self.stand_by(&task, now);
         }
     }
 
-    /// A task is or will be published to. Says whether it is known now.
-    pub(crate) fn announced(&mut self, task: &TaskId, now: Instant) -> bool {
+    /// Whoever has come into the first two ranks since `before` may know nothing of the task: what was announced is in no store until
+    /// something is published.
+    fn tell_newcomers(&mut self, task: &TaskId, before: &Members) {
+        let had = first_two(task, &before.able);
+        let has = first_two(task, &self.members.able);
+        let new = has.into_iter().flatten().filter(|node| **node != self.me && !had.contains(&Some(*node)));
+        self.acts.extend(new.map(|node| Act::Tell(task.clone(), node.clone())));
+    }
+
+    /// A task is or will be published to. Beyond the bound of tasks it is passed over; whoever announces it sees that nobody hears it.
+    pub(crate) fn announced(&mut self, task: &TaskId, now: Instant) {
         if !self.known.contains(task) {
             if self.options.tasks <= self.known.len() {
-                return false;
+                return;
             }
             self.known.insert(task.clone());
         }
         self.review(task, now);
-        true
+    }
+
+    /// A node that has had a part in the task says that this one has one now.
+    pub(crate) fn told(&mut self, task: &TaskId, now: Instant) {
+        self.announced(task, now);
+        self.stand_by(task, now);
+    }
+
+    /// A standby listens at once if there is an owner who does.
+    fn stand_by(&mut self, task: &TaskId, now: Instant) {
+        if self.places.get(task).is_some_and(|place| place.role == Role::Standby && !place.listens && place.held.is_empty()) {
+            self.listen(task, now);
+        }
     }
 
     /// Nothing happens in this task any more.
@@ -142,8 +197,11 @@ impl Ownership {
 
     /// The server has confirmed the subscription.
     pub(crate) fn subscribed(&mut self, task: &TaskId, now: Instant) {
-        if let Some(place) = self.places.get_mut(task) {
+        if let Some(place) = self.places.get_mut(task).filter(|place| place.listens) {
             place.subscribed = true;
+            place.since = place.held.next_number();
+            let mark = Mark::Listens { from: self.me.clone() };
+            self.acts.push(Act::Mark(task.clone(), mark));
         }
         self.arrive(task, now);
     }
@@ -151,7 +209,7 @@ impl Ownership {
     /// Whether it is for this node to say what is wrong with a message on the task's channel.
     pub(crate) fn answers_for(&self, task: &TaskId) -> bool {
         let role = self.places.get(task).map(|place| &place.role);
-        role.is_some_and(|role| role.takes() || matches!(role, Role::Arriving { marked: true, .. }))
+        role.is_some_and(|role| role.takes() || matches!(role, Role::Arriving { claim: Claim::Mine, .. }))
     }
 
     /// Activities came by on the task's channel.
@@ -160,10 +218,12 @@ impl Ownership {
         let Some(place) = self.places.get_mut(task) else { return };
         place.heard = now;
         if place.role.takes() {
+            place.held.pass_over();
             self.acts.push(Act::Append(task.clone(), activities));
             return;
         }
-        if !matches!(place.role, Role::Arriving { marked: true, .. }) {
+        let claimed = matches!(place.role, Role::Arriving { claim: Claim::Perhaps | Claim::Mine, .. });
+        if !claimed && place.turned.is_none() {
             activities.retain(|activity| activity.event_id_given);
         }
         self.hold(task, |place| place.held.push(activities, now));
@@ -179,55 +239,135 @@ impl Ownership {
     }
 
     /// A mark came by on the task's channel.
-    pub(crate) fn marked(&mut self, task: &TaskId, from: &NodeId, to: &NodeId, now: Instant) {
+    pub(crate) fn marked(&mut self, task: &TaskId, mark: &Mark, now: Instant) {
         let Some(place) = self.places.get_mut(task) else { return };
-        match &mut place.role {
-            Role::Leaving { to: next, .. } if *from == self.me && next == to => {
+        match (mark, &mut place.role) {
+            (Mark::Listens { from }, _) if *from == self.me => place.early = place.held.next_number() - place.since,
+            (Mark::Listens { from }, _) => drop(place.listeners.insert(from.clone(), place.held.next_number())),
+            (Mark::Claims { from, number }, Role::Arriving { claim: claim @ Claim::Others, .. }) if *from == self.me => {
+                if *number == place.claims {
+                    *claim = Claim::Perhaps;
+                }
+            }
+            (Mark::Passes { from, to, .. }, Role::Leaving { to: next }) if *from == self.me && next == to => {
                 place.role = Role::Lingering { since: now };
-                self.acts.push(Act::Release(task.clone(), to.clone()));
+                self.acts.push(Act::Release(task.clone(), to.clone(), Took::Nothing));
                 // For the acks.
                 self.acts.push(Act::Subscribe(task.clone()));
                 self.review(task, now);
             }
-            Role::Arriving { marked, .. } if *to == self.me => *marked = true,
+            (Mark::Passes { from, to, early }, Role::Arriving { claim, asked, .. }) if *claim != Claim::Mine => {
+                *claim = if *to == self.me { Claim::Mine } else { Claim::Others };
+                *asked = None;
+                let since = place.unheard_by(from, *early);
+                self.drop_anonymous(task, since);
+                self.arrive(task, now);
+            }
+            (Mark::Passes { from, early, .. }, Role::Standby | Role::Lingering { .. }) => {
+                let since = place.unheard_by(from, *early);
+                self.drop_anonymous(task, since);
+            }
             _ => {}
         }
     }
 
-    /// A node is ready to own the task.
-    pub(crate) fn ready(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
+    /// A node is ready to own the task; `theirs` if the last owner's mark named it.
+    pub(crate) fn ready(&mut self, task: &TaskId, from: &NodeId, theirs: bool, now: Instant) {
         if *from == self.me || !self.members.alive.contains(from) {
             return;
         }
         self.announced(task, now);
         let first = first_two(task, &self.members.able)[0].cloned();
         let Some(place) = self.places.get_mut(task) else {
-            self.acts.push(Act::Release(task.clone(), from.clone()));
+            self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
             return;
         };
+        let holds = place.held.has_before(place.unheard_by(from, 0));
         match &mut place.role {
             // By what is known here it is not theirs: one of us will hear of a change of members soon, and they ask again.
-            Role::Owner | Role::Arriving { .. } if first.as_ref() != Some(from) => {}
+            Role::Owner if first.as_ref() != Some(from) => {}
             Role::Owner => {
                 place.role = Role::Leaving { to: from.clone() };
-                self.acts.push(Act::Mark(task.clone(), from.clone()));
+                self.pass(task, from);
             }
             // The first mark may have been lost.
-            Role::Leaving { to } if to == from => self.acts.push(Act::Mark(task.clone(), from.clone())),
+            Role::Leaving { to } if to == from => self.pass(task, from),
             Role::Leaving { .. } => {}
-            Role::Arriving { marked: true, .. } => {}
-            Role::Arriving { .. } | Role::Standby | Role::Lingering { .. } | Role::Withdrawn { .. } => {
-                self.acts.push(Act::Release(task.clone(), from.clone()));
+            Role::Arriving { claim, waiting, .. } => {
+                let after_them = *claim != Claim::Mine && (theirs || weight(task, from) < weight(task, &self.me));
+                if after_them {
+                    waiting.insert(from.clone());
+                    self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
+                }
             }
+            Role::Standby | Role::Lingering { .. } => {
+                let answer = if holds { Act::Holding } else { |task, from| Act::Release(task, from, Took::Nothing) };
+                self.acts.push(answer(task.clone(), from.clone()));
+                let since = place.unheard_by(from, 0);
+                self.drop_anonymous(task, since);
+                self.stand_by(task, now);
+            }
+            Role::Withdrawn { .. } => self.acts.push(Act::Release(task.clone(), from.clone(), Took::Perhaps)),
+        }
+    }
+
+    fn pass(&mut self, task: &TaskId, to: &NodeId) {
+        let early = self.places.get(task).map_or(0, |place| place.early);
+        let mark = Mark::Passes { from: self.me.clone(), to: to.clone(), early };
+        self.acts.push(Act::Mark(task.clone(), mark));
+    }
+
+    /// Forgets what is held without an `eventId` from this number on: somebody else has taken it.
+    fn drop_anonymous(&mut self, task: &TaskId, since: u64) {
+        self.hold(task, |place| place.held.drop_anonymous(since));
+    }
+
+    /// A node takes nothing of the task, but holds something that nobody has confirmed.
+    pub(crate) fn holding(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
+        if let Some(Place { role: Role::Arriving { holding, .. }, .. }) = self.places.get_mut(task) {
+            holding.insert(from.clone());
+        }
+        self.arrive(task, now);
+    }
+
+    /// Everybody else has let go of the task: what is held here and was not heard by the other one, who has heard this many messages before
+    /// its mark, is stored now.
+    pub(crate) fn flush(&mut self, task: &TaskId, from: &NodeId, early: u64) {
+        let Some(place) = self.places.get(task) else { return };
+        if matches!(place.role, Role::Standby | Role::Lingering { .. }) {
+            let until = place.unheard_by(from, early);
+            self.append_held(task, until);
+            self.drop_anonymous(task, until);
+            self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
         }
     }
 
     /// A node takes nothing of the task any more, and has stored what it took.
-    pub(crate) fn released(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
-        if let Some(Place { role: Role::Arriving { waiting, .. }, .. }) = self.places.get_mut(task) {
-            waiting.remove(from);
+    pub(crate) fn released(&mut self, task: &TaskId, from: &NodeId, took: Took, now: Instant) {
+        if let Some(Place { role: Role::Arriving { waiting, claim, .. }, .. }) = self.places.get_mut(task) {
+            let waited = waiting.remove(from);
+            if waited && took == Took::Perhaps && *claim == Claim::Perhaps {
+                *claim = Claim::Others;
+                self.drop_anonymous(task, 0);
+            }
         }
         self.arrive(task, now);
+    }
+
+    #[cfg(test)]
+    fn knows(&self, task: &TaskId) -> bool {
+        self.known.contains(task)
+    }
+
+    #[cfg(test)]
+    fn owns(&self, task: &TaskId) -> bool {
+        self.places.get(task).is_some_and(|place| place.role == Role::Owner)
+    }
+
+    #[cfg(test)]
+    fn is_to_own(&self, task: &TaskId) -> bool {
+        let role = self.places.get(task).map(|place| &place.role);
+        role.is_some_and(|role| role.takes() || matches!(role, Role::Arriving { .. }))
     }
 
     /// These are stored or refused.
@@ -251,12 +391,15 @@ impl Ownership {
         let missing = asked.iter().any(|event| !stored.contains(event));
         let waits = self.places.get(task).is_some_and(|place| matches!(place.role, Role::Standby | Role::Lingering { .. }));
         if missing && waits {
-            self.append_held(task);
+            self.append_held(task, u64::MAX);
+            // Perhaps whoever is to own it has never heard of it.
+            let owner = first_two(task, &self.members.able)[0].filter(|node| **node != self.me).cloned();
+            self.acts.extend(owner.map(|node| Act::Tell(task.clone(), node)));
         }
     }
 
-    /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it does not hear. What it has
-    /// taken, and what is still on its way, it stores.
+    /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it stops. What it has taken, and
+    /// what is still on its way, it stores.
     pub(crate) fn withdraw(&mut self, now: Instant) {
         let tasks: Vec<_> = self.places.keys().cloned().collect();
         for task in tasks {
@@ -267,12 +410,27 @@ impl Ownership {
             }
             match place.role {
                 Role::Owner | Role::Leaving { .. } | Role::Withdrawn { .. } => place.role = Role::Withdrawn { since: now },
-                Role::Arriving { .. } => {
+                Role::Arriving { claim, .. } => {
                     place.role = Role::Withdrawn { since: now };
-                    self.append_held(&task);
+                    if claim != Claim::Mine {
+                        self.drop_anonymous(&task, 0);
+                    }
+                    self.append_held(&task, u64::MAX);
                 }
-                Role::Standby | Role::Lingering { .. } => place.role = Role::Lingering { since: now },
+                Role::Standby | Role::Lingering { .. } => {
+                    place.role = Role::Lingering { since: now };
+                    self.drop_anonymous(&task, 0);
+                }
             }
+        }
+    }
+
+    /// This node ends: whatever it still holds is stored, whoever else may have it.
+    pub(crate) fn give_up(&mut self) {
+        let tasks: Vec<_> =
+            self.places.iter().filter(|(_, place)| !place.held.is_empty()).map(|(task, _)| task.clone()).collect();
+        for task in tasks {
+            self.append_held(&task, u64::MAX);
         }
     }
 
@@ -281,7 +439,7 @@ impl Ownership {
         self.members = Members::default();
         let tasks: Vec<_> = self.places.keys().cloned().collect();
         for task in tasks {
-            self.hold(&task, |place| place.held.drop_anonymous());
+            self.drop_anonymous(&task, 0);
             let Some(place) = self.places.get_mut(&task) else { continue };
             if std::mem::take(&mut place.listens) {
                 place.subscribed = false;
@@ -301,16 +459,22 @@ impl Ownership {
             self.places.iter().filter(|(_, place)| place.role != Role::Owner).map(|(task, _)| task.clone()).collect();
         for task in tasks {
             let Some(place) = self.places.get_mut(&task) else { continue };
+            if place.turned.is_some_and(|turned| STRAGGLERS <= now - turned) {
+                place.turned = None;
+                self.drop_anonymous(&task, 0);
+            }
+            let Some(place) = self.places.get_mut(&task) else { continue };
             match &mut place.role {
-                Role::Arriving { asked, .. }
+                Role::Arriving { asked, claim, .. }
                     if (place.subscribed || !place.listens) && asked.is_none_or(|asked| ASK_AGAIN <= now - asked) =>
                 {
                     *asked = Some(now);
-                    self.acts.push(Act::Ready(task));
+                    self.acts.push(Act::Ready(task, *claim == Claim::Mine));
                 }
-                Role::Arriving { .. } | Role::Standby if !place.listens && (room || place.held.is_empty()) => {
-                    place.listens = true;
-                    self.acts.push(Act::Subscribe(task));
+                Role::Arriving { .. } | Role::Standby
+                    if !place.listens && (room || place.held.is_empty()) && OWNER_FIRST <= now - place.heard =>
+                {
+                    self.listen(&task, now);
                 }
                 Role::Lingering { since } if place.held.is_empty() && self.options.linger <= now - *since => self.remove(&task),
                 Role::Withdrawn { since } if STRAGGLERS <= now - *since => self.remove(&task),
@@ -326,25 +490,64 @@ impl Ownership {
         let second = second == Some(&self.me);
         let Some(place) = self.places.get_mut(task) else {
             if self.known.contains(task) && (mine || second) {
-                let role = if mine { Role::arriving(&self.members, &self.me) } else { Role::Standby };
-                self.places.insert(task.clone(), Place::new(role, now));
-                self.acts.push(Act::Subscribe(task.clone()));
+                if mine {
+                    // It hears nothing from before it belonged here.
+                    let role = Role::arriving(&self.members, &self.me, Claim::Perhaps);
+                    self.places.insert(task.clone(), Place::new(role, now));
+                    self.acts.push(Act::Subscribe(task.clone()));
+                } else {
+                    let place = Place { listens: false, ..Place::new(Role::Standby, now) };
+                    self.places.insert(task.clone(), place);
+                }
             }
             return;
         };
         match &mut place.role {
             // Whoever comes asks for it.
             Role::Owner | Role::Leaving { .. } => return,
-            Role::Arriving { waiting, marked, .. } if mine || *marked => {
+            Role::Arriving { waiting, holding, claim, .. } if mine || *claim == Claim::Mine => {
+                let before = waiting.len();
                 waiting.retain(|node| self.members.alive.contains(node));
+                holding.retain(|node| self.members.alive.contains(node));
+                // Whoever has gone may have taken some.
+                if waiting.len() < before && *claim != Claim::Mine {
+                    *claim = Claim::Others;
+                    self.drop_anonymous(task, 0);
+                    self.claim(task);
+                }
+                return self.listen(task, now);
             }
-            Role::Arriving { .. } | Role::Standby | Role::Lingering { .. } if second => place.role = Role::Standby,
-            Role::Arriving { .. } | Role::Standby if !mine => place.role = Role::Lingering { since: now },
+            Role::Arriving { .. } if !mine => {
+                place.turned = Some(now);
+                place.role = if second { Role::Standby } else { Role::Lingering { since: now } };
+            }
+            Role::Standby | Role::Lingering { .. } if second => place.role = Role::Standby,
+            Role::Standby if !mine => place.role = Role::Lingering { since: now },
             Role::Lingering { .. } | Role::Withdrawn { .. } if !mine && !second => return,
             Role::Withdrawn { .. } if !mine => place.role = Role::Standby,
-            _ => place.role = Role::arriving(&self.members, &self.me),
+            Role::Standby | Role::Lingering { .. } | Role::Withdrawn { .. } | Role::Arriving { .. } => {
+                // What has come since it was published is for this node to take only after its own mark comes by.
+                let claim = if place.listens { Claim::Others } else { Claim::Perhaps };
+                place.role = Role::arriving(&self.members, &self.me, claim);
+                self.drop_anonymous(task, 0);
+                self.claim(task);
+                self.listen(task, now);
+            }
         }
-        if !std::mem::replace(&mut place.listens, true) {
+    }
+
+    fn claim(&mut self, task: &TaskId) {
+        let Some(place) = self.places.get_mut(task) else { return };
+        place.claims += 1;
+        let mark = Mark::Claims { from: self.me.clone(), number: place.claims };
+        self.acts.push(Act::Mark(task.clone(), mark));
+    }
+
+    /// Whoever has a part in a task listens.
+    fn listen(&mut self, task: &TaskId, now: Instant) {
+        if let Some(place) = self.places.get_mut(task)
+            && !std::mem::replace(&mut place.listens, true)
+        {
             self.acts.push(Act::Subscribe(task.clone()));
         }
         self.arrive(task, now);
@@ -353,7 +556,7 @@ impl Ownership {
     /// A coming owner that is subscribed asks the others, or, when all have answered, is the owner.
     fn arrive(&mut self, task: &TaskId, now: Instant) {
         let Some(place) = self.places.get_mut(task) else { return };
-        let Role::Arriving { waiting, asked, .. } = &mut place.role else { return };
+        let Role::Arriving { waiting, holding, asked, claim } = &mut place.role else { return };
         // One whose bound was reached has let go of the channel, and goes on all the same.
         if place.listens && !place.subscribed {
             return;
@@ -365,17 +568,24 @@ impl Ownership {
                 self.acts.push(Act::Subscribe(task.clone()));
             }
             self.acts.push(Act::IgnoreAcks(task.clone()));
-            self.append_held(task);
+            self.append_held(task, u64::MAX);
+        } else if waiting.is_subset(holding) {
+            // One after the other: what one stores, the next may hold as well.
+            let next = waiting.first().cloned();
+            holding.clear();
+            let early = place.early;
+            self.acts.extend(next.map(|node| Act::Flush(task.clone(), node, early)));
         } else if asked.is_none() {
             *asked = Some(now);
-            self.acts.push(Act::Ready(task.clone()));
+            self.acts.push(Act::Ready(task.clone(), *claim == Claim::Mine));
         }
     }
 
-    fn append_held(&mut self, task: &TaskId) {
+    /// Appends what is held from before this number.
+    fn append_held(&mut self, task: &TaskId, until: u64) {
         let mut appends = Vec::new();
         self.hold(task, |place| {
-            while let Some(activities) = place.held.pop() {
+            while let Some(activities) = place.held.pop_before(until) {
                 appends.push(activities);
             }
         });

@@ -10,11 +10,10 @@ pub type NodeId = Arc<str>;
 
 /// The first and the second node for a task among `nodes`; nothing for places that nobody takes.
 pub(super) fn first_two<'a>(task: &TaskId, nodes: impl IntoIterator<Item = &'a NodeId>) -> [Option<&'a NodeId>; 2] {
-    let task = hash(task.as_str().as_bytes());
     let mut best: [Option<(u64, &NodeId)>; 2] = [None, None];
     for node in nodes {
         // The id decides between equal weights, so that all nodes agree.
-        let mine = (mix(task ^ hash(node.as_bytes())), node);
+        let mine = weight(task, node);
         if best[0].is_none_or(|first| first < mine) {
             best = [Some(mine), best[0]];
         } else if best[1].is_none_or(|second| second < mine) {
@@ -22,6 +21,11 @@ pub(super) fn first_two<'a>(task: &TaskId, nodes: impl IntoIterator<Item = &'a N
         }
     }
     best.map(|place| place.map(|(_, node)| node))
+}
+
+/// How much a node is in favour of a task. The same however many others there are.
+pub(super) fn weight<'a>(task: &TaskId, node: &'a NodeId) -> (u64, &'a NodeId) {
+    (mix(hash(task.as_str().as_bytes()) ^ hash(node.as_bytes())), node)
 }
 
 /// FNV-1a, 64 bit: the same on every machine and in every version, which the standard library's hasher does not promise.

@@ -40,14 +40,16 @@ pub(super) async fn listen(hub: Hub, mut reader: LinkReader) {
                 }
                 _ => {}
             },
-            LinkEvent::Subscribed(channel) => {
-                if let Some(Channel::Feed(task)) = redis.names.read(&channel)
-                    && fresh.try_send(task).is_err()
-                {
-                    hub.compare_all();
+            LinkEvent::Subscribed(channel) => match redis.names.read(&channel) {
+                Some(Channel::Feed(task)) => {
+                    if fresh.try_send(task).is_err() {
+                        hub.compare_all();
+                    }
                 }
-            }
-            LinkEvent::Live { .. } | LinkEvent::Overflowed { .. } => {
+                Some(Channel::Changed) => hub.inner.list.start_over(),
+                _ => {}
+            },
+            LinkEvent::Live { .. } | LinkEvent::Overflowed => {
                 hub.compare_all();
                 hub.inner.list.start_over();
             }

@@ -47,6 +47,8 @@ struct State {
     overflowed: bool,
     /// Tasks whose change the other nodes have not been told yet.
     untold: HashSet<TaskId>,
+    /// Whether other nodes' changes are listened to.
+    listening: bool,
 }
 
 impl TaskList {
@@ -142,6 +144,7 @@ pub(super) async fn send_changes(hub: Hub) {
             () = hub.inner.stop.cancelled() => return,
         }
         let list = &hub.inner.list;
+        listen_while_watched(&hub);
         let untold: Vec<_> = std::mem::take(&mut list.state.lock().untold).into_iter().collect();
         hub.inner.broker.touched(&untold);
         loop {
@@ -158,6 +161,16 @@ pub(super) async fn send_changes(hub: Hub) {
                 }
             }
         }
+    }
+}
+
+/// Other nodes' changes are listened to while somebody watches the list; what changed before that is in the snapshot that follows.
+fn listen_while_watched(hub: &Hub) {
+    let list = &hub.inner.list;
+    let watched = list.newest.receiver_count() != 0;
+    let listening = std::mem::replace(&mut list.state.lock().listening, watched);
+    if watched != listening {
+        hub.inner.broker.listen_to_changes(watched);
     }
 }
 

@@ -35,7 +35,15 @@ async fn full_hub(settings: &Settings) -> (Hub, Arc<Metrics>) {
     let store = Store::open(&settings.store_options()).await.expect("it opens");
     let (metrics, _) = Metrics::new();
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-    let hub = Hub::new(store.clone(), settings.hub_options(), metrics.clone(), tracker.clone(), stop.clone());
+    let hub = Hub::new(
+        store.clone(),
+        crate::broker::Broker::Local,
+        None,
+        settings.hub_options(),
+        metrics.clone(),
+        tracker.clone(),
+        stop.clone(),
+    );
     let writer = Writer::start(store, hub.clone(), settings.writer_options(), metrics.clone(), &tracker, stop);
     let activities = (0..ACTIVITIES).map(|number| activity(number, settings)).collect();
     writer.append(task(), activities).await.expect("they are taken");

@@ -258,7 +258,7 @@ const BLOCK: u32 = 1_000;
 async fn give_keys(connection: &mut PgConnection, writer: &mut Writer, rows: &mut Rows) -> Result<(), sqlx::Error> {
     let mut new: Vec<(&(i64, InvocationId), &mut InvocationRow)> =
         rows.invocations.iter_mut().filter(|(_, row)| row.key.is_none()).collect();
-    new.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    new.sort_unstable_by_key(|(a, _)| *a);
     for (_, row) in new {
         if writer.keys.1 == 0 {
             let block: i64 = sqlx::query_scalar("SELECT nextval('invocation_blocks')").fetch_one(&mut *connection).await?;

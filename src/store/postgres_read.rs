@@ -100,8 +100,11 @@ fn bind<'q>(query: Query<'q>, filter: &Filter) -> Query<'q> {
     query.bind((!types.is_empty()).then_some(types)).bind(filter.invocation.as_ref().map(|id| id.as_str().to_owned()))
 }
 
+/// What a statement that reads a log gives.
+type Read = (LogState, Vec<(Offset, Activity)>);
+
 /// The log's state, which is in every row, and the activities, of which there may be none.
-fn page(rows: &[PgRow]) -> Result<Option<(LogState, Vec<(Offset, Activity)>)>, StoreError> {
+fn page(rows: &[PgRow]) -> Result<Option<Read>, StoreError> {
     let Some(first) = rows.first() else { return Ok(None) };
     let state = log_state(first)?;
     let mut activities = Vec::with_capacity(rows.len());

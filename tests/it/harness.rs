@@ -92,6 +92,18 @@ impl TestHub {
         results.iter().map(|result| result["cursor"].as_str().expect("a receipt").to_owned()).collect()
     }
 
+    /// What `/readyz` says.
+    pub async fn readiness(&self) -> (u16, Value) {
+        let url = format!("http://{}/readyz", self.node().admin_address());
+        answer(self.client.get(url).send().await.expect("an answer")).await
+    }
+
+    /// Waits until it is ready and nothing is missing: with a broker, until it is counted among the nodes.
+    pub async fn member(&self) {
+        let whole = async { while self.readiness().await.1["degraded"] != false {} };
+        tokio::time::timeout(PATIENCE, whole).await.expect("it becomes a member");
+    }
+
     /// All activities of a task, by pages.
     pub async fn log(&self, task: &str) -> Vec<Value> {
         let mut all = Vec::new();

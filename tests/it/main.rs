@@ -2,16 +2,19 @@
 
 mod checker;
 mod client;
+mod cluster;
 mod cold;
 mod config;
 mod harness;
 mod http;
+mod over_redis;
 mod program;
 mod publish;
 mod repair;
 mod resume;
 mod run;
 mod services;
+mod stand_in;
 mod store_contract;
 mod tail;
 mod viewer;

@@ -31,7 +31,12 @@ impl Finished {
 /// The program with these arguments, against this hub.
 pub fn tasklight<A: AsRef<OsStr>>(hub: &str, arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tasklight"));
-    command.args(arguments).env("TASKLIGHT_HUB", hub).env_remove("TASKLIGHT_TOKEN").env_remove("TASKLIGHT_INVOCATION");
+    command
+        .args(arguments)
+        .env("TASKLIGHT_HUB", hub)
+        .env_remove("TASKLIGHT_TOKEN")
+        .env_remove("TASKLIGHT_INVOCATION")
+        .env_remove("TASKLIGHT_REDIS");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

@@ -353,7 +353,7 @@ pub async fn rejects_are_kept_newest_first_and_not_for_ever(f: Fixture) {
         code: "unknown_type".to_owned(),
         field: Some("type".to_owned()),
         message: format!("number {n}"),
-        event_id: (n % 2 == 0).then(tasklight::model::EventId::generate),
+        event_id: n.is_multiple_of(2).then(tasklight::model::EventId::generate),
         bytes: n,
         excerpt: "{}".to_owned(),
     };

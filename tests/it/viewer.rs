@@ -71,19 +71,25 @@ impl Viewer {
         seen
     }
 
-    /// The next `count` activities' texts; anything else in between is passed over.
-    pub async fn texts(&mut self, count: usize) -> Vec<String> {
-        let mut texts = Vec::with_capacity(count);
+    /// The next `count` activities; anything else in between is passed over.
+    pub async fn activities(&mut self, count: usize) -> Vec<Value> {
+        let mut activities = Vec::with_capacity(count);
         let all = async {
-            while texts.len() < count {
+            while activities.len() < count {
                 let message = self.next().await;
                 if message["op"] == "activity" {
-                    texts.push(message["data"]["text"].as_str().expect("a text").to_owned());
+                    activities.push(message);
                 }
             }
         };
         timeout(PATIENCE, all).await.expect("they come in time");
-        texts
+        activities
+    }
+
+    /// The texts of the next `count` activities.
+    pub async fn texts(&mut self, count: usize) -> Vec<String> {
+        let activities = self.activities(count).await;
+        activities.iter().map(|activity| activity["data"]["text"].as_str().expect("a text").to_owned()).collect()
     }
 }
 

@@ -43,6 +43,10 @@ impl Report {
                 let Receipt { event_id, offset, cursor, duplicate } = receipt;
                 format!(r#""eventId":"{event_id}","offset":{offset},"cursor":"{cursor}","duplicate":{duplicate}"#)
             }
+            ItemResult::Acknowledged(event_id) => {
+                self.stored += 1;
+                format!(r#""eventId":"{event_id}""#)
+            }
             ItemResult::Heartbeat => {
                 self.heartbeats += 1;
                 r#""heartbeat":true"#.to_owned()

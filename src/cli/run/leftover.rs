@@ -14,7 +14,7 @@ pub(super) fn keep(task: &TaskId, sender: &Sender<'_>, outbox: &Outbox) -> io::R
     let mut count = 0;
     let mut out = BufWriter::new(file);
     let waiting = std::iter::from_fn(|| outbox.pop());
-    for activity in sender.unconfirmed().iter().cloned().chain(waiting) {
+    for activity in sender.unconfirmed().cloned().chain(waiting) {
         out.write_all(&activity)?;
         out.write_all(b"\n")?;
         count += 1;

@@ -10,8 +10,7 @@ use super::outbox::Outbox;
 use crate::{
     backoff::Backoff,
     cli::batch::BatchLimits,
-    client::{Client, ClientError, ItemResult, Problem, Refusal},
-    model::TaskId,
+    client::{ClientError, ItemResult, Problem, Publisher, Refusal},
 };
 
 /// How often the hub hears that the command is alive while it has nothing to say.
@@ -24,8 +23,7 @@ const RETRY_MOST: Duration = Duration::from_secs(5);
 /// Sends one task's activities.
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
-    client: Client,
-    task: TaskId,
+    publisher: Publisher,
     outbox: &'a Outbox,
     heartbeat: Bytes,
     /// Whether to keep silent about a hub that is away. What is refused is always said.
@@ -44,10 +42,9 @@ pub(super) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(client: Client, task: TaskId, outbox: &'a Outbox, heartbeat: Bytes, quiet: bool) -> Self {
+    pub(super) fn new(publisher: Publisher, outbox: &'a Outbox, heartbeat: Bytes, quiet: bool) -> Self {
         Self {
-            client,
-            task,
+            publisher,
             outbox,
             heartbeat,
             quiet,
@@ -85,9 +82,10 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// What was sent, or was about to be, and is not confirmed.
-    pub(super) fn unconfirmed(&self) -> &[Bytes] {
-        &self.in_flight
+    /// What was sent, or was about to be, and is not known to be stored.
+    pub(super) fn unconfirmed(&self) -> impl Iterator<Item = &Bytes> {
+        let stored = |activity: &Bytes| matches!(self.publisher.known(activity), Some(ItemResult::Acknowledged(_)));
+        self.in_flight.iter().filter(move |activity| !stored(activity))
     }
 
     /// Why the hub took nothing at last.
@@ -103,7 +101,7 @@ impl<'a> Sender<'a> {
     /// One request. On failure, gives how long to wait before the next.
     async fn deliver(&mut self) -> Result<(), Duration> {
         let count = self.in_flight.len().min(self.limits.activities);
-        match self.client.publish(&self.task, &self.in_flight[..count]).await {
+        match self.publisher.publish(&self.in_flight[..count]).await {
             Ok(results) => {
                 self.confirmed(count, &results);
                 Ok(())
@@ -148,7 +146,7 @@ impl<'a> Sender<'a> {
     /// One try: the next heartbeat, or the next activity, says it again.
     async fn beat(&mut self) {
         let beat = [self.heartbeat.clone()];
-        if let Err(error) = self.client.publish(&self.task, &beat).await {
+        if let Err(error) = self.publisher.publish(&beat).await {
             self.failed(&error);
         }
         self.heard = Instant::now();

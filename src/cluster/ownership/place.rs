@@ -1,6 +1,9 @@
 //! One task as this node stands to it.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Instant,
+};
 
 use crate::cluster::{held::Held, members::Members, ranking::NodeId};
 
@@ -11,8 +14,10 @@ pub(super) enum Role {
     Arriving {
         /// Who has not said so yet.
         waiting: BTreeSet<NodeId>,
-        /// Whether the last owner's mark came by: everything after it is for this node to take.
-        marked: bool,
+        /// Those of them that take nothing, but hold something.
+        holding: BTreeSet<NodeId>,
+        /// Whose it is what comes without an `eventId`.
+        claim: Claim,
         /// When the others were asked last.
         asked: Option<Instant>,
     },
@@ -38,15 +43,26 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) fn arriving(members: &Members, me: &NodeId) -> Self {
+    pub(super) fn arriving(members: &Members, me: &NodeId, claim: Claim) -> Self {
         let waiting = members.alive.iter().filter(|node| *node != me).cloned().collect();
-        Self::Arriving { waiting, marked: false, asked: None }
+        Self::Arriving { waiting, holding: BTreeSet::new(), claim, asked: None }
     }
 
     /// Whether it appends what it hears.
     pub(super) fn takes(&self) -> bool {
         matches!(self, Self::Owner | Self::Leaving { .. } | Self::Withdrawn { .. })
     }
+}
+
+/// Whose an activity without an `eventId` is that a coming owner hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Somebody else may have taken it.
+    Others,
+    /// Nobody has, as far as this node can know: whoever has taken something will say so.
+    Perhaps,
+    /// The last owner's mark came by: it and everything after it is for this node to take.
+    Mine,
 }
 
 #[derive(Debug)]
@@ -58,11 +74,37 @@ pub(super) struct Place {
     pub(super) subscribed: bool,
     pub(super) held: Held,
     pub(super) heard: Instant,
+    /// When it ceased to be about to be the owner: what it held without an `eventId` since it may still be asked for.
+    pub(super) turned: Option<Instant>,
+    /// Since which of the messages heard here others listen, by their marks.
+    pub(super) listeners: HashMap<NodeId, u64>,
+    /// The number of the first message since the channel was subscribed.
+    pub(super) since: u64,
+    /// How many claims this node has put on the channel.
+    pub(super) claims: u64,
+    /// How many came between that and this node's own mark that it listens.
+    pub(super) early: u64,
 }
 
 impl Place {
+    /// Up to which number what came by here was not heard by `node`, which has heard this many before its mark.
+    pub(super) fn unheard_by(&self, node: &NodeId, early: u64) -> u64 {
+        self.listeners.get(node).map_or(0, |number| number.saturating_sub(early))
+    }
+
     /// A place whose channel is about to be subscribed.
     pub(super) fn new(role: Role, now: Instant) -> Self {
-        Self { role, listens: true, subscribed: false, held: Held::default(), heard: now }
+        Self {
+            role,
+            listens: true,
+            subscribed: false,
+            held: Held::default(),
+            heard: now,
+            turned: None,
+            listeners: HashMap::new(),
+            since: 0,
+            claims: 0,
+            early: 0,
+        }
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     broker::RedisBroker,
-    cluster::{Control, NodeId},
+    cluster::{CONTROL_TASKS, Control, NodeId, Took},
     ingest::Rejected,
     model::{EventId, InvocationId, NewActivity, TaskId, Timestamp},
     store::{Reject, Store},
@@ -34,7 +34,7 @@ pub(super) enum Pending {
     /// Acks.
     Commit { task: TaskId, events: Events, results: oneshot::Receiver<Results> },
     /// That this node has let go of a task.
-    Release(TaskId, NodeId),
+    Release(TaskId, NodeId, Took),
 }
 
 /// What an ack needs to know of these.
@@ -69,6 +69,7 @@ async fn answer_all(redis: Arc<RedisBroker>, mut waiting: mpsc::Receiver<Pending
     let mut together: Vec<Pending> = Vec::new();
     while waiting.recv_many(&mut together, TOGETHER).await != 0 {
         let mut acks: BTreeMap<(TaskId, InvocationId), Vec<EventId>> = BTreeMap::new();
+        let mut releases: BTreeMap<(NodeId, bool), Vec<TaskId>> = BTreeMap::new();
         for pending in together.drain(..) {
             match pending {
                 Pending::Commit { task, events, mut results } => {
@@ -77,6 +78,7 @@ async fn answer_all(redis: Arc<RedisBroker>, mut waiting: mpsc::Receiver<Pending
                         Err(_) => {
                             // What is known goes out before this one is waited for.
                             send_acks(&redis, &mut acks);
+                            send_releases(&redis, &mut releases);
                             let Ok(results) = results.await else { continue };
                             results
                         }
@@ -92,14 +94,22 @@ async fn answer_all(redis: Arc<RedisBroker>, mut waiting: mpsc::Receiver<Pending
                         }
                     }
                 }
-                Pending::Release(task, to) => {
-                    send_acks(&redis, &mut acks);
-                    let message = Control::Released { from: redis.node.clone(), tasks: vec![task] };
-                    redis.letters.send(redis.names.node(&to), message.encode());
+                Pending::Release(task, to, took) => {
+                    releases.entry((to, took == Took::Perhaps)).or_default().push(task);
                 }
             }
         }
         send_acks(&redis, &mut acks);
+        send_releases(&redis, &mut releases);
+    }
+}
+
+fn send_releases(redis: &RedisBroker, releases: &mut BTreeMap<(NodeId, bool), Vec<TaskId>>) {
+    for ((to, took), tasks) in std::mem::take(releases) {
+        for tasks in tasks.chunks(CONTROL_TASKS).map(<[_]>::to_vec) {
+            let message = Control::Released { from: redis.node.clone(), took, tasks };
+            redis.letters.send(redis.names.node(&to), message.encode());
+        }
     }
 }
 

@@ -95,7 +95,8 @@ impl Beats {
             if joined {
                 match self.beat(false).await {
                     Some(Beat::Counted(members)) => {
-                        if self.keeper.send(Question::Members(members)).await.is_err() {
+                        let keeper_gone = self.keeper.send(Question::Members(members)).await.is_err();
+                        if keeper_gone {
                             return;
                         }
                     }

@@ -1,7 +1,6 @@
 //! The keeper: hears agents, nodes and Redis in order, asks [`Ownership`] what follows from it, and has it done. It never waits.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{ChannelOptions, acks::Rejections, beat::BeatHandle, submit::Queue};
 use crate::{
     broker::{Channel, LinkEvent, LinkReader, RedisBroker},
-    cluster::{Act, CONTROL_TASKS, Control, Mark, Members, Ownership, Standing},
+    cluster::{CONTROL_TASKS, Control, Mark, Members, Ownership, Standing, Took},
     ingest::{BodyError, IngestLimits, Item, Rejected, event_id_of, parse_body},
     metrics::{Code, Metrics},
     model::{EventId, TaskId, Timestamp},
@@ -25,6 +24,7 @@ use crate::{
     writer::Writer,
 };
 
+mod errands;
 mod lookups;
 
 /// How often the keeper looks after what waits.
@@ -36,6 +36,9 @@ const RETURN_BELOW: f64 = 0.2;
 
 /// How long a leaving node waits for others to take its tasks.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long it still takes what was on its way when it let go of its channels: far longer than Redis needs to hear of it.
+const STRAGGLERS: Duration = Duration::from_millis(200);
 
 /// What the keeper is told or asked by other tasks.
 #[derive(Debug)]
@@ -69,6 +72,16 @@ pub(super) struct Tools {
     pub tracker: TaskTracker,
 }
 
+/// How far a node is that leaves.
+#[derive(Debug)]
+enum Leaving {
+    /// Handing its tasks over, until then at most.
+    Handing(Instant, oneshot::Sender<()>),
+    /// Taking what was on its way when it let go.
+    Listening(Instant, oneshot::Sender<()>),
+    Gone,
+}
+
 #[derive(Debug)]
 pub(super) struct Keeper {
     tools: Tools,
@@ -76,7 +89,7 @@ pub(super) struct Keeper {
     questions: mpsc::Sender<Question>,
     member: watch::Sender<bool>,
     withdrawn: bool,
-    leaving: Option<(Instant, oneshot::Sender<()>)>,
+    leaving: Option<Leaving>,
     lookups: lookups::Lookups,
 }
 
@@ -163,7 +176,7 @@ impl Keeper {
                 }
             }
             Question::Leave(reply) => {
-                self.leaving = Some((now + LEAVE_PATIENCE, reply));
+                self.leaving = Some(Leaving::Handing(now + LEAVE_PATIENCE, reply));
                 self.stand();
             }
         }
@@ -200,7 +213,7 @@ impl Keeper {
                 }
             }
             LinkEvent::Live { .. } => self.lookups.want_open_again(),
-            LinkEvent::Overflowed { .. } => {
+            LinkEvent::Overflowed => {
                 tracing::warn!("activities came over Redis faster than they could be read; some were dropped");
             }
             LinkEvent::Down { .. } => {}
@@ -212,8 +225,16 @@ impl Keeper {
         let me = &self.tools.redis.node;
         match message {
             Control::Members { from } if from != *me => self.tools.beat.soon.send_modify(|times| *times += 1),
-            Control::Ready { from, tasks } => tasks.iter().for_each(|task| self.ownership.ready(task, &from, now)),
-            Control::Released { from, tasks } => tasks.iter().for_each(|task| self.ownership.released(task, &from, now)),
+            Control::Ready { from, marked, tasks } => {
+                tasks.iter().for_each(|task| self.ownership.ready(task, &from, marked, now));
+            }
+            Control::Tell { tasks, .. } => tasks.iter().for_each(|task| self.ownership.told(task, now)),
+            Control::Holding { from, tasks } => tasks.iter().for_each(|task| self.ownership.holding(task, &from, now)),
+            Control::Flush { from, tasks } => tasks.iter().for_each(|(task, early)| self.ownership.flush(task, &from, *early)),
+            Control::Released { from, took, tasks } => {
+                let took = if took { Took::Perhaps } else { Took::Nothing };
+                tasks.iter().for_each(|task| self.ownership.released(task, &from, took, now));
+            }
             Control::Forget { from, tasks } if from != *me => tasks.iter().for_each(|task| self.ownership.forget(task)),
             Control::Members { .. } | Control::Forget { .. } => {}
         }
@@ -222,7 +243,7 @@ impl Keeper {
     /// A message on a task's channel: activities of an agent, or the mark of a node.
     fn heard_in(&mut self, task: &TaskId, payload: Bytes, now: Instant) {
         if let Some(mark) = Mark::decode(&payload) {
-            self.ownership.marked(task, &mark.from, &mark.to, now);
+            self.ownership.marked(task, &mark, now);
             return;
         }
         let metrics = self.tools.metrics.clone();
@@ -280,16 +301,30 @@ impl Keeper {
         metrics.owned_tasks.set(gauge(owned));
         metrics.standby_tasks.set(gauge(others));
         metrics.held_activities.set(gauge(self.ownership.held_activities()));
-        if let Some((until, _)) = &self.leaving
-            && (owned == 0 || *until <= now)
-            && let Some((_, reply)) = self.leaving.take()
-        {
-            tracing::info!(tasks = owned, "leaving; tasks that nobody took over are let go");
-            self.ownership.withdraw(now);
-            self.act();
-            self.tools.beat.leave.cancel();
-            // Whoever waits may have lost patience.
-            let _ = reply.send(());
+        self.leave_if_done(now, owned);
+    }
+
+    /// A leaving node goes once nobody relies on it, or after it has waited long enough; not before it has taken what was on its way.
+    fn leave_if_done(&mut self, now: Instant, owned: usize) {
+        match &self.leaving {
+            Some(Leaving::Handing(until, _)) if !self.ownership.is_busy() || *until <= now => {
+                tracing::info!(tasks = owned, "leaving; tasks that nobody took over are let go");
+                self.ownership.withdraw(now);
+                self.act();
+                if let Some(Leaving::Handing(_, reply)) = self.leaving.take() {
+                    self.leaving = Some(Leaving::Listening(now + STRAGGLERS, reply));
+                }
+            }
+            Some(Leaving::Listening(until, _)) if *until <= now => {
+                self.ownership.give_up();
+                self.act();
+                self.tools.beat.leave.cancel();
+                if let Some(Leaving::Listening(_, reply)) = self.leaving.replace(Leaving::Gone) {
+                    // Whoever waits may have lost patience.
+                    let _ = reply.send(());
+                }
+            }
+            _ => {}
         }
     }
 
@@ -308,46 +343,7 @@ impl Keeper {
         self.tools.beat.standing.send_if_modified(|now| std::mem::replace(now, standing) != standing);
     }
 
-    /// Does what ownership asks for.
     fn act(&mut self) {
-        let redis = &self.tools.redis;
-        let names = &redis.names;
-        let mut ready = Vec::new();
-        let (mut on, mut off) = (Vec::new(), Vec::new());
-        // Of a channel that is let go and taken again only the last word counts.
-        let mut wanted: HashMap<String, bool> = HashMap::new();
-        for act in self.ownership.take_acts() {
-            match act {
-                Act::Subscribe(task) => wanted.extend([(names.task(&task), true), (names.ack(&task), true)]),
-                Act::Unsubscribe(task) => wanted.extend([(names.task(&task), false), (names.ack(&task), false)]),
-                Act::IgnoreAcks(task) => drop(wanted.insert(names.ack(&task), false)),
-                Act::Ready(task) => ready.push(task),
-                Act::Mark(task, to) => {
-                    let mark = Mark { from: redis.node.clone(), to };
-                    redis.letters.send(names.task(&task), mark.encode());
-                }
-                Act::Release(task, to) => drop(self.tools.queue.release(&task, &to)),
-                Act::Append(task, activities) => {
-                    let lost = self.tools.queue.append(&task, activities, &self.tools.beat.lease);
-                    if lost != 0 {
-                        self.tools.metrics.channel.overflowed.inc_by(lost as u64);
-                        tracing::error!(task.id = %task, activities = lost, "no room for activities that came over Redis");
-                    }
-                }
-            }
-        }
-        for (channel, subscribe) in wanted {
-            if subscribe { on.push(channel) } else { off.push(channel) }
-        }
-        if !off.is_empty() {
-            redis.ingest.unsubscribe(off);
-        }
-        if !on.is_empty() {
-            redis.ingest.subscribe(on);
-        }
-        for some in ready.chunks(CONTROL_TASKS) {
-            let message = Control::Ready { from: redis.node.clone(), tasks: some.to_vec() };
-            redis.letters.send(names.cluster(), message.encode());
-        }
+        errands::run(self.ownership.take_acts(), &self.tools);
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use super::acks::{self, Pending, Rejections};
 use crate::{
     broker::RedisBroker,
-    cluster::{Lease, NodeId},
+    cluster::{Lease, NodeId, Took},
     metrics::ChannelMetrics,
     model::{NewActivity, TaskId},
     writer::Writer,
@@ -21,7 +21,7 @@ const QUEUE_WORK: usize = 65_536;
 #[derive(Debug)]
 enum Work {
     Append(TaskId, Vec<NewActivity>, Option<Lease>, OwnedSemaphorePermit),
-    Release(TaskId, NodeId),
+    Release(TaskId, NodeId, Took),
 }
 
 /// The keeper's end of the queue.
@@ -61,8 +61,8 @@ impl Queue {
     }
 
     /// Leaves it to be said that everything appended before is stored. Says whether there was room.
-    pub(super) fn release(&self, task: &TaskId, to: &NodeId) -> bool {
-        self.work.try_send(Work::Release(task.clone(), to.clone())).is_ok()
+    pub(super) fn release(&self, task: &TaskId, to: &NodeId, took: Took) -> bool {
+        self.work.try_send(Work::Release(task.clone(), to.clone(), took)).is_ok()
     }
 
     /// How full it is, from 0 to 1.
@@ -97,7 +97,7 @@ pub(super) fn start(
 async fn submit_all(mut waiting: mpsc::Receiver<Work>, writer: Writer, pending: mpsc::Sender<Pending>) {
     while let Some(work) = waiting.recv().await {
         let next = match work {
-            Work::Release(task, to) => Pending::Release(task, to),
+            Work::Release(task, to, took) => Pending::Release(task, to, took),
             Work::Append(task, activities, lease, _room) => {
                 let events = acks::events_of(&activities);
                 match writer.submit(task.clone(), activities, lease).await {

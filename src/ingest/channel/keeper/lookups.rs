@@ -38,19 +38,13 @@ const ASKED_TASKS: usize = 200;
 const IDLE_AGAIN: Duration = Duration::from_secs(60);
 
 /// When what was asked last, and whether it was answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Lookups {
     open: Once,
     unanswered: Once,
     idle: Once,
     open_wanted: bool,
     joined: bool,
-}
-
-impl Default for Lookups {
-    fn default() -> Self {
-        Self { open: Once::default(), unanswered: Once::default(), idle: Once::default(), open_wanted: false, joined: false }
-    }
 }
 
 /// One question at a time.
