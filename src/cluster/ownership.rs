@@ -198,7 +198,11 @@ impl Ownership {
     /// The server has confirmed the subscription.
     pub(crate) fn subscribed(&mut self, task: &TaskId, now: Instant) {
         if let Some(place) = self.places.get_mut(task).filter(|place| place.listens) {
-            place.subscribed = true;
+            let again = std::mem::replace(&mut place.subscribed, true);
+            // The connection was lost: what came meanwhile the standby has heard alone, and it comes before what is heard from here on.
+            if again && place.role == Role::Owner {
+                place.role = Role::arriving(&self.members, &self.me, Claim::Perhaps);
+            }
             place.since = place.held.next_number();
             let mark = Mark::Listens { from: self.me.clone() };
             self.acts.push(Act::Mark(task.clone(), mark));
