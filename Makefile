@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run test test-unit test-clients services lint fmt clean bench
+.PHONY: run test test-unit test-clients test-chaos chaos services lint fmt clean bench
 
 ## run: build what is needed and start the hub on 127.0.0.1:8080 with its data under ./data
 run:
@@ -13,8 +13,8 @@ run:
 	@exec ./$(BIN) serve
 
 ## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then independent clients against the
-## real program
-test: test-unit test-clients
+## real program, then three hubs that are killed, frozen and cut off while agents publish
+test: test-unit test-clients test-chaos
 
 test-unit:
 	bash tests/services.sh $(CARGO) test
@@ -22,6 +22,16 @@ test-unit:
 test-clients:
 	$(CARGO) build --quiet
 	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/clients/run.sh
+
+## test-chaos: every fault once, in under three minutes; FLAGS="--seed 7" repeats a run
+test-chaos:
+	$(CARGO) build --quiet
+	bash tests/services.sh $(CARGO) test --quiet --test chaos -- $(FLAGS)
+
+## chaos: the same with full times, again and again for 15 minutes; FLAGS="--minutes 60" for longer
+chaos:
+	$(CARGO) build --quiet
+	bash tests/services.sh $(CARGO) test --quiet --test chaos -- --long $(FLAGS)
 
 ## services: a Redis and a Postgres for single tests, until Ctrl-C; prints what to paste where `cargo test` is run
 services:

@@ -1,4 +1,4 @@
-//! The durable truth: the logs of all tasks, in SQLite (and, beside it, in whatever other database joins the [`Store`] enum).
+//! The durable truth: the logs of all tasks, in SQLite or in Postgres.
 //!
 //! One append is one transaction: duplicates found, offsets assigned, activities inserted, and every invocation and task that they
 //! touch written once, however many activities there are. What the rows become is decided by [`plan`], the same for every database.
@@ -17,18 +17,20 @@ mod sqlite_cluster;
 mod sqlite_open;
 mod sqlite_read;
 mod sqlite_tasks;
+mod terms;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use crate::model::{
-    Activity, Cursor, Epoch, EventId, Filter, Invocation, InvocationId, LogState, NewActivity, Offset, Status, TaskId,
-    TaskSummary, Timestamp,
-};
+use crate::model::{EventId, Filter, Invocation, InvocationId, LogState, Offset, TaskId, TaskSummary, Timestamp};
 
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
+
+use terms::REJECTS;
+pub use terms::{
+    Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, Reject, TaskChange, TaskCommit,
+    TaskPlace, TaskQuery,
+};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -112,185 +114,8 @@ pub enum OpenError {
     },
 }
 
-/// One activity on its way into a task's log.
-#[derive(Debug, Clone)]
-pub struct Append {
-    /// Whose log.
-    pub task: TaskId,
-    /// What.
-    pub activity: NewActivity,
-}
-
-/// Proof of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
-    /// Which activity.
-    pub event_id: EventId,
-    /// Where it stands for good.
-    pub cursor: Cursor,
-    /// Whether it had been committed before: then `cursor` is that of the first time.
-    pub duplicate: bool,
-}
-
-/// Why one activity was not appended although its batch was; its neighbours are not affected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Its invocation has ended, or would go backwards.
-    #[error("invocation {invocation} is {from} and cannot become {to}")]
-    Transition {
-        /// Which run.
-        invocation: InvocationId,
-        /// Where it stands.
-        from: Status,
-        /// Where it was to go.
-        to: Status,
-    },
-    /// The store will not have it.
-    #[error("the store refuses this activity")]
-    Unstorable,
-}
-
-impl Refusal {
-    /// The stable code that clients branch on.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Transition { .. } => "status_transition",
-            Self::Unstorable => "unstorable",
-        }
-    }
-}
-
-/// What became of a batch: `results[i]` of `batch[i]`.
-#[derive(Debug, Default)]
-pub struct Appended {
-    /// A receipt or a refusal each.
-    pub results: Vec<Result<Receipt, Refusal>>,
-    /// What is new, by task.
-    pub commits: Vec<TaskCommit>,
-}
-
-/// What one batch added to one task's log.
-#[derive(Debug)]
-pub struct TaskCommit {
-    /// Whose log.
-    pub task: TaskId,
-    /// Its life.
-    pub epoch: Epoch,
-    /// The offset of the first of `items`; the others follow without holes.
-    pub first: Offset,
-    /// Positions in the batch, in order of offset; never empty.
-    pub items: Vec<usize>,
-}
-
-/// Which part of a log to read, oldest first.
-#[derive(Debug, Clone)]
-pub struct ReadAfter {
-    /// Only what comes after this.
-    pub after: Offset,
-    /// At most so many activities.
-    pub limit: usize,
-    /// Stop once the payloads are this many bytes; one activity is always given.
-    pub bytes: usize,
-    /// Look at no more than this many offsets, however few of them the filter wants.
-    pub window: u64,
-    /// What is wanted.
-    pub filter: Filter,
-}
-
-/// Part of a log, all of it seen at one moment.
-#[derive(Debug)]
-pub struct Page {
-    /// Where the log stood.
-    pub state: LogState,
-    /// Everything wanted up to here is in `activities`, as far as it is kept.
-    pub through: Offset,
-    /// In order of offset.
-    pub activities: Vec<(Offset, Activity)>,
-}
-
-/// Which tasks to list, newest activity first.
-#[derive(Debug, Clone, Default)]
-pub struct TaskQuery {
-    /// Only those that stand here.
-    pub status: Option<Status>,
-    /// Only those with these labels; without a value, any value will do.
-    pub labels: Vec<(String, Option<String>)>,
-    /// Only those with this text in id or title, whatever the case of ASCII letters.
-    pub text: Option<String>,
-    /// At most so many.
-    pub limit: usize,
-    /// Continue after this one.
-    pub after: Option<TaskPlace>,
-}
-
-/// A task's place in the list: the time it is ordered by, and its key where times are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskPlace {
-    /// When its last activity was taken, or when it was made.
-    pub listed_at: Timestamp,
-    /// Its key in the store.
-    pub key: i64,
-}
-
-/// What `PUT` and `PATCH` may say about a task; what is not said stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TaskChange {
-    /// `Some(None)` removes the title.
-    pub title: Option<Option<String>>,
-    /// Replaces all labels.
-    pub labels: Option<BTreeMap<String, String>>,
-}
-
-/// Something published over Redis that was refused, as it is kept for people to see. Its content is not in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reject {
-    /// On whose channel. The task need not exist.
-    #[serde(rename = "taskId")]
-    pub task: TaskId,
-    /// When the hub refused it.
-    pub at: Timestamp,
-    /// The stable code.
-    pub code: String,
-    /// The field at fault.
-    pub field: Option<String>,
-    /// What is wrong and what would be right.
-    pub message: String,
-    /// The idempotency key, if it could be read.
-    pub event_id: Option<EventId>,
-    /// How long it was.
-    pub bytes: u64,
-    /// Its fields and what kind of values they have.
-    pub excerpt: String,
-}
-
-/// The most rejections that are kept of one task, and of all.
-pub const REJECTS_OF_TASK: usize = 100;
-const REJECTS: usize = 10_000;
-
-/// Whether a batch is offered to the store for the first time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attempt {
-    /// It is: what has no `eventId` of its publisher's is new.
-    First,
-    /// It was offered before without an answer: any of it may be stored already, so every `eventId` is looked for.
-    Again,
-}
-
-/// A sign of life that is not an activity.
-#[derive(Debug, Clone)]
-pub struct Heartbeat {
-    /// Whose task.
-    pub task: TaskId,
-    /// Which run.
-    pub invocation: InvocationId,
-    /// When the hub took it.
-    pub at: Timestamp,
-}
-
 /// SQLite's primary result codes for what no other try can change: too big, constraint, mismatch (sqlite.org/rescode.html).
 const SQLITE_REFUSALS: [u32; 3] = [18, 19, 20];
-
 impl From<sqlx::Error> for StoreError {
     /// A broken rule of the schema is the data's fault; everything else (busy, unreachable, disk full, I/O, pool) may pass.
     fn from(error: sqlx::Error) -> Self {

@@ -16,6 +16,9 @@
 //! Of two that come at once the one with the lesser weight goes first, whatever each of them knows of the members; except before one that
 //! the last owner's mark has named, which must not turn back either.
 
+mod act;
+mod handover;
+mod leaving;
 mod place;
 #[cfg(test)]
 mod simulation;
@@ -26,12 +29,12 @@ use std::{
 };
 
 use super::{
-    control::Mark,
     members::Members,
-    ranking::{NodeId, first_two, weight},
+    ranking::{NodeId, first_two},
 };
 use crate::model::{EventId, NewActivity, TaskId};
 
+pub(crate) use act::{Act, Took};
 use place::{Claim, Place, Role};
 
 /// How often an unanswered `Ready` is repeated.
@@ -54,38 +57,6 @@ pub struct OwnershipOptions {
     pub hold_bytes: usize,
     /// How long a node that is no longer standby goes on listening.
     pub linger: Duration,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(crate) enum Act {
-    /// Subscribe to the task's activities and acks; give [`Ownership::subscribed`] when the activities are confirmed.
-    Subscribe(TaskId),
-    /// Let go of both.
-    Unsubscribe(TaskId),
-    /// Let go of the acks: they are this node's own now.
-    IgnoreAcks(TaskId),
-    /// Tell this node of the task: it may not have heard of it, and is to own it, or to be its standby, by what is known here.
-    Tell(TaskId, NodeId),
-    /// Say `Ready` to all, and whether the mark named this node.
-    Ready(TaskId, bool),
-    /// Say `Holding` to this node.
-    Holding(TaskId, NodeId),
-    /// Say `Flush` to this node, and how many messages came by here before the mark that this node listens.
-    Flush(TaskId, NodeId, u64),
-    /// Put this mark on the task's channel.
-    Mark(TaskId, Mark),
-    /// Say `Released` to this node once everything before is stored.
-    Release(TaskId, NodeId, Took),
-    /// Store these, after everything before.
-    Append(TaskId, Vec<NewActivity>),
-}
-
-/// Whether a node that lets go of a task may have taken what the coming owner has heard too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Took {
-    Nothing,
-    Perhaps,
 }
 
 /// The state of all tasks that this node knows.
@@ -195,21 +166,6 @@ impl Ownership {
         idle.map(|(task, _)| task.clone()).collect()
     }
 
-    /// The server has confirmed the subscription.
-    pub(crate) fn subscribed(&mut self, task: &TaskId, now: Instant) {
-        if let Some(place) = self.places.get_mut(task).filter(|place| place.listens) {
-            let again = std::mem::replace(&mut place.subscribed, true);
-            // The connection was lost: what came meanwhile the standby has heard alone, and it comes before what is heard from here on.
-            if again && place.role == Role::Owner {
-                place.role = Role::arriving(&self.members, &self.me, Claim::Perhaps);
-            }
-            place.since = place.held.next_number();
-            let mark = Mark::Listens { from: self.me.clone() };
-            self.acts.push(Act::Mark(task.clone(), mark));
-        }
-        self.arrive(task, now);
-    }
-
     /// Whether it is for this node to say what is wrong with a message on the task's channel.
     pub(crate) fn answers_for(&self, task: &TaskId) -> bool {
         let role = self.places.get(task).map(|place| &place.role);
@@ -242,120 +198,9 @@ impl Ownership {
         }
     }
 
-    /// A mark came by on the task's channel.
-    pub(crate) fn marked(&mut self, task: &TaskId, mark: &Mark, now: Instant) {
-        let Some(place) = self.places.get_mut(task) else { return };
-        match (mark, &mut place.role) {
-            (Mark::Listens { from }, _) if *from == self.me => place.early = place.held.next_number() - place.since,
-            (Mark::Listens { from }, _) => drop(place.listeners.insert(from.clone(), place.held.next_number())),
-            (Mark::Claims { from, number }, Role::Arriving { claim: claim @ Claim::Others, .. }) if *from == self.me => {
-                if *number == place.claims {
-                    *claim = Claim::Perhaps;
-                }
-            }
-            (Mark::Passes { from, to, .. }, Role::Leaving { to: next }) if *from == self.me && next == to => {
-                place.role = Role::Lingering { since: now };
-                self.acts.push(Act::Release(task.clone(), to.clone(), Took::Nothing));
-                // For the acks.
-                self.acts.push(Act::Subscribe(task.clone()));
-                self.review(task, now);
-            }
-            (Mark::Passes { from, to, early }, Role::Arriving { claim, asked, .. }) if *claim != Claim::Mine => {
-                *claim = if *to == self.me { Claim::Mine } else { Claim::Others };
-                *asked = None;
-                let since = place.unheard_by(from, *early);
-                self.drop_anonymous(task, since);
-                self.arrive(task, now);
-            }
-            (Mark::Passes { from, early, .. }, Role::Standby | Role::Lingering { .. }) => {
-                let since = place.unheard_by(from, *early);
-                self.drop_anonymous(task, since);
-            }
-            _ => {}
-        }
-    }
-
-    /// A node is ready to own the task; `theirs` if the last owner's mark named it.
-    pub(crate) fn ready(&mut self, task: &TaskId, from: &NodeId, theirs: bool, now: Instant) {
-        if *from == self.me || !self.members.alive.contains(from) {
-            return;
-        }
-        self.announced(task, now);
-        let first = first_two(task, &self.members.able)[0].cloned();
-        let Some(place) = self.places.get_mut(task) else {
-            self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
-            return;
-        };
-        let holds = place.held.has_before(place.unheard_by(from, 0));
-        match &mut place.role {
-            // By what is known here it is not theirs: one of us will hear of a change of members soon, and they ask again.
-            Role::Owner if first.as_ref() != Some(from) => {}
-            Role::Owner => {
-                place.role = Role::Leaving { to: from.clone() };
-                self.pass(task, from);
-            }
-            // The first mark may have been lost.
-            Role::Leaving { to } if to == from => self.pass(task, from),
-            Role::Leaving { .. } => {}
-            Role::Arriving { claim, waiting, .. } => {
-                let after_them = *claim != Claim::Mine && (theirs || weight(task, from) < weight(task, &self.me));
-                if after_them {
-                    waiting.insert(from.clone());
-                    self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
-                }
-            }
-            Role::Standby | Role::Lingering { .. } => {
-                let answer = if holds { Act::Holding } else { |task, from| Act::Release(task, from, Took::Nothing) };
-                self.acts.push(answer(task.clone(), from.clone()));
-                let since = place.unheard_by(from, 0);
-                self.drop_anonymous(task, since);
-                self.stand_by(task, now);
-            }
-            Role::Withdrawn { .. } => self.acts.push(Act::Release(task.clone(), from.clone(), Took::Perhaps)),
-        }
-    }
-
-    fn pass(&mut self, task: &TaskId, to: &NodeId) {
-        let early = self.places.get(task).map_or(0, |place| place.early);
-        let mark = Mark::Passes { from: self.me.clone(), to: to.clone(), early };
-        self.acts.push(Act::Mark(task.clone(), mark));
-    }
-
     /// Forgets what is held without an `eventId` from this number on: somebody else has taken it.
     fn drop_anonymous(&mut self, task: &TaskId, since: u64) {
         self.hold(task, |place| place.held.drop_anonymous(since));
-    }
-
-    /// A node takes nothing of the task, but holds something that nobody has confirmed.
-    pub(crate) fn holding(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
-        if let Some(Place { role: Role::Arriving { holding, .. }, .. }) = self.places.get_mut(task) {
-            holding.insert(from.clone());
-        }
-        self.arrive(task, now);
-    }
-
-    /// Everybody else has let go of the task: what is held here and was not heard by the other one, who has heard this many messages before
-    /// its mark, is stored now.
-    pub(crate) fn flush(&mut self, task: &TaskId, from: &NodeId, early: u64) {
-        let Some(place) = self.places.get(task) else { return };
-        if matches!(place.role, Role::Standby | Role::Lingering { .. }) {
-            let until = place.unheard_by(from, early);
-            self.append_held(task, until);
-            self.drop_anonymous(task, until);
-            self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
-        }
-    }
-
-    /// A node takes nothing of the task any more, and has stored what it took.
-    pub(crate) fn released(&mut self, task: &TaskId, from: &NodeId, took: Took, now: Instant) {
-        if let Some(Place { role: Role::Arriving { waiting, claim, .. }, .. }) = self.places.get_mut(task) {
-            let waited = waiting.remove(from);
-            if waited && took == Took::Perhaps && *claim == Claim::Perhaps {
-                *claim = Claim::Others;
-                self.drop_anonymous(task, 0);
-            }
-        }
-        self.arrive(task, now);
     }
 
     #[cfg(test)]
@@ -399,60 +244,6 @@ impl Ownership {
             // Perhaps whoever is to own it has never heard of it.
             let owner = first_two(task, &self.members.able)[0].filter(|node| **node != self.me).cloned();
             self.acts.extend(owner.map(|node| Act::Tell(task.clone(), node)));
-        }
-    }
-
-    /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it stops. What it has taken, and
-    /// what is still on its way, it stores.
-    pub(crate) fn withdraw(&mut self, now: Instant) {
-        let tasks: Vec<_> = self.places.keys().cloned().collect();
-        for task in tasks {
-            let Some(place) = self.places.get_mut(&task) else { continue };
-            if std::mem::take(&mut place.listens) {
-                place.subscribed = false;
-                self.acts.push(Act::Unsubscribe(task.clone()));
-            }
-            match place.role {
-                Role::Owner | Role::Leaving { .. } | Role::Withdrawn { .. } => place.role = Role::Withdrawn { since: now },
-                Role::Arriving { claim, .. } => {
-                    place.role = Role::Withdrawn { since: now };
-                    if claim != Claim::Mine {
-                        self.drop_anonymous(&task, 0);
-                    }
-                    self.append_held(&task, u64::MAX);
-                }
-                Role::Standby | Role::Lingering { .. } => {
-                    place.role = Role::Lingering { since: now };
-                    self.drop_anonymous(&task, 0);
-                }
-            }
-        }
-    }
-
-    /// This node ends: whatever it still holds is stored, whoever else may have it.
-    pub(crate) fn give_up(&mut self) {
-        let tasks: Vec<_> =
-            self.places.iter().filter(|(_, place)| !place.held.is_empty()).map(|(task, _)| task.clone()).collect();
-        for task in tasks {
-            self.append_held(&task, u64::MAX);
-        }
-    }
-
-    /// This node was no member for a while: others have taken over. What it holds with an `eventId` stays until the store has it.
-    pub(crate) fn lapsed(&mut self, now: Instant) {
-        self.members = Members::default();
-        let tasks: Vec<_> = self.places.keys().cloned().collect();
-        for task in tasks {
-            self.drop_anonymous(&task, 0);
-            let Some(place) = self.places.get_mut(&task) else { continue };
-            if std::mem::take(&mut place.listens) {
-                place.subscribed = false;
-                self.acts.push(Act::Unsubscribe(task.clone()));
-            }
-            place.role = Role::Lingering { since: now };
-            if place.held.is_empty() {
-                self.places.remove(&task);
-            }
         }
     }
 
@@ -508,7 +299,7 @@ impl Ownership {
         };
         match &mut place.role {
             // Whoever comes asks for it.
-            Role::Owner | Role::Leaving { .. } => return,
+            Role::Owner | Role::Leaving { .. } => {}
             Role::Arriving { waiting, holding, claim, .. } if mine || *claim == Claim::Mine => {
                 let before = waiting.len();
                 waiting.retain(|node| self.members.alive.contains(node));
@@ -519,7 +310,7 @@ impl Ownership {
                     self.drop_anonymous(task, 0);
                     self.claim(task);
                 }
-                return self.listen(task, now);
+                self.listen(task, now);
             }
             Role::Arriving { .. } if !mine => {
                 place.turned = Some(now);
@@ -527,7 +318,7 @@ impl Ownership {
             }
             Role::Standby | Role::Lingering { .. } if second => place.role = Role::Standby,
             Role::Standby if !mine => place.role = Role::Lingering { since: now },
-            Role::Lingering { .. } | Role::Withdrawn { .. } if !mine && !second => return,
+            Role::Lingering { .. } | Role::Withdrawn { .. } if !mine && !second => {}
             Role::Withdrawn { .. } if !mine => place.role = Role::Standby,
             Role::Standby | Role::Lingering { .. } | Role::Withdrawn { .. } | Role::Arriving { .. } => {
                 // What has come since it was published is for this node to take only after its own mark comes by.
@@ -540,13 +331,6 @@ impl Ownership {
         }
     }
 
-    fn claim(&mut self, task: &TaskId) {
-        let Some(place) = self.places.get_mut(task) else { return };
-        place.claims += 1;
-        let mark = Mark::Claims { from: self.me.clone(), number: place.claims };
-        self.acts.push(Act::Mark(task.clone(), mark));
-    }
-
     /// Whoever has a part in a task listens.
     fn listen(&mut self, task: &TaskId, now: Instant) {
         if let Some(place) = self.places.get_mut(task)
@@ -555,34 +339,6 @@ impl Ownership {
             self.acts.push(Act::Subscribe(task.clone()));
         }
         self.arrive(task, now);
-    }
-
-    /// A coming owner that is subscribed asks the others, or, when all have answered, is the owner.
-    fn arrive(&mut self, task: &TaskId, now: Instant) {
-        let Some(place) = self.places.get_mut(task) else { return };
-        let Role::Arriving { waiting, holding, asked, claim } = &mut place.role else { return };
-        // One whose bound was reached has let go of the channel, and goes on all the same.
-        if place.listens && !place.subscribed {
-            return;
-        }
-        if waiting.is_empty() {
-            place.role = Role::Owner;
-            place.heard = now;
-            if !std::mem::replace(&mut place.listens, true) {
-                self.acts.push(Act::Subscribe(task.clone()));
-            }
-            self.acts.push(Act::IgnoreAcks(task.clone()));
-            self.append_held(task, u64::MAX);
-        } else if waiting.is_subset(holding) {
-            // One after the other: what one stores, the next may hold as well.
-            let next = waiting.first().cloned();
-            holding.clear();
-            let early = place.early;
-            self.acts.extend(next.map(|node| Act::Flush(task.clone(), node, early)));
-        } else if asked.is_none() {
-            *asked = Some(now);
-            self.acts.push(Act::Ready(task.clone(), *claim == Claim::Mine));
-        }
     }
 
     /// Appends what is held from before this number.

@@ -41,11 +41,7 @@ pub(super) async fn listen(hub: Hub, mut reader: LinkReader) {
                 _ => {}
             },
             LinkEvent::Subscribed(channel) => match redis.names.read(&channel) {
-                Some(Channel::Feed(task)) => {
-                    if fresh.try_send(task).is_err() {
-                        hub.compare_all();
-                    }
-                }
+                Some(Channel::Feed(task)) => fresh.try_send(task).unwrap_or_else(|_| hub.compare_all()),
                 Some(Channel::Changed) => hub.inner.list.start_over(),
                 _ => {}
             },

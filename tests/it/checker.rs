@@ -1,9 +1,9 @@
 //! The chaos test's checker finds what it is there to find.
 
 #[path = "../chaos/checker.rs"]
-mod checker;
+mod the_checker;
 
-use checker::{Entry, Kind, Log, Proof, Publication, Seen, Sent, Transcript, Verdict, check};
+use the_checker::{Entry, Kind, Log, Proof, Publication, Seen, Sent, Transcript, Verdict, check};
 use uuid::Uuid;
 
 /// A log, what was published into it and what a viewer saw of it; all in order.

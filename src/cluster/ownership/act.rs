@@ -1,0 +1,38 @@
+//! What a node has to do about its tasks.
+
+use crate::{
+    cluster::{control::Mark, ranking::NodeId},
+    model::{NewActivity, TaskId},
+};
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Act {
+    /// Subscribe to the task's activities and acks; give [`subscribed`](super::Ownership::subscribed) when the activities are confirmed.
+    Subscribe(TaskId),
+    /// Let go of both.
+    Unsubscribe(TaskId),
+    /// Let go of the acks: they are this node's own now.
+    IgnoreAcks(TaskId),
+    /// Tell this node of the task: it may not have heard of it, and is to own it, or to be its standby, by what is known here.
+    Tell(TaskId, NodeId),
+    /// Say `Ready` to all, and whether the mark named this node.
+    Ready(TaskId, bool),
+    /// Say `Holding` to this node.
+    Holding(TaskId, NodeId),
+    /// Say `Flush` to this node, and how many messages came by here before the mark that this node listens.
+    Flush(TaskId, NodeId, u64),
+    /// Put this mark on the task's channel.
+    Mark(TaskId, Mark),
+    /// Say `Released` to this node once everything before is stored.
+    Release(TaskId, NodeId, Took),
+    /// Store these, after everything before.
+    Append(TaskId, Vec<NewActivity>),
+}
+
+/// Whether a node that lets go of a task may have taken what the coming owner has heard too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Took {
+    Nothing,
+    Perhaps,
+}

@@ -1,0 +1,178 @@
+//! How a task changes hands, message by message; see [the overview](super).
+
+use std::time::Instant;
+
+use super::{
+    Act, Ownership, Took,
+    place::{Claim, Place, Role},
+};
+use crate::{
+    cluster::{
+        control::Mark,
+        ranking::{NodeId, first_two, weight},
+    },
+    model::TaskId,
+};
+
+impl Ownership {
+    /// The server has confirmed the subscription.
+    pub(crate) fn subscribed(&mut self, task: &TaskId, now: Instant) {
+        if let Some(place) = self.places.get_mut(task).filter(|place| place.listens) {
+            let again = std::mem::replace(&mut place.subscribed, true);
+            // The connection was lost: what came meanwhile the standby has heard alone, and it comes before what is heard from here on.
+            if again && place.role == Role::Owner {
+                place.role = Role::arriving(&self.members, &self.me, Claim::Perhaps);
+            }
+            place.since = place.held.next_number();
+            let mark = Mark::Listens { from: self.me.clone() };
+            self.acts.push(Act::Mark(task.clone(), mark));
+        }
+        self.arrive(task, now);
+    }
+
+    /// A mark came by on the task's channel.
+    pub(crate) fn marked(&mut self, task: &TaskId, mark: &Mark, now: Instant) {
+        let Some(place) = self.places.get_mut(task) else { return };
+        match (mark, &mut place.role) {
+            (Mark::Listens { from }, _) if *from == self.me => place.early = place.held.next_number() - place.since,
+            (Mark::Listens { from }, _) => drop(place.listeners.insert(from.clone(), place.held.next_number())),
+            (Mark::Claims { from, number }, Role::Arriving { claim: claim @ Claim::Others, .. })
+                if *from == self.me && *number == place.claims =>
+            {
+                *claim = Claim::Perhaps;
+            }
+            (Mark::Passes { from, to, .. }, Role::Leaving { to: next }) if *from == self.me && next == to => {
+                place.role = Role::Lingering { since: now };
+                self.acts.push(Act::Release(task.clone(), to.clone(), Took::Nothing));
+                // For the acks.
+                self.acts.push(Act::Subscribe(task.clone()));
+                self.review(task, now);
+            }
+            (Mark::Passes { from, to, early }, Role::Arriving { claim, asked, .. }) if *claim != Claim::Mine => {
+                *claim = if *to == self.me { Claim::Mine } else { Claim::Others };
+                *asked = None;
+                let since = place.unheard_by(from, *early);
+                self.drop_anonymous(task, since);
+                self.arrive(task, now);
+            }
+            (Mark::Passes { from, early, .. }, Role::Standby | Role::Lingering { .. }) => {
+                let since = place.unheard_by(from, *early);
+                self.drop_anonymous(task, since);
+            }
+            _ => {}
+        }
+    }
+
+    /// A node is ready to own the task; `theirs` if the last owner's mark named it.
+    pub(crate) fn ready(&mut self, task: &TaskId, from: &NodeId, theirs: bool, now: Instant) {
+        if *from == self.me || !self.members.alive.contains(from) {
+            return;
+        }
+        self.announced(task, now);
+        let first = first_two(task, &self.members.able)[0].cloned();
+        let Some(place) = self.places.get_mut(task) else {
+            self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
+            return;
+        };
+        let holds = place.held.has_before(place.unheard_by(from, 0));
+        match &mut place.role {
+            // By what is known here it is not theirs: one of us will hear of a change of members soon, and they ask again.
+            Role::Owner if first.as_ref() != Some(from) => {}
+            Role::Owner => {
+                place.role = Role::Leaving { to: from.clone() };
+                self.pass(task, from);
+            }
+            // The first mark may have been lost.
+            Role::Leaving { to } if to == from => self.pass(task, from),
+            Role::Leaving { .. } => {}
+            Role::Arriving { claim, waiting, .. } => {
+                let after_them = *claim != Claim::Mine && (theirs || weight(task, from) < weight(task, &self.me));
+                if after_them {
+                    waiting.insert(from.clone());
+                    self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
+                }
+            }
+            Role::Standby | Role::Lingering { .. } => {
+                let answer = if holds { Act::Holding } else { |task, from| Act::Release(task, from, Took::Nothing) };
+                self.acts.push(answer(task.clone(), from.clone()));
+                let since = place.unheard_by(from, 0);
+                self.drop_anonymous(task, since);
+                self.stand_by(task, now);
+            }
+            Role::Withdrawn { .. } => self.acts.push(Act::Release(task.clone(), from.clone(), Took::Perhaps)),
+        }
+    }
+
+    fn pass(&mut self, task: &TaskId, to: &NodeId) {
+        let early = self.places.get(task).map_or(0, |place| place.early);
+        let mark = Mark::Passes { from: self.me.clone(), to: to.clone(), early };
+        self.acts.push(Act::Mark(task.clone(), mark));
+    }
+
+    /// A node takes nothing of the task, but holds something that nobody has confirmed.
+    pub(crate) fn holding(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
+        if let Some(Place { role: Role::Arriving { holding, .. }, .. }) = self.places.get_mut(task) {
+            holding.insert(from.clone());
+        }
+        self.arrive(task, now);
+    }
+
+    /// Everybody else has let go of the task: what is held here and was not heard by the other one, who has heard this many messages before
+    /// its mark, is stored now.
+    pub(crate) fn flush(&mut self, task: &TaskId, from: &NodeId, early: u64) {
+        let Some(place) = self.places.get(task) else { return };
+        if matches!(place.role, Role::Standby | Role::Lingering { .. }) {
+            let until = place.unheard_by(from, early);
+            self.append_held(task, until);
+            self.drop_anonymous(task, until);
+            self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
+        }
+    }
+
+    /// A node takes nothing of the task any more, and has stored what it took.
+    pub(crate) fn released(&mut self, task: &TaskId, from: &NodeId, took: Took, now: Instant) {
+        if let Some(Place { role: Role::Arriving { waiting, claim, .. }, .. }) = self.places.get_mut(task) {
+            let waited = waiting.remove(from);
+            if waited && took == Took::Perhaps && *claim == Claim::Perhaps {
+                *claim = Claim::Others;
+                self.drop_anonymous(task, 0);
+            }
+        }
+        self.arrive(task, now);
+    }
+
+    pub(super) fn claim(&mut self, task: &TaskId) {
+        let Some(place) = self.places.get_mut(task) else { return };
+        place.claims += 1;
+        let mark = Mark::Claims { from: self.me.clone(), number: place.claims };
+        self.acts.push(Act::Mark(task.clone(), mark));
+    }
+
+    /// A coming owner that is subscribed asks the others, or, when all have answered, is the owner.
+    pub(super) fn arrive(&mut self, task: &TaskId, now: Instant) {
+        let Some(place) = self.places.get_mut(task) else { return };
+        let Role::Arriving { waiting, holding, asked, claim } = &mut place.role else { return };
+        // One whose bound was reached has let go of the channel, and goes on all the same.
+        if place.listens && !place.subscribed {
+            return;
+        }
+        if waiting.is_empty() {
+            place.role = Role::Owner;
+            place.heard = now;
+            if !std::mem::replace(&mut place.listens, true) {
+                self.acts.push(Act::Subscribe(task.clone()));
+            }
+            self.acts.push(Act::IgnoreAcks(task.clone()));
+            self.append_held(task, u64::MAX);
+        } else if waiting.is_subset(holding) {
+            // One after the other: what one stores, the next may hold as well.
+            let next = waiting.first().cloned();
+            holding.clear();
+            let early = place.early;
+            self.acts.extend(next.map(|node| Act::Flush(task.clone(), node, early)));
+        } else if asked.is_none() {
+            *asked = Some(now);
+            self.acts.push(Act::Ready(task.clone(), *claim == Claim::Mine));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! How a node lets go of its tasks: because it is full, because it stops, or because it was no member for a while.
+
+use std::time::Instant;
+
+use super::{
+    Act, Ownership,
+    place::{Claim, Role},
+};
+use crate::cluster::members::Members;
+
+impl Ownership {
+    /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it stops. What it has taken, and
+    /// what is still on its way, it stores.
+    pub(crate) fn withdraw(&mut self, now: Instant) {
+        let tasks: Vec<_> = self.places.keys().cloned().collect();
+        for task in tasks {
+            let Some(place) = self.places.get_mut(&task) else { continue };
+            if std::mem::take(&mut place.listens) {
+                place.subscribed = false;
+                self.acts.push(Act::Unsubscribe(task.clone()));
+            }
+            match place.role {
+                Role::Owner | Role::Leaving { .. } | Role::Withdrawn { .. } => place.role = Role::Withdrawn { since: now },
+                Role::Arriving { claim, .. } => {
+                    place.role = Role::Withdrawn { since: now };
+                    if claim != Claim::Mine {
+                        self.drop_anonymous(&task, 0);
+                    }
+                    self.append_held(&task, u64::MAX);
+                }
+                Role::Standby | Role::Lingering { .. } => {
+                    place.role = Role::Lingering { since: now };
+                    self.drop_anonymous(&task, 0);
+                }
+            }
+        }
+    }
+
+    /// This node ends: whatever it still holds is stored, whoever else may have it.
+    pub(crate) fn give_up(&mut self) {
+        let tasks: Vec<_> =
+            self.places.iter().filter(|(_, place)| !place.held.is_empty()).map(|(task, _)| task.clone()).collect();
+        for task in tasks {
+            self.append_held(&task, u64::MAX);
+        }
+    }
+
+    /// This node was no member for a while: others have taken over. What it holds with an `eventId` stays until the store has it.
+    pub(crate) fn lapsed(&mut self, now: Instant) {
+        self.members = Members::default();
+        let tasks: Vec<_> = self.places.keys().cloned().collect();
+        for task in tasks {
+            self.drop_anonymous(&task, 0);
+            let Some(place) = self.places.get_mut(&task) else { continue };
+            if std::mem::take(&mut place.listens) {
+                place.subscribed = false;
+                self.acts.push(Act::Unsubscribe(task.clone()));
+            }
+            place.role = Role::Lingering { since: now };
+            if place.held.is_empty() {
+                self.places.remove(&task);
+            }
+        }
+    }
+}
