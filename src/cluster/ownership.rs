@@ -190,10 +190,8 @@ impl Ownership {
         let full = self.options.hold_bytes <= self.held.0 || self.options.hold_activities <= self.held.1;
         if full
             && let Some(place) = self.places.get_mut(task)
-            && place.listens
+            && place.let_go()
         {
-            place.listens = false;
-            place.subscribed = false;
             self.acts.push(Act::Unsubscribe(task.clone()));
         }
     }

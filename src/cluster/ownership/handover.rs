@@ -19,7 +19,10 @@ impl Ownership {
     pub(crate) fn subscribed(&mut self, task: &TaskId, now: Instant) {
         if let Some(place) = self.places.get_mut(task).filter(|place| place.listens) {
             let again = std::mem::replace(&mut place.subscribed, true);
-            // The connection was lost: what came meanwhile the standby has heard alone, and it comes before what is heard from here on.
+            if again {
+                place.interrupt();
+            }
+            // What came while the connection was lost the standby has heard alone, and it comes before what is heard from here on.
             if again && place.role == Role::Owner {
                 place.role = Role::arriving(&self.members, &self.me, Claim::Perhaps);
             }

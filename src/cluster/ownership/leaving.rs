@@ -15,8 +15,7 @@ impl Ownership {
         let tasks: Vec<_> = self.places.keys().cloned().collect();
         for task in tasks {
             let Some(place) = self.places.get_mut(&task) else { continue };
-            if std::mem::take(&mut place.listens) {
-                place.subscribed = false;
+            if place.let_go() {
                 self.acts.push(Act::Unsubscribe(task.clone()));
             }
             match place.role {
@@ -52,8 +51,7 @@ impl Ownership {
         for task in tasks {
             self.drop_anonymous(&task, 0);
             let Some(place) = self.places.get_mut(&task) else { continue };
-            if std::mem::take(&mut place.listens) {
-                place.subscribed = false;
+            if place.let_go() {
                 self.acts.push(Act::Unsubscribe(task.clone()));
             }
             place.role = Role::Lingering { since: now };

@@ -80,6 +80,8 @@ pub(super) struct Place {
     pub(super) listeners: HashMap<NodeId, u64>,
     /// The number of the first message since the channel was subscribed.
     pub(super) since: u64,
+    /// What came by before this number was heard before the channel was let go or lost.
+    pub(super) interrupted: u64,
     /// How many claims this node has put on the channel.
     pub(super) claims: u64,
     /// How many came between that and this node's own mark that it listens.
@@ -87,9 +89,21 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Up to which number what came by here was not heard by `node`, which has heard this many before its mark.
+    /// Up to which number what came by here was perhaps not heard by `node`, which has heard this many before its mark.
     pub(super) fn unheard_by(&self, node: &NodeId, early: u64) -> u64 {
-        self.listeners.get(node).map_or(0, |number| number.saturating_sub(early))
+        self.listeners.get(node).map_or(0, |number| number.saturating_sub(early)).max(self.interrupted)
+    }
+
+    /// The channel is let go, or was lost: who listens from now on is not heard here.
+    pub(super) fn interrupt(&mut self) {
+        self.interrupted = self.held.next_number();
+    }
+
+    /// Lets the channel go. Says whether it was listened to.
+    pub(super) fn let_go(&mut self) -> bool {
+        self.interrupt();
+        self.subscribed = false;
+        std::mem::take(&mut self.listens)
     }
 
     /// A place whose channel is about to be subscribed.
@@ -103,6 +117,7 @@ impl Place {
             turned: None,
             listeners: HashMap::new(),
             since: 0,
+            interrupted: 0,
             claims: 0,
             early: 0,
         }
