@@ -7,6 +7,7 @@ mod hub_args;
 mod lines;
 mod migrate;
 mod publish;
+mod rejects;
 mod run;
 mod serve;
 mod tail;
@@ -56,6 +57,8 @@ enum Command {
     Publish(publish::PublishArgs),
     /// List, show and delete tasks.
     Tasks(tasks::TasksArgs),
+    /// Show what was refused of what came over Redis for a task.
+    Rejects(rejects::RejectsArgs),
     /// Bring the store's schema up to date without serving.
     Migrate(serve::StoreArgs),
     /// Show every configuration value, where it came from and what it means.
@@ -91,6 +94,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tail(args) => tail::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Tasks(args) => tasks::run(args).await,
+        Command::Rejects(args) => rejects::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
     }

@@ -7,6 +7,7 @@ mod extract;
 mod guard;
 mod listen;
 mod origin;
+mod rejects;
 mod stall;
 mod streams;
 mod tasks;
@@ -86,6 +87,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks/{task}", task)
         .route("/v1/tasks/{task}/activities", get(activities::page).post(activities::publish))
         .route("/v1/tasks/{task}/stream", get(streams::sse))
+        .route("/v1/tasks/{task}/rejects", get(rejects::list))
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))
         .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
         .route("/v1/ws", get(streams::websocket))

@@ -11,6 +11,7 @@ mod frame;
 mod id;
 mod invocation;
 mod json;
+mod reject;
 mod task;
 mod time;
 
@@ -22,6 +23,7 @@ pub use frame::{Frame, FrameBatch, FrameBuilder};
 pub use id::{EventId, InvocationId, TaskId};
 pub use invocation::Status;
 pub use json::{JsonFault, JsonLimits, check as check_json};
+pub use reject::Reject;
 pub use task::{Invocation, LogState, StatusCounts, TaskSummary};
 pub use time::Timestamp;
 

@@ -21,15 +21,15 @@ mod terms;
 
 use std::path::PathBuf;
 
-use crate::model::{EventId, Filter, Invocation, InvocationId, LogState, Offset, TaskId, TaskSummary, Timestamp};
+use crate::model::{EventId, Filter, Invocation, InvocationId, LogState, Offset, Reject, TaskId, TaskSummary, Timestamp};
 
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 use terms::REJECTS;
 pub use terms::{
-    Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, Reject, TaskChange, TaskCommit,
-    TaskPlace, TaskQuery,
+    Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, TaskChange, TaskCommit, TaskPlace,
+    TaskQuery,
 };
 
 /// How to open a store.

@@ -2,6 +2,8 @@
 
 mod table;
 
+pub(super) use table::ago;
+
 use std::{
     io::{BufRead, IsTerminal, Write},
     process::ExitCode,

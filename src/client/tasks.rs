@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{Client, ClientError};
-use crate::model::{Invocation, Status, TaskId, TaskSummary};
+use crate::model::{Invocation, Reject, Status, TaskId, TaskSummary};
 
 /// Which tasks to list.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +75,18 @@ impl Client {
         let body = self.call(Method::GET, self.url(&["tasks", task.as_str()])).await?;
         let Rest { runs, last_activity } = read(&body)?;
         Ok(TaskDetails { summary: read(&body)?, runs, last_activity })
+    }
+
+    /// What was refused of what came over Redis for a task, newest first, at most 100.
+    pub async fn rejects(&self, task: &TaskId, limit: u8) -> Result<Vec<Reject>, ClientError> {
+        #[derive(Deserialize)]
+        struct Rejects {
+            rejects: Vec<Reject>,
+        }
+        let mut url = self.url(&["tasks", task.as_str(), "rejects"]);
+        url.query_pairs_mut().append_pair("limit", &limit.to_string());
+        let Rejects { rejects } = read(&self.call(Method::GET, url).await?)?;
+        Ok(rejects)
     }
 
     /// Deletes a task and everything below it.

@@ -3,10 +3,10 @@
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::model::{EventId, TaskId, Timestamp};
+use crate::model::{EventId, Reject, TaskId, Timestamp};
 
 use super::{
-    REJECTS, REJECTS_OF_TASK, Reject, StoreError,
+    REJECTS, REJECTS_OF_TASK, StoreError,
     postgres::{PostgresStore, count, foreign, stored, time, word},
     postgres_read::event_id,
 };

@@ -3,10 +3,10 @@
 use serde_json::json;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::model::{EventId, TaskId, Timestamp};
+use crate::model::{EventId, Reject, TaskId, Timestamp};
 
 use super::{
-    REJECTS, REJECTS_OF_TASK, Reject, StoreError,
+    REJECTS, REJECTS_OF_TASK, StoreError,
     sqlite::{SqliteStore, count, foreign, stored, time, word},
     sqlite_append::event_id,
 };

@@ -18,6 +18,7 @@ async fn the_openapi_document_names_every_route() {
         ("/v1/tasks/{task}", vec!["get", "put", "patch", "delete"]),
         ("/v1/tasks/{task}/activities", vec!["get", "post"]),
         ("/v1/tasks/{task}/stream", vec!["get"]),
+        ("/v1/tasks/{task}/rejects", vec!["get"]),
         ("/v1/tasks/{task}/invocations", vec!["get"]),
         ("/v1/tasks/{task}/invocations/{invocation}", vec!["get"]),
         ("/v1/ws", vec!["get"]),

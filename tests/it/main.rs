@@ -10,6 +10,7 @@ mod http;
 mod over_redis;
 mod program;
 mod publish;
+mod rejects;
 mod repair;
 mod resume;
 mod run;

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use tasklight::{
     ingest::{IngestLimits, Item, parse_body},
-    model::{Filter, JsonLimits, Offset, Status, TaskId, Timestamp},
+    model::{Filter, JsonLimits, Offset, Reject, Status, TaskId, Timestamp},
     store::{
-        Append, Attempt, Heartbeat, OpenError, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, Reject, Store, StoreOptions,
-        TaskChange, TaskQuery,
+        Append, Attempt, Heartbeat, OpenError, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, Store, StoreOptions, TaskChange,
+        TaskQuery,
     },
 };
 use tempfile::TempDir;

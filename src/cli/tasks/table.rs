@@ -84,7 +84,8 @@ fn status(status: Option<Status>) -> (Style, &'static str) {
     (colour.on_default(), status.map_or("", Status::as_str))
 }
 
-fn ago(then: Timestamp, now: Timestamp) -> String {
+/// How long ago that was, in one unit.
+pub(in crate::cli) fn ago(then: Timestamp, now: Timestamp) -> String {
     let millis = now.as_millis().saturating_sub(then.as_millis());
     if millis < 1_000 { "now".to_owned() } else { format!("{} ago", span(millis)) }
 }

@@ -11,8 +11,8 @@ use crate::{
     broker::RedisBroker,
     cluster::{CONTROL_TASKS, Control, NodeId, Took},
     ingest::Rejected,
-    model::{EventId, InvocationId, NewActivity, TaskId, Timestamp},
-    store::{Reject, Store},
+    model::{EventId, InvocationId, NewActivity, Reject, TaskId, Timestamp},
+    store::Store,
     writer::Results,
 };
 
