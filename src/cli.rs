@@ -60,7 +60,7 @@ enum Command {
     /// Show what was refused of what came over Redis for a task.
     Rejects(rejects::RejectsArgs),
     /// Bring the store's schema up to date without serving.
-    Migrate(serve::StoreArgs),
+    Migrate(migrate::MigrateArgs),
     /// Show every configuration value, where it came from and what it means.
     Config(config::ConfigArgs),
 }

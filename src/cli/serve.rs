@@ -19,6 +19,7 @@ Values come from: defaults < tasklight.toml (or --config FILE) < TASKLIGHT__SECT
 Examples:
   tasklight serve
   tasklight serve --listen 127.0.0.1:9000 --store sqlite:///var/lib/tasklight/log.db
+  tasklight serve --store postgres://tasklight@db/tasklight --broker redis://redis:6379   one of many nodes
   TASKLIGHT__SESSION__HEARTBEAT=10s tasklight serve
 
 SIGTERM or SIGINT stops it in order (nothing that was confirmed is lost, viewers are told where to continue);
@@ -48,7 +49,7 @@ pub(crate) struct ServeArgs {
 /// Flags that say which store and which configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// The store: sqlite://PATH [default: sqlite://data/tasklight.db]
+    /// The store: sqlite://PATH for one node, postgres://… for many [default: sqlite://data/tasklight.db]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// The configuration file [default: tasklight.toml if it is there]

@@ -24,7 +24,7 @@ mod place;
 mod simulation;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -57,6 +57,8 @@ pub struct OwnershipOptions {
     pub hold_bytes: usize,
     /// How long a node that is no longer standby goes on listening.
     pub linger: Duration,
+    /// How long others who are no members any more since this node was none are waited for.
+    pub return_within: Duration,
 }
 
 /// The state of all tasks that this node knows.
@@ -67,6 +69,8 @@ pub(crate) struct Ownership {
     members: Members,
     known: HashSet<TaskId>,
     places: HashMap<TaskId, Place>,
+    /// Who was a member when this node lapsed, and until when they are waited for: if Redis has forgotten them too, they come back.
+    former: Option<(Vec<NodeId>, Instant)>,
     /// Bytes and activities held over all places.
     held: (usize, usize),
     acts: Vec<Act>,
@@ -75,7 +79,7 @@ pub(crate) struct Ownership {
 impl Ownership {
     pub(crate) fn new(me: NodeId, options: OwnershipOptions) -> Self {
         let (known, places) = (HashSet::new(), HashMap::new());
-        Self { me, options, members: Members::default(), known, places, held: (0, 0), acts: Vec::new() }
+        Self { me, options, members: Members::default(), known, places, former: None, held: (0, 0), acts: Vec::new() }
     }
 
     /// What is to be done now, in order.
@@ -107,12 +111,15 @@ impl Ownership {
             return;
         }
         let before = std::mem::replace(&mut self.members, members);
+        let tasks: Vec<TaskId> = self.places.keys().cloned().collect();
+        tasks.iter().for_each(|task| self.tell_newcomers(task, &before));
+        self.review_all(now);
+    }
+
+    fn review_all(&mut self, now: Instant) {
         let tasks: Vec<TaskId> =
             self.known.iter().chain(self.places.keys().filter(|t| !self.known.contains(*t))).cloned().collect();
         for task in tasks {
-            if self.places.contains_key(&task) {
-                self.tell_newcomers(&task, &before);
-            }
             self.review(&task, now);
             self.stand_by(&task, now);
         }
@@ -247,6 +254,9 @@ impl Ownership {
 
     /// Now and then: asks again, listens again, lets go.
     pub(crate) fn tick(&mut self, now: Instant) {
+        if self.former.take_if(|(_, until)| *until <= now).is_some() {
+            self.review_all(now);
+        }
         let room = self.held.0 < self.options.hold_bytes / 2 && self.held.1 < self.options.hold_activities / 2;
         let tasks: Vec<_> =
             self.places.iter().filter(|(_, place)| place.role != Role::Owner).map(|(task, _)| task.clone()).collect();
@@ -281,11 +291,12 @@ impl Ownership {
         let [first, second] = first_two(task, &self.members.able);
         let mine = first == Some(&self.me);
         let second = second == Some(&self.me);
+        let others = self.others();
         let Some(place) = self.places.get_mut(task) else {
             if self.known.contains(task) && (mine || second) {
                 if mine {
                     // It hears nothing from before it belonged here.
-                    let role = Role::arriving(&self.members, &self.me, Claim::Perhaps);
+                    let role = Role::arriving(others, Claim::Perhaps);
                     self.places.insert(task.clone(), Place::new(role, now));
                     self.acts.push(Act::Subscribe(task.clone()));
                 } else {
@@ -300,8 +311,8 @@ impl Ownership {
             Role::Owner | Role::Leaving { .. } => {}
             Role::Arriving { waiting, holding, claim, .. } if mine || *claim == Claim::Mine => {
                 let before = waiting.len();
-                waiting.retain(|node| self.members.alive.contains(node));
-                holding.retain(|node| self.members.alive.contains(node));
+                waiting.retain(|node| others.contains(node));
+                holding.retain(|node| others.contains(node));
                 // Whoever has gone may have taken some.
                 if waiting.len() < before && *claim != Claim::Mine {
                     *claim = Claim::Others;
@@ -321,12 +332,18 @@ impl Ownership {
             Role::Standby | Role::Lingering { .. } | Role::Withdrawn { .. } | Role::Arriving { .. } => {
                 // What has come since it was published is for this node to take only after its own mark comes by.
                 let claim = if place.listens { Claim::Others } else { Claim::Perhaps };
-                place.role = Role::arriving(&self.members, &self.me, claim);
+                place.role = Role::arriving(others, claim);
                 self.drop_anonymous(task, 0);
                 self.claim(task);
                 self.listen(task, now);
             }
         }
+    }
+
+    /// Who may have a part in a task besides this node.
+    fn others(&self) -> BTreeSet<NodeId> {
+        let former = self.former.iter().flat_map(|(nodes, _)| nodes);
+        self.members.alive.iter().chain(former).filter(|node| **node != self.me).cloned().collect()
     }
 
     /// Whoever has a part in a task listens.

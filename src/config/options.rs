@@ -79,6 +79,7 @@ impl Settings {
                 hold_activities: self.cluster.hold_activities,
                 hold_bytes: self.cluster.hold_bytes.bytes(),
                 linger: self.cluster.linger.get(),
+                return_within: self.cluster.member_timeout.get(),
             },
         }
     }

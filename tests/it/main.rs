@@ -8,6 +8,7 @@ mod config;
 mod harness;
 mod http;
 mod over_redis;
+mod postgres;
 mod program;
 mod publish;
 mod rejects;

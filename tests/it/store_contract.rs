@@ -23,7 +23,7 @@ pub struct Fixture {
     _database: Option<Database>,
 }
 
-fn options(url: String) -> StoreOptions {
+pub fn options(url: String) -> StoreOptions {
     StoreOptions {
         url,
         readers: 2,
@@ -51,7 +51,7 @@ pub async fn sqlite() -> Fixture {
     Fixture { store, options, _folder: Some(folder), _database: None }
 }
 
-fn task(id: &str) -> TaskId {
+pub fn task(id: &str) -> TaskId {
     id.parse().expect("a task id")
 }
 
@@ -71,7 +71,7 @@ pub fn activity(id: &str, json: &str) -> Append {
     }
 }
 
-fn message(id: &str, text: &str) -> Append {
+pub fn message(id: &str, text: &str) -> Append {
     activity(id, &format!(r#"{{"invocationId":"r","type":"message","data":{{"text":"{text}"}}}}"#))
 }
 
@@ -79,16 +79,16 @@ fn status(id: &str, invocation: &str, status: &str) -> Append {
     activity(id, &format!(r#"{{"invocationId":"{invocation}","type":"status","data":{{"status":"{status}"}}}}"#))
 }
 
-async fn receipts(store: &Store, batch: &[Append]) -> Vec<Receipt> {
+pub async fn receipts(store: &Store, batch: &[Append]) -> Vec<Receipt> {
     let appended = store.append(batch, Attempt::First).await.expect("it is stored");
     appended.results.into_iter().map(|result| result.expect("a receipt")).collect()
 }
 
-fn everything() -> ReadAfter {
+pub fn everything() -> ReadAfter {
     ReadAfter { after: Offset::ZERO, limit: 10_000, bytes: usize::MAX, window: u64::MAX, filter: Filter::default() }
 }
 
-async fn texts(store: &Store, id: &str, range: &ReadAfter) -> Vec<(u64, String)> {
+pub async fn texts(store: &Store, id: &str, range: &ReadAfter) -> Vec<(u64, String)> {
     let page = store.read_after(&task(id), range).await.expect("it reads").expect("the task is there");
     page.activities.iter().map(|(offset, activity)| (offset.get(), activity.data.as_str().to_owned())).collect()
 }

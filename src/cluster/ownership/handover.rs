@@ -17,6 +17,7 @@ use crate::{
 impl Ownership {
     /// The server has confirmed the subscription.
     pub(crate) fn subscribed(&mut self, task: &TaskId, now: Instant) {
+        let others = self.others();
         if let Some(place) = self.places.get_mut(task).filter(|place| place.listens) {
             let again = std::mem::replace(&mut place.subscribed, true);
             if again {
@@ -24,7 +25,7 @@ impl Ownership {
             }
             // What came while the connection was lost the standby has heard alone, and it comes before what is heard from here on.
             if again && place.role == Role::Owner {
-                place.role = Role::arriving(&self.members, &self.me, Claim::Perhaps);
+                place.role = Role::arriving(others, Claim::Perhaps);
             }
             place.since = place.held.next_number();
             let mark = Mark::Listens { from: self.me.clone() };

@@ -6,7 +6,6 @@ use super::{
     Act, Ownership,
     place::{Claim, Role},
 };
-use crate::cluster::members::Members;
 
 impl Ownership {
     /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it stops. What it has taken, and
@@ -46,7 +45,10 @@ impl Ownership {
 
     /// This node was no member for a while: others have taken over. What it holds with an `eventId` stays until the store has it.
     pub(crate) fn lapsed(&mut self, now: Instant) {
-        self.members = Members::default();
+        let members = std::mem::take(&mut self.members);
+        if !members.alive.is_empty() {
+            self.former = Some((members.alive, now + self.options.return_within));
+        }
         let tasks: Vec<_> = self.places.keys().cloned().collect();
         for task in tasks {
             self.drop_anonymous(&task, 0);

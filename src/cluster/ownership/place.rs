@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use crate::cluster::{held::Held, members::Members, ranking::NodeId};
+use crate::cluster::{held::Held, ranking::NodeId};
 
 /// What this node does with what it hears in a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +43,7 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) fn arriving(members: &Members, me: &NodeId, claim: Claim) -> Self {
-        let waiting = members.alive.iter().filter(|node| *node != me).cloned().collect();
+    pub(super) fn arriving(waiting: BTreeSet<NodeId>, claim: Claim) -> Self {
         Self::Arriving { waiting, holding: BTreeSet::new(), claim, asked: None }
     }
 

@@ -284,7 +284,13 @@ impl World {
         }
         self.births += 1;
         let id: NodeId = format!("n{index}#{}", self.births).into();
-        let options = OwnershipOptions { tasks: 10, hold_activities: 1_000, hold_bytes: 1 << 20, linger: Duration::from_secs(5) };
+        let options = OwnershipOptions {
+            tasks: 10,
+            hold_activities: 1_000,
+            hold_bytes: 1 << 20,
+            linger: Duration::from_secs(5),
+            return_within: Duration::from_secs(3),
+        };
         let ownership = Ownership::new(id.clone(), options);
         let (inbox, work) = (VecDeque::new(), VecDeque::new());
         self.nodes.insert(index, Node { id, ownership, inbox, work, able: true, leaving: false });

@@ -223,6 +223,7 @@ impl Keeper {
 
     fn spoken_to(&mut self, message: Control, now: Instant) {
         let me = &self.tools.redis.node;
+        tracing::trace!(?message);
         match message {
             Control::Members { from } if from != *me => self.tools.beat.soon.send_modify(|times| *times += 1),
             Control::Ready { from, marked, tasks } => {
@@ -243,6 +244,7 @@ impl Keeper {
     /// A message on a task's channel: activities of an agent, or the mark of a node.
     fn heard_in(&mut self, task: &TaskId, payload: Bytes, now: Instant) {
         if let Some(mark) = Mark::decode(&payload) {
+            tracing::trace!(task.id = %task, ?mark);
             self.ownership.marked(task, &mark, now);
             return;
         }

@@ -25,6 +25,7 @@ pub(super) fn run(acts: Vec<Act>, tools: &Tools) {
     // Of a channel that is let go and taken again only the last word counts.
     let mut wanted: HashMap<String, bool> = HashMap::new();
     for act in acts {
+        tracing::trace!(?act);
         match act {
             Act::Subscribe(task) => wanted.extend([(names.task(&task), true), (names.ack(&task), true)]),
             Act::Unsubscribe(task) => wanted.extend([(names.task(&task), false), (names.ack(&task), false)]),
