@@ -7,7 +7,7 @@ mod ownership;
 mod ranking;
 
 pub(crate) use control::{Control, Mark, TASKS as CONTROL_TASKS};
-pub(crate) use members::{BEAT, Beat, LEAVE, Members, Standing};
+pub(crate) use members::{BEAT, Beat, LEAVE, Members, Since, Standing};
 pub(crate) use ownership::{Act, Ownership, Took};
 
 pub use members::Lease;

@@ -36,7 +36,13 @@ impl Servers {
                 let answer = ask_any(address, &command, patience, |host, port| address.sentinel(host, port)).await?;
                 let found: Option<(String, u16)> = redis::from_redis_value(answer.1).ok();
                 let (host, port) = found.ok_or(BrokerError::Unusable("the Sentinels do not know this master"))?;
-                Ok(Self { masters: vec![address.server(&host, port)?], slots: Vec::new(), sharded: false })
+                let master = address.server(&host, port)?;
+                // During a failover Sentinels may name one that is no master yet, or no more. Who may not ask has to believe them.
+                let role = ask(master.clone(), &redis::cmd("ROLE"), patience).await;
+                if matches!(&role, Ok(Value::Array(role)) if role.first() != Some(&Value::BulkString(b"master".to_vec()))) {
+                    return Err(BrokerError::Unusable("the Sentinels name a server that is no master"));
+                }
+                Ok(Self { masters: vec![master], slots: Vec::new(), sharded: false })
             }
             Kind::Cluster => {
                 let command = redis::cmd("CLUSTER").arg("SLOTS").to_owned();
@@ -112,21 +118,24 @@ async fn ask_any(
 ) -> Result<(String, Value), BrokerError> {
     let mut last = BrokerError::Unusable("no server is named");
     for (host, port) in &address.hosts {
-        let client = redis::Client::open(info(host, *port)?)?;
-        let asking = async {
-            let config =
-                redis::AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
-            let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            command.query_async::<Value>(&mut connection).await
-        };
-        match timeout(patience * 2, asking).await {
-            Ok(Ok(answer)) if answer != Value::Nil => return Ok((host.clone(), answer)),
-            Ok(Ok(_)) => last = BrokerError::Unusable("the Sentinels do not know this master"),
-            Ok(Err(error)) => last = error.into(),
-            Err(_) => last = BrokerError::Timeout,
+        match ask(info(host, *port)?, command, patience).await {
+            Ok(Value::Nil) => last = BrokerError::Unusable("the Sentinels do not know this master"),
+            Ok(answer) => return Ok((host.clone(), answer)),
+            Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+async fn ask(server: ConnectionInfo, command: &redis::Cmd, patience: Duration) -> Result<Value, BrokerError> {
+    let client = redis::Client::open(server)?;
+    let asking = async {
+        let config =
+            redis::AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Ok(command.query_async::<Value>(&mut connection).await?)
+    };
+    timeout(patience * 2, asking).await.unwrap_or(Err(BrokerError::Timeout))
 }
 
 /// The hash slot of a key (Redis Cluster specification): CRC-16/XMODEM of it, or of what is between the first braces.

@@ -3,6 +3,10 @@
 //! A node that was not heard of for `member_timeout` is no member. It learns so from Redis when it comes back, whatever kept it away (a
 //! stopped process, a cut link, a Redis that was emptied), and must clean up before it joins again. Between beats it knows by its own
 //! monotonic clock for how long the last beat surely counts: its lease.
+//!
+//! A Redis that comes back empty has forgotten all members at once. The key says since when it exists; a node that finds another one than
+//! the one it is noted in, while its lease still holds, is noted again without having been away, and goes on counting the others until they
+//! have had time to do the same. So the tasks stay where they are.
 
 use std::{
     sync::Arc,
@@ -43,23 +47,30 @@ pub(crate) struct Members {
 /// What a beat came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Beat {
-    /// Noted.
-    Counted(Members),
+    /// Noted, in the key that exists since then.
+    Counted(Members, Since),
     /// Not noted: this node was no member (any more).
     Lapsed,
 }
 
-/// The script of a beat. KEYS: nodes. ARGV: node, standing, timeout in ms, "1" to join. Answers `{counted, node, standing, node, …}`.
+/// Since when the key with the members exists, as Redis says.
+pub(crate) type Since = String;
+
+/// The script of a beat. KEYS: nodes. ARGV: node, standing, timeout in ms, "1" to join, and, from a node whose lease holds, the key in which it
+/// was noted. Answers `{counted, since, node, standing, node, …}`.
 pub(crate) const BEAT: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local timeout = tonumber(ARGV[3])
 local all = redis.call('HGETALL', KEYS[1])
 local members = {}
-local counted = ARGV[4] == '1'
+local since = redis.call('HGET', KEYS[1], '#since')
+local forgotten = ARGV[5] ~= '' and ARGV[5] ~= since
+local counted = ARGV[4] == '1' or forgotten
 for i = 1, #all, 2 do
   local at, standing = string.match(all[i + 1], '^(%d+) (%a+)$')
-  if not at or now - tonumber(at) > timeout then
+  if all[i] == '#since' then
+  elseif not at or now - tonumber(at) > timeout then
     redis.call('HDEL', KEYS[1], all[i])
   elseif all[i] == ARGV[1] then
     counted = true
@@ -69,10 +80,15 @@ for i = 1, #all, 2 do
   end
 end
 if not counted then return {'0'} end
+if not since then
+  since = string.format('%d', now)
+  redis.call('HSET', KEYS[1], '#since', since)
+end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %s', now, ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], timeout * 2)
 table.insert(members, 1, ARGV[2])
 table.insert(members, 1, ARGV[1])
+table.insert(members, 1, since)
 table.insert(members, 1, '1')
 return members
 ";
@@ -88,6 +104,7 @@ impl Beat {
         if counted != "1" {
             return Some(Self::Lapsed);
         }
+        let (since, rest) = rest.split_first()?;
         let mut pairs: Vec<_> = rest.chunks_exact(2).collect();
         pairs.sort_unstable();
         let mut members = Members::default();
@@ -98,7 +115,22 @@ impl Beat {
             }
             members.alive.push(node);
         }
-        Some(Self::Counted(members))
+        Some(Self::Counted(members, since.clone()))
+    }
+}
+
+impl Members {
+    /// These and those.
+    pub(crate) fn and(&self, others: &Self) -> Self {
+        let union = |mine: &[NodeId], theirs: &[NodeId]| {
+            let mut all: Vec<_> = mine.iter().chain(theirs).cloned().collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        // Who is there now says for itself whether it is able.
+        let absent: Vec<_> = others.able.iter().filter(|node| !self.alive.contains(node)).cloned().collect();
+        Self { alive: union(&self.alive, &others.alive), able: union(&self.able, &absent) }
     }
 }
 
@@ -135,7 +167,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_in_one_order_on_all_nodes() {
-        let Some(Beat::Counted(members)) = Beat::read(answer(&["1", "b#2", "able", "c#3", "unable", "a#1", "able"])) else {
+        let Some(Beat::Counted(members, since)) = Beat::read(answer(&["1", "17", "b#2", "able", "c#3", "unable", "a#1", "able"]))
+        else {
             panic!("it counted")
         };
         let names = |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -143,8 +176,19 @@ mod tests {
             (names(&members.alive), names(&members.able)),
             (vec!["a#1".to_owned(), "b#2".to_owned(), "c#3".to_owned()], vec!["a#1".to_owned(), "b#2".to_owned()],)
         );
+        assert_eq!(since, "17");
         assert_eq!(Beat::read(answer(&["0"])), Some(Beat::Lapsed));
         assert_eq!(Beat::read(redis::Value::Nil), None);
+    }
+
+    #[test]
+    fn forgotten_members_count_until_they_speak_for_themselves() {
+        let members = |alive: &[&str], able: &[&str]| Members {
+            alive: alive.iter().map(|node| NodeId::from(*node)).collect(),
+            able: able.iter().map(|node| NodeId::from(*node)).collect(),
+        };
+        let (now, forgotten) = (members(&["b", "c"], &["c"]), members(&["a", "b"], &["a", "b"]));
+        assert_eq!(now.and(&forgotten), members(&["a", "b", "c"], &["a", "c"]));
     }
 
     #[test]

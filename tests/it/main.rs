@@ -7,10 +7,14 @@ mod cold;
 mod config;
 mod harness;
 mod http;
+mod link;
 mod over_redis;
 mod postgres;
 mod program;
+#[path = "../chaos/proxy.rs"]
+mod proxy;
 mod publish;
+mod redis_servers;
 mod rejects;
 mod repair;
 mod resume;

@@ -12,6 +12,11 @@ pub fn redis_url() -> String {
     variable("TASKLIGHT_TEST_REDIS_URL")
 }
 
+/// An address of the loopback at which nobody listens.
+pub fn free_address() -> std::io::Result<std::net::SocketAddr> {
+    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
 /// A key prefix that no other test has.
 pub fn prefix() -> String {
     format!("test-{:016x}:", rand::random::<u64>())

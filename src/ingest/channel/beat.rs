@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{ChannelOptions, Question};
 use crate::{
     broker::RedisBroker,
-    cluster::{BEAT, Beat, Control, LEAVE, Lease, Members, Standing},
+    cluster::{BEAT, Beat, Control, LEAVE, Lease, Members, Since, Standing},
 };
 
 /// How long after joining a node waits before it takes roles, so that those that join together see each other first.
@@ -55,6 +55,9 @@ pub(super) fn start(
         asked,
         lease: handle.lease.clone(),
         leave: handle.leave.clone(),
+        since: Since::new(),
+        members: Members::default(),
+        forgotten: None,
     };
     tracker.spawn(beats.run());
     handle
@@ -69,6 +72,12 @@ struct Beats {
     asked: watch::Receiver<u64>,
     lease: Lease,
     leave: CancellationToken,
+    /// The key in which this node is noted.
+    since: Since,
+    /// The members at the last beat.
+    members: Members,
+    /// Who was one when Redis forgot them all, and until when they count all the same.
+    forgotten: Option<(Members, Instant)>,
 }
 
 impl Beats {
@@ -94,7 +103,8 @@ impl Beats {
             }
             if joined {
                 match self.beat(false).await {
-                    Some(Beat::Counted(members)) => {
+                    Some(Beat::Counted(members, since)) => {
+                        let members = self.with_forgotten(members, since);
                         let keeper_gone = self.keeper.send(Question::Members(members)).await.is_err();
                         if keeper_gone {
                             return;
@@ -119,6 +129,21 @@ impl Beats {
         }
     }
 
+    /// The members, and those who were until Redis forgot them all: they have time to be noted again.
+    fn with_forgotten(&mut self, members: Members, since: Since) -> Members {
+        if self.since != since {
+            tracing::warn!("redis has forgotten the members of the cluster; tasks stay where they are");
+            self.forgotten = Some((std::mem::take(&mut self.members), Instant::now() + self.options.member_timeout));
+            self.since = since;
+        }
+        self.forgotten.take_if(|(_, until)| *until <= Instant::now());
+        self.members = match &self.forgotten {
+            Some((forgotten, _)) => members.and(forgotten),
+            None => members,
+        };
+        self.members.clone()
+    }
+
     /// Cleans up: what was heard and not read is dropped with the connections, what was taken without an `eventId` is dropped by the keeper.
     async fn lapse(&self) {
         self.lease.end();
@@ -135,7 +160,13 @@ impl Beats {
         if live.wait_for(|live| *live).await.is_err() {
             return false;
         }
-        let joined = matches!(self.beat(true).await, Some(Beat::Counted(_)));
+        let joined = match self.beat(true).await {
+            Some(Beat::Counted(_, since)) => {
+                (self.since, self.members, self.forgotten) = (since, Members::default(), None);
+                true
+            }
+            _ => false,
+        };
         if joined {
             self.say_members_changed();
             sleep(SETTLE).await;
@@ -147,7 +178,8 @@ impl Beats {
         let sent = Instant::now();
         let standing = self.stands.borrow_and_update().as_str();
         let wait = self.options.member_timeout.as_millis().to_string();
-        let arguments: [&str; 4] = [&self.redis.node, standing, &wait, if join { "1" } else { "0" }];
+        let noted_in = if self.lease.holds() { &*self.since } else { "" };
+        let arguments: [&str; 5] = [&self.redis.node, standing, &wait, if join { "1" } else { "0" }, noted_in];
         let key = self.redis.names.nodes();
         let answer = timeout(self.options.member_timeout, self.redis.commands.eval(&self.script, &key, &arguments)).await.ok()?;
         let beat = match answer {
@@ -157,7 +189,7 @@ impl Beats {
                 return None;
             }
         };
-        if let Beat::Counted(Members { .. }) = &beat {
+        if let Beat::Counted(..) = &beat {
             self.lease.renew(sent, self.options.member_timeout);
         }
         Some(beat)
