@@ -65,3 +65,15 @@ fn a_bad_value_stops_the_start_and_names_itself() {
         }
     }
 }
+
+#[test]
+fn the_reference_has_every_key_with_its_meaning() {
+    let document = include_str!("../../docs/configuration.md");
+    let meanings = tasklight::config::Settings::reference();
+    for key in tasklight::config::Settings::default().values().into_keys() {
+        let meaning = &meanings[&key];
+        let row = document.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/configuration.md does not name {key}"));
+        assert!(row.contains(meaning), "{key} means: {meaning}\nbut: {row}");
+    }
+}
