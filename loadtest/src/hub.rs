@@ -20,15 +20,28 @@ pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub struct Hub {
     child: Child,
     address: String,
+    admin: String,
     _folder: TempDir,
 }
 
 impl Hub {
+    /// One by itself, on SQLite.
     pub fn start(binary: &Path) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
+        let store = format!("sqlite://{}", folder.path().join("log.db").display());
+        Self::start_in(folder, binary, &store, &[])
+    }
+
+    /// One of many, with these settings in its environment.
+    pub fn start_node(binary: &Path, store: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_in(TempDir::new()?, binary, store, settings)
+    }
+
+    fn start_in(folder: TempDir, binary: &Path, store: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let admin = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let mut child = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store"])
-            .arg(format!("sqlite://{}", folder.path().join("log.db").display()))
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", &admin, "--store", store])
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -37,7 +50,7 @@ impl Hub {
         let line = BufReader::new(stdout).lines().next().context("the hub says where it listens")??;
         let url = line.split_whitespace().nth(1).context("an address")?;
         let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Ok(Self { child, address, _folder: folder })
+        Ok(Self { child, address, admin, _folder: folder })
     }
 
     pub fn publish_url(&self, task: &str) -> String {
@@ -63,6 +76,27 @@ impl Hub {
                 return Ok(socket);
             }
         }
+    }
+
+    /// The sum of the metrics whose names begin so.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let text = reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?;
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
+        Ok(values.filter_map(|value| value.parse::<f64>().ok()).sum())
+    }
+
+    /// Whether it is ready and nothing is missing.
+    pub async fn is_well(&self) -> anyhow::Result<bool> {
+        let text = reqwest::get(format!("http://{}/readyz", self.admin)).await?.text().await?;
+        Ok(text.contains("\"degraded\":false") && text.contains("\"ready\":true"))
+    }
+
+    /// How long it has computed so far, in seconds. The kernel counts in hundredths (USER_HZ).
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = stat.rsplit_once(')').context("a command")?;
+        let times = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        Ok(times.sum::<Result<f64, _>>()? / 100.0)
     }
 
     /// The memory that it has resident, in KiB.

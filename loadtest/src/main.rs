@@ -4,8 +4,12 @@
 mod hub;
 mod idle;
 mod ingest;
+mod inserts;
 mod latency;
+mod nodes;
+mod open_tasks;
 mod reference;
+mod services;
 
 use std::path::PathBuf;
 
@@ -29,13 +33,25 @@ enum Command {
     Latency,
     /// Memory for each idle viewer.
     Idle,
-    /// All of them, as one table in Markdown.
+    /// All of these, as one table in Markdown.
     All,
+    /// What a node more costs: processor time and Redis bytes per activity at 1, 2 and 4 nodes.
+    Nodes(services::Services),
+    /// How nodes start on very many open tasks.
+    OpenTasks(services::Services),
+    /// Ways to write activities to Postgres: UNNEST, COPY and VALUES, short keys and names.
+    Inserts(services::Services),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
+    match &cli.command {
+        Command::Nodes(services) => return nodes::run(&cli.hub_binary, services).await,
+        Command::OpenTasks(services) => return open_tasks::run(&cli.hub_binary, services).await,
+        Command::Inserts(services) => return inserts::run(services).await,
+        _ => {}
+    }
     println!("| what | measured | reference in the same run | ratio |\n|---|---|---|---|");
     let all = matches!(cli.command, Command::All);
     if all || matches!(cli.command, Command::Ingest) {
