@@ -34,12 +34,12 @@ pub(crate) enum Control {
         /// Which.
         tasks: Vec<TaskId>,
     },
-    /// To one: I take no more of these, but hold some that nobody has confirmed.
+    /// To one: I take nothing of these, but hold some that nobody has confirmed.
     Holding {
         /// Who speaks.
         from: NodeId,
-        /// Which.
-        tasks: Vec<TaskId>,
+        /// Which, and for how many milliseconds.
+        tasks: Vec<(TaskId, u64)>,
     },
     /// To one: everybody else has let go of these; store what you hold and I have not heard.
     Flush {

@@ -75,6 +75,11 @@ impl Held {
         self.next
     }
 
+    /// When the oldest message was heard that is still held.
+    pub(super) fn oldest(&self) -> Option<std::time::Instant> {
+        self.messages.first_key_value().map(|(_, message)| message.heard)
+    }
+
     /// Whether something before this number is held.
     pub(super) fn has_before(&self, number: u64) -> bool {
         self.messages.first_key_value().is_some_and(|(first, _)| *first < number)

@@ -312,7 +312,7 @@ impl Ownership {
             Role::Arriving { waiting, holding, claim, .. } if mine || *claim == Claim::Mine => {
                 let before = waiting.len();
                 waiting.retain(|node| others.contains(node));
-                holding.retain(|node| others.contains(node));
+                holding.retain(|node, _| others.contains(node));
                 // Whoever has gone may have taken some.
                 if waiting.len() < before && *claim != Claim::Mine {
                     *claim = Claim::Others;

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The first and the longest wait before connecting again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How many channels one SUBSCRIBE names: few enough for Redis to serve others in between.
 const CHUNK: usize = 500;

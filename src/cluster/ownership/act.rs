@@ -1,5 +1,7 @@
 //! What a node has to do about its tasks.
 
+use std::time::Duration;
+
 use crate::{
     cluster::{control::Mark, ranking::NodeId},
     model::{NewActivity, TaskId},
@@ -18,8 +20,8 @@ pub(crate) enum Act {
     Tell(TaskId, NodeId),
     /// Say `Ready` to all, and whether the mark named this node.
     Ready(TaskId, bool),
-    /// Say `Holding` to this node.
-    Holding(TaskId, NodeId),
+    /// Say `Holding` to this node, and since how long.
+    Holding(TaskId, NodeId, Duration),
     /// Say `Flush` to this node, and how many messages came by here before the mark that this node listens.
     Flush(TaskId, NodeId, u64),
     /// Put this mark on the task's channel.

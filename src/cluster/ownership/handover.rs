@@ -1,6 +1,6 @@
 //! How a task changes hands, message by message; see [the overview](super).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     Act, Ownership, Took,
@@ -97,8 +97,10 @@ impl Ownership {
                 }
             }
             Role::Standby | Role::Lingering { .. } => {
-                let answer = if holds { Act::Holding } else { |task, from| Act::Release(task, from, Took::Nothing) };
-                self.acts.push(answer(task.clone(), from.clone()));
+                self.acts.push(match place.held.oldest().filter(|_| holds) {
+                    Some(oldest) => Act::Holding(task.clone(), from.clone(), now.saturating_duration_since(oldest)),
+                    None => Act::Release(task.clone(), from.clone(), Took::Nothing),
+                });
                 let since = place.unheard_by(from, 0);
                 self.drop_anonymous(task, since);
                 self.stand_by(task, now);
@@ -114,9 +116,9 @@ impl Ownership {
     }
 
     /// A node takes nothing of the task, but holds something that nobody has confirmed.
-    pub(crate) fn holding(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
+    pub(crate) fn holding(&mut self, task: &TaskId, from: &NodeId, since: Duration, now: Instant) {
         if let Some(Place { role: Role::Arriving { holding, .. }, .. }) = self.places.get_mut(task) {
-            holding.insert(from.clone());
+            holding.insert(from.clone(), now.checked_sub(since).unwrap_or(now));
         }
         self.arrive(task, now);
     }
@@ -168,9 +170,9 @@ impl Ownership {
             }
             self.acts.push(Act::IgnoreAcks(task.clone()));
             self.append_held(task, u64::MAX);
-        } else if waiting.is_subset(holding) {
-            // One after the other: what one stores, the next may hold as well.
-            let next = waiting.first().cloned();
+        } else if waiting.iter().all(|node| holding.contains_key(node)) {
+            // One after the other, who has held for longest first: what one stores, the next may hold as well.
+            let next = waiting.iter().min_by_key(|node| holding.get(*node)).cloned();
             holding.clear();
             let early = place.early;
             self.acts.extend(next.map(|node| Act::Flush(task.clone(), node, early)));

@@ -1,7 +1,7 @@
 //! One task as this node stands to it.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Instant,
 };
 
@@ -14,8 +14,8 @@ pub(super) enum Role {
     Arriving {
         /// Who has not said so yet.
         waiting: BTreeSet<NodeId>,
-        /// Those of them that take nothing, but hold something.
-        holding: BTreeSet<NodeId>,
+        /// Those of them that take nothing, but hold something, and since when.
+        holding: BTreeMap<NodeId, Instant>,
         /// Whose it is what comes without an `eventId`.
         claim: Claim,
         /// When the others were asked last.
@@ -44,7 +44,7 @@ pub(super) enum Role {
 
 impl Role {
     pub(super) fn arriving(waiting: BTreeSet<NodeId>, claim: Claim) -> Self {
-        Self::Arriving { waiting, holding: BTreeSet::new(), claim, asked: None }
+        Self::Arriving { waiting, holding: BTreeMap::new(), claim, asked: None }
     }
 
     /// Whether it appends what it hears.

@@ -69,7 +69,7 @@ enum Event {
     Announce(TaskId),
     Tell(TaskId),
     Ready(TaskId, NodeId, bool),
-    Holding(TaskId, NodeId),
+    Holding(TaskId, NodeId, Duration),
     Flush(TaskId, NodeId, u64),
     Released(TaskId, NodeId, Took),
 }
@@ -162,7 +162,7 @@ impl World {
                 Act::IgnoreAcks(_) => {}
                 Act::Tell(task, to) => self.send_to_id(&to, Event::Tell(task)),
                 Act::Ready(task, marked) => self.broadcast(&Event::Ready(task, id.clone(), marked)),
-                Act::Holding(task, to) => self.send_to_id(&to, Event::Holding(task, id.clone())),
+                Act::Holding(task, to, since) => self.send_to_id(&to, Event::Holding(task, id.clone(), since)),
                 Act::Flush(task, to, early) => self.send_to_id(&to, Event::Flush(task, id.clone(), early)),
                 Act::Mark(task, mark) => drop(self.publish(&task.clone(), &Event::Mark(task, mark))),
                 Act::Release(task, to, took) => self.work(index, Work::Release(task, to, took)),
@@ -216,7 +216,7 @@ impl World {
             Some(Event::Tell(task)) => ownership.told(&task, now),
             Some(Event::Announce(task)) => ownership.announced(&task, now),
             Some(Event::Ready(task, from, marked)) => ownership.ready(&task, &from, marked, now),
-            Some(Event::Holding(task, from)) => ownership.holding(&task, &from, now),
+            Some(Event::Holding(task, from, since)) => ownership.holding(&task, &from, since, now),
             Some(Event::Flush(task, from, early)) => ownership.flush(&task, &from, early),
             Some(Event::Released(task, from, took)) => ownership.released(&task, &from, took, now),
         }

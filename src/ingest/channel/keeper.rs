@@ -230,7 +230,9 @@ impl Keeper {
                 tasks.iter().for_each(|task| self.ownership.ready(task, &from, marked, now));
             }
             Control::Tell { tasks, .. } => tasks.iter().for_each(|task| self.ownership.told(task, now)),
-            Control::Holding { from, tasks } => tasks.iter().for_each(|task| self.ownership.holding(task, &from, now)),
+            Control::Holding { from, tasks } => {
+                tasks.iter().for_each(|(task, millis)| self.ownership.holding(task, &from, Duration::from_millis(*millis), now))
+            }
             Control::Flush { from, tasks } => tasks.iter().for_each(|(task, early)| self.ownership.flush(task, &from, *early)),
             Control::Released { from, took, tasks } => {
                 let took = if took { Took::Perhaps } else { Took::Nothing };

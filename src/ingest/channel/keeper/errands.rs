@@ -11,8 +11,8 @@ use crate::{
 /// What is said to one node about many tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Word {
-    Tell,
     Holding,
+    Flush,
 }
 
 /// Does what ownership asks for.
@@ -20,8 +20,8 @@ pub(super) fn run(acts: Vec<Act>, tools: &Tools) {
     let redis = &tools.redis;
     let names = &redis.names;
     let (mut ready, mut marked) = (Vec::new(), Vec::new());
-    let mut flushes: BTreeMap<NodeId, Vec<(TaskId, u64)>> = BTreeMap::new();
-    let mut words: BTreeMap<(Word, NodeId), Vec<TaskId>> = BTreeMap::new();
+    let mut told: BTreeMap<NodeId, Vec<TaskId>> = BTreeMap::new();
+    let mut words: BTreeMap<(Word, NodeId), Vec<(TaskId, u64)>> = BTreeMap::new();
     // Of a channel that is let go and taken again only the last word counts.
     let mut wanted: HashMap<String, bool> = HashMap::new();
     for act in acts {
@@ -32,9 +32,12 @@ pub(super) fn run(acts: Vec<Act>, tools: &Tools) {
             Act::IgnoreAcks(task) => drop(wanted.insert(names.ack(&task), false)),
             Act::Ready(task, false) => ready.push(task),
             Act::Ready(task, true) => marked.push(task),
-            Act::Tell(task, to) => words.entry((Word::Tell, to)).or_default().push(task),
-            Act::Holding(task, to) => words.entry((Word::Holding, to)).or_default().push(task),
-            Act::Flush(task, to, early) => flushes.entry(to).or_default().push((task, early)),
+            Act::Tell(task, to) => told.entry(to).or_default().push(task),
+            Act::Holding(task, to, since) => {
+                let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+                words.entry((Word::Holding, to)).or_default().push((task, millis));
+            }
+            Act::Flush(task, to, early) => words.entry((Word::Flush, to)).or_default().push((task, early)),
             Act::Mark(task, mark) => drop(redis.letters.send(names.task(&task), mark.encode())),
             Act::Release(task, to, took) => drop(tools.queue.release(&task, &to, took)),
             Act::Append(task, activities) => {
@@ -59,19 +62,19 @@ pub(super) fn run(acts: Vec<Act>, tools: &Tools) {
             redis.letters.send(names.cluster(), message.encode());
         }
     }
+    for (to, tasks) in told {
+        for tasks in tasks.chunks(CONTROL_TASKS).map(<[_]>::to_vec) {
+            let message = Control::Tell { from: redis.node.clone(), tasks };
+            redis.letters.send(names.node(&to), message.encode());
+        }
+    }
     for ((word, to), tasks) in words {
         for tasks in tasks.chunks(CONTROL_TASKS).map(<[_]>::to_vec) {
             let from = redis.node.clone();
             let message = match word {
-                Word::Tell => Control::Tell { from, tasks },
                 Word::Holding => Control::Holding { from, tasks },
+                Word::Flush => Control::Flush { from, tasks },
             };
-            redis.letters.send(names.node(&to), message.encode());
-        }
-    }
-    for (to, tasks) in flushes {
-        for tasks in tasks.chunks(CONTROL_TASKS).map(<[_]>::to_vec) {
-            let message = Control::Flush { from: redis.node.clone(), tasks };
             redis.letters.send(names.node(&to), message.encode());
         }
     }
