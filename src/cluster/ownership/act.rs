@@ -14,6 +14,8 @@ pub(crate) enum Act {
     Subscribe(TaskId),
     /// Let go of both.
     Unsubscribe(TaskId),
+    /// Subscribe to the acks again: they are another node's from now on.
+    HearAcks(TaskId),
     /// Let go of the acks: they are this node's own now.
     IgnoreAcks(TaskId),
     /// Tell this node of the task: it may not have heard of it, and is to own it, or to be its standby, by what is known here.

@@ -48,8 +48,7 @@ impl Ownership {
             (Mark::Passes { from, to, .. }, Role::Leaving { to: next }) if *from == self.me && next == to => {
                 place.role = Role::Lingering { since: now };
                 self.acts.push(Act::Release(task.clone(), to.clone(), Took::Nothing));
-                // For the acks.
-                self.acts.push(Act::Subscribe(task.clone()));
+                self.acts.push(Act::HearAcks(task.clone()));
                 self.review(task, now);
             }
             (Mark::Passes { from, to, early }, Role::Arriving { claim, asked, .. }) if *claim != Claim::Mine => {
@@ -78,7 +77,6 @@ impl Ownership {
             self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
             return;
         };
-        let holds = place.held.has_before(place.unheard_by(from, 0));
         match &mut place.role {
             // By what is known here it is not theirs: one of us will hear of a change of members soon, and they ask again.
             Role::Owner if first.as_ref() != Some(from) => {}
@@ -96,17 +94,25 @@ impl Ownership {
                     self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
                 }
             }
-            Role::Standby | Role::Lingering { .. } => {
-                self.acts.push(match place.held.oldest().filter(|_| holds) {
-                    Some(oldest) => Act::Holding(task.clone(), from.clone(), now.saturating_duration_since(oldest)),
-                    None => Act::Release(task.clone(), from.clone(), Took::Nothing),
-                });
-                let since = place.unheard_by(from, 0);
-                self.drop_anonymous(task, since);
-                self.stand_by(task, now);
-            }
+            Role::Standby | Role::Lingering { .. } => self.answer(task, from, now),
             Role::Withdrawn { .. } => self.acts.push(Act::Release(task.clone(), from.clone(), Took::Perhaps)),
         }
+    }
+
+    /// Takes nothing of the task, and says whether it holds something that the other one may not have heard. What was heard before the channel
+    /// was lost is older than whatever anybody has heard since: it is stored at once.
+    fn answer(&mut self, task: &TaskId, from: &NodeId, now: Instant) {
+        let Some(place) = self.places.get(task) else { return };
+        let (interrupted, since) = (place.interrupted, place.unheard_by(from, 0));
+        self.append_held(task, interrupted);
+        let Some(place) = self.places.get(task) else { return };
+        let holds = place.held.has_before(since);
+        self.acts.push(match place.held.oldest().filter(|_| holds) {
+            Some(oldest) => Act::Holding(task.clone(), from.clone(), now.saturating_duration_since(oldest)),
+            None => Act::Release(task.clone(), from.clone(), Took::Nothing),
+        });
+        self.drop_anonymous(task, since);
+        self.stand_by(task, now);
     }
 
     fn pass(&mut self, task: &TaskId, to: &NodeId) {
@@ -173,8 +179,10 @@ impl Ownership {
         } else if waiting.iter().all(|node| holding.contains_key(node)) {
             // One after the other, who has held for longest first: what one stores, the next may hold as well.
             let next = waiting.iter().min_by_key(|node| holding.get(*node)).cloned();
+            let interrupted = place.interrupted;
             holding.clear();
             let early = place.early;
+            self.append_held(task, interrupted);
             self.acts.extend(next.map(|node| Act::Flush(task.clone(), node, early)));
         } else if asked.is_none() {
             *asked = Some(now);

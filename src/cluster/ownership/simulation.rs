@@ -159,7 +159,7 @@ impl World {
                     self.send_to(index, Event::Subscribed(task));
                 }
                 Act::Unsubscribe(task) => drop(self.subscribed.remove(&(index, task))),
-                Act::IgnoreAcks(_) => {}
+                Act::HearAcks(_) | Act::IgnoreAcks(_) => {}
                 Act::Tell(task, to) => self.send_to_id(&to, Event::Tell(task)),
                 Act::Ready(task, marked) => self.broadcast(&Event::Ready(task, id.clone(), marked)),
                 Act::Holding(task, to, since) => self.send_to_id(&to, Event::Holding(task, id.clone(), since)),

@@ -29,6 +29,7 @@ pub(super) fn run(acts: Vec<Act>, tools: &Tools) {
         match act {
             Act::Subscribe(task) => wanted.extend([(names.task(&task), true), (names.ack(&task), true)]),
             Act::Unsubscribe(task) => wanted.extend([(names.task(&task), false), (names.ack(&task), false)]),
+            Act::HearAcks(task) => drop(wanted.insert(names.ack(&task), true)),
             Act::IgnoreAcks(task) => drop(wanted.insert(names.ack(&task), false)),
             Act::Ready(task, false) => ready.push(task),
             Act::Ready(task, true) => marked.push(task),
