@@ -57,14 +57,16 @@ install_packages() {
     return "$status"
 }
 
+# Tests also start servers of their own, which they kill, and certificates: the programs are needed whatever the variables say.
 install_missing() {
     local packages=()
-    if need_redis && ! has_redis; then packages+=(redis-server); fi
-    if need_postgres && ! postgres_bin >/dev/null; then packages+=(postgresql); fi
+    if ! has_redis; then packages+=(redis-server); fi
+    if ! postgres_bin >/dev/null; then packages+=(postgresql); fi
+    if ! command -v openssl >/dev/null; then packages+=(openssl); fi
     if [[ "${#packages[@]}" == 0 ]]; then return; fi
     if [[ "$(id -u)" == 0 && -e /etc/debian_version ]] && install_packages "${packages[@]}"; then return; fi
     echo "missing: ${packages[*]}. Install it (Debian, Ubuntu: apt-get install --no-install-recommends ${packages[*]}; macOS: brew" >&2
-    echo "install redis postgresql), or set TASKLIGHT_TEST_REDIS_URL and TASKLIGHT_TEST_POSTGRES_URL to servers that tests may fill" >&2
+    echo "install redis postgresql openssl)." >&2
     exit 1
 }
 
