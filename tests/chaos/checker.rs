@@ -138,6 +138,8 @@ pub struct Verdict {
     pub differences: Vec<Difference>,
     /// Lost without a broken promise, by the fault that excuses it.
     pub excused: BTreeMap<&'static str, u64>,
+    /// Stored after what its publisher sent later, without waiting for acks, while Redis itself failed; by the fault.
+    pub late: BTreeMap<&'static str, u64>,
     /// Activities in the store.
     pub stored: u64,
     /// Deliveries that were compared.
@@ -151,6 +153,14 @@ impl fmt::Display for Difference {
 }
 
 impl Sent {
+    /// The fault under which promise 5 does not cover it.
+    fn excused(&self) -> Option<&'static str> {
+        match self.proof {
+            Proof::Counted { excused, .. } => excused,
+            _ => None,
+        }
+    }
+
     fn when(&self) -> String {
         let during = self.during.map(|fault| format!(" ({fault})")).unwrap_or_default();
         format!("at {}.{:03} s{during}", self.at_ms / 1_000, self.at_ms % 1_000)
@@ -206,11 +216,18 @@ fn check_log(log: &Log, published: &HashMap<(&str, &str), &Publication>, verdict
         if let Some(last) = last_of.insert(invocation, entry)
             && *number <= last.number
         {
-            let kind = if *number == last.number { Kind::Repeated } else { Kind::Reordered };
-            let when = |number| sent_as(published, log, invocation, number).map_or_else(|| "never".to_owned(), Sent::when);
-            let before = format!("number {} event {} at offset {}", last.number, last.event, last.offset);
-            let times = format!("confirmed {}, the other {}", when(*number), when(last.number));
-            verdict.note(kind, format!("{place}: comes after {before} of the same invocation; {times}"));
+            let late = sent_as(published, log, invocation, *number).and_then(Sent::excused).filter(|_| *number != last.number);
+            if let Some(fault) = late {
+                // No node had heard both: the links came back one by one.
+                *verdict.late.entry(fault).or_default() += 1;
+                last_of.insert(invocation, last);
+            } else {
+                let kind = if *number == last.number { Kind::Repeated } else { Kind::Reordered };
+                let when = |number| sent_as(published, log, invocation, number).map_or_else(|| "never".to_owned(), Sent::when);
+                let before = format!("number {} event {} at offset {}", last.number, last.event, last.offset);
+                let times = format!("confirmed {}, the other {}", when(*number), when(last.number));
+                verdict.note(kind, format!("{place}: comes after {before} of the same invocation; {times}"));
+            }
         }
         let sent = sent_as(published, log, invocation, *number);
         if sent.is_none_or(|sent| sent.event != *event) {

@@ -145,6 +145,9 @@ impl Figures {
         for (fault, lost) in &verdict.excused {
             row(&format!("fire and forget lost, {fault}"), format!("{lost:<8} promised by nobody"));
         }
+        for (fault, late) in &verdict.late {
+            row(&format!("fire and forget late, {fault}"), format!("{late:<8} stored after later ones, promised by nobody"));
+        }
         row("lost", broken(Broken::Lost));
         row("repeated", broken(Broken::Repeated));
         row("reordered", broken(Broken::Reordered));

@@ -149,6 +149,25 @@ fn what_is_excused_or_was_never_confirmed_may_be_missing() {
 }
 
 #[test]
+fn only_what_was_sent_into_a_failing_redis_without_acks_may_come_late() {
+    let swap = |world: &mut World| {
+        let (a, b) = (5, 7);
+        let (first, second) = (world.log.entries[a].clone(), world.log.entries[b].clone());
+        (world.log.entries[a].event, world.log.entries[a].number) = (second.event, second.number);
+        (world.log.entries[b].event, world.log.entries[b].number) = (first.event, first.number);
+        (world.transcript.seen[a].event, world.transcript.seen[b].event) = (second.event, first.event);
+    };
+    let reordered = changed(swap);
+    assert_eq!(found(&reordered).0, [Kind::Reordered]);
+    let late = changed(|world| {
+        swap(world);
+        world.publications[1].sent[2].proof = counted(Some("redis"));
+    });
+    assert_eq!(found(&late).0, vec![]);
+    assert_eq!(late.late.into_iter().collect::<Vec<_>>(), [("redis", 1)]);
+}
+
+#[test]
 fn what_nobody_published_is_found() {
     let foreign = changed(|world| {
         world.log.entries[4].event = Uuid::from_u128(99);

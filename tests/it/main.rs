@@ -10,6 +10,7 @@ mod http;
 mod link;
 mod over_redis;
 mod postgres;
+mod postgres_away;
 mod program;
 #[path = "../chaos/proxy.rs"]
 mod proxy;
