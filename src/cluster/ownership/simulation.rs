@@ -36,6 +36,10 @@ enum Move {
     Withdraw(usize),
     /// Node `.0` dies, once everything has come to rest after the last death.
     Kill(usize),
+    /// Node `.0` loses its connection to Redis, if nobody else has lost his.
+    Cut(usize),
+    /// Whoever has lost it is connected again.
+    Mend,
     /// The dead are no members any more.
     Expire,
     Settle,
@@ -53,6 +57,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => node.clone().prop_map(Move::Leave),
         1 => node.clone().prop_map(Move::Withdraw),
         1 => node.prop_map(Move::Kill),
+        1 => (0..NODES).prop_map(Move::Cut),
+        2 => Just(Move::Mend),
         1 => Just(Move::Expire),
         1 => Just(Move::Settle),
     ];
@@ -87,6 +93,9 @@ struct Node {
     work: VecDeque<Work>,
     able: bool,
     leaving: bool,
+    /// What it listens to, whether the connection is there or not.
+    wanted: HashSet<TaskId>,
+    cut: bool,
 }
 
 /// What was published and heard by somebody.
@@ -154,11 +163,11 @@ impl World {
         let id = node.id.clone();
         for act in node.ownership.take_acts() {
             match act {
-                Act::Subscribe(task) => {
-                    self.subscribed.insert((index, task.clone()));
-                    self.send_to(index, Event::Subscribed(task));
+                Act::Subscribe(task) => self.subscribe(index, task),
+                Act::Unsubscribe(task) => {
+                    self.subscribed.remove(&(index, task.clone()));
+                    self.nodes.entry(index).and_modify(|node| drop(node.wanted.remove(&task)));
                 }
-                Act::Unsubscribe(task) => drop(self.subscribed.remove(&(index, task))),
                 Act::HearAcks(_) | Act::IgnoreAcks(_) => {}
                 Act::Tell(task, to) => self.send_to_id(&to, Event::Tell(task)),
                 Act::Ready(task, marked) => self.broadcast(&Event::Ready(task, id.clone(), marked)),
@@ -175,6 +184,34 @@ impl World {
         }
     }
 
+    fn subscribe(&mut self, index: usize, task: TaskId) {
+        let Some(node) = self.nodes.get_mut(&index) else { return };
+        node.wanted.insert(task.clone());
+        if !node.cut {
+            self.subscribed.insert((index, task.clone()));
+            self.send_to(index, Event::Subscribed(task));
+        }
+    }
+
+    /// The connection goes, and with it every subscription; what was read already is read.
+    fn cut(&mut self, index: usize) {
+        if let Some(node) = self.nodes.get_mut(&index) {
+            node.cut = true;
+            self.subscribed.retain(|(of, _)| *of != index);
+        }
+    }
+
+    fn mend(&mut self) {
+        let cut: Vec<_> = self.nodes.iter().filter(|(_, node)| node.cut).map(|(index, _)| *index).collect();
+        for index in cut {
+            let Some(node) = self.nodes.get_mut(&index) else { continue };
+            node.cut = false;
+            for task in node.wanted.clone() {
+                self.subscribe(index, task);
+            }
+        }
+    }
+
     fn work(&mut self, index: usize, work: Work) {
         if let Some(node) = self.nodes.get_mut(&index) {
             node.work.push_back(work);
@@ -182,19 +219,19 @@ impl World {
     }
 
     fn send_to(&mut self, index: usize, event: Event) {
-        if let Some(node) = self.nodes.get_mut(&index) {
+        if let Some(node) = self.nodes.get_mut(&index).filter(|node| !node.cut) {
             node.inbox.push_back(event);
         }
     }
 
     fn send_to_id(&mut self, id: &NodeId, event: Event) {
-        if let Some(node) = self.nodes.values_mut().find(|node| node.id == *id) {
+        if let Some(node) = self.nodes.values_mut().find(|node| node.id == *id && !node.cut) {
             node.inbox.push_back(event);
         }
     }
 
     fn broadcast(&mut self, event: &Event) {
-        self.nodes.values_mut().for_each(|node| node.inbox.push_back(event.clone()));
+        self.nodes.values_mut().filter(|node| !node.cut).for_each(|node| node.inbox.push_back(event.clone()));
     }
 
     /// To all who are subscribed at this moment; gives how many.
@@ -293,7 +330,8 @@ impl World {
         };
         let ownership = Ownership::new(id.clone(), options);
         let (inbox, work) = (VecDeque::new(), VecDeque::new());
-        self.nodes.insert(index, Node { id, ownership, inbox, work, able: true, leaving: false });
+        self.nodes
+            .insert(index, Node { id, ownership, inbox, work, able: true, leaving: false, wanted: HashSet::new(), cut: false });
         self.beat(index, now);
     }
 
@@ -316,6 +354,7 @@ impl World {
     /// Everything is read, stored and asked until nothing happens any more.
     fn settle(&mut self, start: Instant) {
         self.ghosts.clear();
+        self.mend();
         for round in 0..40 {
             self.time += 400;
             let now = self.now(start);
@@ -347,6 +386,8 @@ enum Faults {
     Planned,
     /// Of nodes that are at rest, one dies.
     Death,
+    /// One at a time loses its connection to Redis, for less time than it takes to be no member any more.
+    Cut,
     /// All of it at once: what is promised then is only that what was counted is stored, once if it has an `eventId`.
     Rough,
 }
@@ -355,7 +396,7 @@ fn play(moves: &[Move], faults: Faults) {
     let start = Instant::now();
     let mut world = World::default();
     let (mut may_die, mut may_change) = (faults == Faults::Rough, true);
-    if faults == Faults::Death {
+    if matches!(faults, Faults::Death | Faults::Cut) {
         (0..4).for_each(|index| world.join(index, start));
         world.settle(start);
         may_die = true;
@@ -364,7 +405,13 @@ fn play(moves: &[Move], faults: Faults) {
         world.time += 20;
         let now = world.now(start);
         match step.clone() {
-            Move::Join(_) | Move::Leave(_) if faults == Faults::Death => {}
+            Move::Join(_) | Move::Leave(_) if matches!(faults, Faults::Death | Faults::Cut) => {}
+            Move::Cut(index) => {
+                if faults == Faults::Cut && world.is_owned() && world.nodes.values().all(|node| !node.cut) {
+                    world.cut(index);
+                }
+            }
+            Move::Mend => world.mend(),
             Move::Withdraw(_) if faults != Faults::Rough => {}
             Move::Publish(index, given) => {
                 world.number += 1;
@@ -414,7 +461,7 @@ fn play(moves: &[Move], faults: Faults) {
                 }
             }
             Move::Kill(index) => {
-                if faults != Faults::Planned
+                if !matches!(faults, Faults::Planned | Faults::Cut)
                     && 2 < world.nodes.len()
                     && std::mem::take(&mut may_die)
                     && let Some(node) = world.nodes.remove(&index)
@@ -468,6 +515,11 @@ proptest! {
     #[test]
     fn the_death_of_one_node_loses_and_reorders_nothing_with_an_event_id(moves in moves()) {
         play(&moves, Faults::Death);
+    }
+
+    #[test]
+    fn a_lost_connection_loses_and_reorders_nothing_with_an_event_id(moves in moves()) {
+        play(&moves, Faults::Cut);
     }
 
     #[test]
