@@ -166,7 +166,7 @@ impl World {
                 Act::Subscribe(task) => self.subscribe(index, task),
                 Act::Unsubscribe(task) => {
                     self.subscribed.remove(&(index, task.clone()));
-                    self.nodes.entry(index).and_modify(|node| drop(node.wanted.remove(&task)));
+                    self.nodes.entry(index).and_modify(|node| node.wanted.retain(|wanted| *wanted != task));
                 }
                 Act::HearAcks(_) | Act::IgnoreAcks(_) => {}
                 Act::Tell(task, to) => self.send_to_id(&to, Event::Tell(task)),
