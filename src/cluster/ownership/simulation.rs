@@ -386,7 +386,7 @@ enum Faults {
     Planned,
     /// Of nodes that are at rest, one dies.
     Death,
-    /// One at a time loses its connection to Redis, for less time than it takes to be no member any more.
+    /// One at a time loses its connection to Redis, for less time than it takes to be no member any more; the next when all is at rest.
     Cut,
     /// All of it at once: what is promised then is only that what was counted is stored, once if it has an `eventId`.
     Rough,
@@ -407,7 +407,7 @@ fn play(moves: &[Move], faults: Faults) {
         match step.clone() {
             Move::Join(_) | Move::Leave(_) if matches!(faults, Faults::Death | Faults::Cut) => {}
             Move::Cut(index) => {
-                if faults == Faults::Cut && world.is_owned() && world.nodes.values().all(|node| !node.cut) {
+                if faults == Faults::Cut && world.is_owned() && std::mem::take(&mut may_change) {
                     world.cut(index);
                 }
             }
