@@ -283,6 +283,9 @@ impl World {
 
     /// Whether every task that anybody has heard of has an owner.
     fn is_owned(&self) -> bool {
+        if self.nodes.values().any(|node| node.inbox.iter().any(|event| matches!(event, Event::Announce(_)))) {
+            return false;
+        }
         let tasks = (0..TASKS.len()).map(task);
         tasks.filter(|task| self.nodes.values().any(|node| node.ownership.knows(task))).all(|task| {
             self.nodes.values().any(|node| node.ownership.owns(&task))
