@@ -2,7 +2,9 @@
 //!
 //! 1. Begin, and lock the rows of the batch's tasks in order of their names, in one simple message. The locks make commit order offset
 //!    order; the one order of locking makes deadlocks impossible.
-//! 2. Load what the plan needs, in one statement, which sees everything that was committed before the locks were granted.
+//! 2. Load what the plan needs, in one statement, which sees everything that was committed before the locks were granted. It may see a
+//!    task that was made meanwhile too, and that is not locked: so the number of locked ones is remembered in a setting of the transaction
+//!    and compared.
 //! 3. Write everything, in one statement.
 //! 4. Commit.
 //!
@@ -107,13 +109,14 @@ fn begin(batch: &[Append], make: bool) -> String {
     }
     let list: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
     sql.push_str(&format!(
-        "SELECT 1 FROM tasks WHERE name IN ({}) ORDER BY name COLLATE \"C\" FOR NO KEY UPDATE",
+        "SELECT set_config('tasklight.locked', count(*)::text, true) FROM \
+         (SELECT 1 FROM tasks WHERE name IN ({}) ORDER BY name COLLATE \"C\" FOR NO KEY UPDATE) AS locked",
         list.join(",")
     ));
     sql
 }
 
-/// Rows of several kinds in one answer: `s` the store's identity, `t` tasks, `i` invocations, `k` known events.
+/// Rows of several kinds in one answer: `s` the store's identity and how many tasks are locked, `t` tasks, `i` invocations, `k` known events.
 const LOAD: &str = "\
 SELECT 't' AS kind, tasks.id, NULL::int8 AS task, tasks.name, tasks.status, \
        ARRAY[tasks.epoch # s.salt, head, pending, running, completed, failed, cancelled, lost, last_activity_at] AS numbers, \
@@ -130,7 +133,7 @@ SELECT 'k', NULL, t.id, NULL, NULL, ARRAY[a.\"offset\"], NULL, w.event \
 FROM unnest($4::text[], $5::uuid[]) AS w(task, event) JOIN tasks AS t ON t.name = w.task \
 CROSS JOIN LATERAL (SELECT \"offset\" FROM activities WHERE task = t.id AND event_id = w.event LIMIT 1) AS a \
 UNION ALL \
-SELECT 's', NULL, NULL, identity, NULL, NULL, NULL, NULL FROM store_identity WHERE identity = ";
+SELECT 's', NULL, NULL, identity, NULL, ARRAY[current_setting('tasklight.locked')::int8], NULL, NULL FROM store_identity WHERE identity = ";
 
 async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt) -> Result<Loaded, sqlx::Error> {
     let mut tasks: Vec<&str> = batch.iter().map(|item| item.task.as_str()).collect();
@@ -152,10 +155,10 @@ async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt)
         .fetch_all(connection)
         .await?;
     let mut rows = Rows::default();
-    let mut here = false;
+    let mut locked = None;
     for row in &found {
         match row.try_get::<&str, _>("kind")? {
-            "s" => here = true,
+            "s" => locked = Some(Numbers::of(row)?.number(0)?),
             "t" => drop(rows.tasks.insert(name(row)?, task(row)?)),
             "i" => drop(rows.invocations.insert((row.try_get("task")?, name(row)?), invocation(row)?)),
             _ => {
@@ -165,10 +168,10 @@ async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt)
             }
         }
     }
-    Ok(match (here, rows.tasks.len() == tasks.len()) {
-        (false, _) => Loaded::Elsewhere,
-        (true, false) => Loaded::TasksMissing,
-        (true, true) => Loaded::Rows(rows),
+    Ok(match locked {
+        None => Loaded::Elsewhere,
+        Some(locked) if locked == tasks.len() as u64 => Loaded::Rows(rows),
+        Some(_) => Loaded::TasksMissing,
     })
 }
 

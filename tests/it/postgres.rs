@@ -60,35 +60,38 @@ async fn ten_nodes_may_start_at_once_on_an_empty_database() {
 
 #[tokio::test]
 async fn nodes_that_write_the_same_tasks_in_any_order_make_logs_without_holes() {
+    const ROUNDS: u64 = 8;
     let f = postgres().await;
     let others = join_all((0..2).map(|_| Store::open(&f.options))).await;
     let stores: Vec<_> =
         std::iter::once(f.store.clone()).chain(others.into_iter().map(|store| store.expect("it opens"))).collect();
-    let names: Vec<_> = (0..6).map(|n| format!("t{n}")).collect();
-    let writers = stores.iter().enumerate().map(|(node, store)| {
-        let names = &names;
-        async move {
-            for round in 0..40 {
-                // Each node names them in another order, and makes them at the same time as the others.
-                let mut batch: Vec<Append> = names.iter().map(|name| message(name, &format!("{node}-{round}"))).collect();
-                batch.rotate_left((node * 2 + round) % names.len());
-                if node == 1 {
-                    batch.reverse();
+    for fresh in 0..40 {
+        let names: Vec<_> = (0..6).map(|n| format!("t{fresh}-{n}")).collect();
+        let writers = stores.iter().enumerate().map(|(node, store)| {
+            let names = &names;
+            async move {
+                for round in 0..ROUNDS {
+                    // Each node names them in another order, and makes them at the same time as the others.
+                    let mut batch: Vec<Append> = names.iter().map(|name| message(name, &format!("{node}-{round}"))).collect();
+                    batch.rotate_left((node * 2 + fresh) % names.len());
+                    if node == 1 {
+                        batch.reverse();
+                    }
+                    store.append(&batch, Attempt::First).await.expect("neither a deadlock nor an offset given twice");
                 }
-                store.append(&batch, Attempt::First).await.expect("no deadlock comes to light");
             }
-        }
-    });
-    join_all(writers).await;
-    for name in &names {
-        let log = texts(&f.store, name, &everything()).await;
-        let offsets: Vec<_> = log.iter().map(|(offset, _)| *offset).collect();
-        assert_eq!(offsets, (1..=120).collect::<Vec<_>>(), "{name}");
-        for node in 0..3 {
-            let mine: Vec<_> =
-                log.iter().filter(|(_, text)| text.contains(&format!("\"{node}-"))).map(|(_, text)| text.clone()).collect();
-            let expected: Vec<_> = (0..40).map(|round| format!(r#"{{"text":"{node}-{round}"}}"#)).collect();
-            assert_eq!(mine, expected, "{name}: each node's in its order");
+        });
+        join_all(writers).await;
+        for name in &names {
+            let log = texts(&f.store, name, &everything()).await;
+            let offsets: Vec<_> = log.iter().map(|(offset, _)| *offset).collect();
+            assert_eq!(offsets, (1..=3 * ROUNDS).collect::<Vec<_>>(), "{name}");
+            for node in 0..3 {
+                let mine: Vec<_> =
+                    log.iter().filter(|(_, text)| text.contains(&format!("\"{node}-"))).map(|(_, text)| text.clone()).collect();
+                let expected: Vec<_> = (0..ROUNDS).map(|round| format!(r#"{{"text":"{node}-{round}"}}"#)).collect();
+                assert_eq!(mine, expected, "{name}: each node's in its order");
+            }
         }
     }
 }
