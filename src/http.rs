@@ -5,6 +5,7 @@ mod admin;
 mod error;
 mod extract;
 mod guard;
+mod hand_over;
 mod listen;
 mod origin;
 mod rejects;
@@ -22,7 +23,6 @@ use axum::{
 };
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     hub::Hub,
     ingest::{ChannelIngest, IngestLimits},
     metrics::Metrics,
-    session::SessionOptions,
+    session::{SessionOptions, ending::Ending},
     store::Store,
     writer::Writer,
 };
@@ -67,9 +67,7 @@ pub(crate) struct App {
     pub metrics: Arc<Metrics>,
     pub registry: Registry,
     pub phase: watch::Receiver<Phase>,
-    pub drain: watch::Receiver<bool>,
-    pub sessions: TaskTracker,
-    pub stop: CancellationToken,
+    pub ending: Arc<Ending>,
 }
 
 impl App {

@@ -4,7 +4,9 @@
 //! idempotent, so that hints may come twice, late or not at all: what is missing is found by its offset and filled from the store.
 //! The hub never waits for a viewer.
 
+mod audience;
 mod feed;
+mod fetch;
 mod follower;
 mod list;
 mod log;
@@ -13,7 +15,10 @@ mod resync;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -24,8 +29,11 @@ use crate::{
 };
 
 pub use follower::{Follower, Otherwise, Start, Step};
-pub use list::{ListFollower, ListStep};
 pub use log::View;
+
+pub(crate) use audience::{Audience, HasAudience, Mail, Mailbox, Relay, Seat, Slot};
+pub(crate) use fetch::{Arrival, Fetch, Wanted};
+pub(crate) use list::{ListFollower, ListStep};
 
 use list::TaskList;
 use log::{Interest, Log};
@@ -65,10 +73,12 @@ struct Inner {
     /// Changes when all heads are to be compared with the store at once.
     compare: watch::Sender<u64>,
     logs: Mutex<HashMap<TaskId, Arc<Log>>>,
-    list: TaskList,
+    list: Arc<TaskList>,
     cold_reads: Semaphore,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
+    /// Where reads of the store run, whoever asks.
+    runtime: Handle,
     stop: CancellationToken,
 }
 
@@ -96,8 +106,9 @@ impl Hub {
         stop: CancellationToken,
     ) -> Self {
         let cold_reads = Semaphore::new(options.cold_reads.max(1));
-        let (logs, list, compare) = (Mutex::default(), TaskList::default(), watch::Sender::default());
-        let inner = Inner { store, broker, options, compare, logs, list, cold_reads, metrics, tracker, stop };
+        let (logs, list, compare) = (Mutex::default(), Arc::default(), watch::Sender::default());
+        let runtime = Handle::current();
+        let inner = Inner { store, broker, options, compare, logs, list, cold_reads, metrics, tracker, runtime, stop };
         let hub = Self { inner: Arc::new(inner) };
         if let Some(hints) = hints {
             hub.inner.tracker.spawn(feed::listen(hub.clone(), hints));
@@ -165,9 +176,9 @@ impl Hub {
         Follower::new(self.watch(task), start, filter, &self.inner.options)
     }
 
-    /// Starts following the list of tasks.
-    pub fn follow_list(&self) -> ListFollower {
-        self.inner.list.follow()
+    /// Starts following the list of tasks; changes are noted in `mailbox` under `slot`.
+    pub(crate) fn follow_list(&self, relay: &Relay, mailbox: Arc<Mailbox>, slot: Slot) -> ListFollower {
+        self.inner.list.follow(relay, mailbox, slot)
     }
 
     /// Reads part of a log from the store and encodes it, in its turn: at most `cold_reads` at once on this node.
@@ -249,11 +260,16 @@ impl Hub {
         }
     }
 
+    /// Work on the node's own runtime, whoever asks for it.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tracker.spawn_on(work, &self.inner.runtime);
+    }
+
     fn resync(&self, log: &Arc<Log>, need: log::Need) {
         match need {
             log::Need::Nothing => {}
-            log::Need::State => drop(self.inner.tracker.spawn(resync::load_state(self.clone(), log.clone()))),
-            log::Need::Activities => drop(self.inner.tracker.spawn(resync::fill_gap(self.clone(), log.clone()))),
+            log::Need::State => self.spawn(resync::load_state(self.clone(), log.clone())),
+            log::Need::Activities => self.spawn(resync::fill_gap(self.clone(), log.clone())),
         }
     }
 }

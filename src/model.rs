@@ -13,6 +13,7 @@ mod invocation;
 mod json;
 mod reject;
 mod task;
+mod text_frame;
 mod time;
 
 pub use activity::{Activity, ActivityType, Data, Effect, NewActivity, Series, StatusChange};
@@ -25,6 +26,7 @@ pub use invocation::Status;
 pub use json::{JsonFault, JsonLimits, check as check_json};
 pub use reject::Reject;
 pub use task::{Invocation, LogState, StatusCounts, TaskSummary};
+pub use text_frame::text_frame;
 pub use time::Timestamp;
 
 /// A value that does not have the form its type asks for: what was wrong, in words for the one who sent it.

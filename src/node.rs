@@ -20,6 +20,10 @@ use crate::{
     hub::Hub,
     ingest::ChannelIngest,
     metrics::Metrics,
+    session::{
+        ending::{Ending, Stage},
+        shard::Shards,
+    },
     store::Store,
     writer::Writer,
 };
@@ -40,7 +44,8 @@ pub struct Node {
     writer: Writer,
     ingest: Option<ChannelIngest>,
     phase: watch::Sender<Phase>,
-    drain: watch::Sender<bool>,
+    /// Tells sessions where to continue, and ends them.
+    ending: Arc<Ending>,
     work: TaskTracker,
     sessions: TaskTracker,
     /// Ends listening; requests under way finish.
@@ -87,7 +92,8 @@ impl Node {
             )),
             _ => None,
         };
-        let (phase, drain) = (watch::Sender::new(Phase::Running), watch::Sender::new(false));
+        let (phase, ending) = (watch::Sender::new(Phase::Running), Arc::<Ending>::default());
+        let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
         let session = Arc::new(settings.session_options());
         let app = Arc::new(App {
@@ -107,14 +113,13 @@ impl Node {
             metrics,
             registry,
             phase: phase.subscribe(),
-            drain: drain.subscribe(),
-            sessions: sessions.clone(),
-            stop: give_up.clone(),
+            ending: ending.clone(),
         });
         let listen = ListenOptions {
             header_timeout: settings.http.header_timeout.get(),
             connections: settings.http.connections,
             write_timeout: session.write_timeout + STALL_EXTRA,
+            sessions: (shards, ending.clone()),
         };
         sessions.spawn(http::serve(listener, http::routes(app.clone()), listen.clone(), sessions.clone(), closing.clone()));
         work.spawn(http::serve(admin_listener, http::admin_routes(app), listen, work.clone(), stop.clone()));
@@ -127,7 +132,7 @@ impl Node {
             writer,
             ingest,
             phase,
-            drain,
+            ending,
             work,
             sessions,
             closing,
@@ -177,10 +182,11 @@ impl Node {
         self.writer.close();
         // What was committed while stopping reaches viewers before they are told to go.
         let flushed = timeout_at(deadline, self.writer.closed()).await.is_ok();
-        self.drain.send_replace(true);
+        self.ending.set(Stage::Draining);
         self.closing.cancel();
         self.sessions.close();
         let drained = timeout_at(deadline, self.sessions.wait()).await.is_ok();
+        self.ending.set(Stage::Over);
         self.stop.cancel();
         self.give_up.cancel();
         self.work.close();

@@ -1,10 +1,13 @@
-//! One viewer's WebSocket session as a state machine without I/O: messages come in, encoded frames go out, and what has to be waited for
-//! is handed to the loop in `websocket`.
+//! One viewer's WebSocket session as a state machine without I/O: messages come in, encoded frames go out, and what it has to wait for comes
+//! into its mailbox.
 //!
 //! The queue of frames not yet written is bounded in count and bytes. While it is full no follower is asked for more, so a slow viewer
 //! costs its queue and nothing else; its backlog is a number, and it goes on from its cursor when it can.
 
+pub(crate) mod ending;
+mod outbox;
 pub(crate) mod protocol;
+pub(crate) mod shard;
 pub(crate) mod sse;
 #[cfg(test)]
 mod tests;
@@ -14,19 +17,17 @@ pub(crate) mod websocket;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    task::Context,
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_util::future::AbortHandle;
-
 use crate::{
-    hub::{ColdPage, Follower, Hub, ListFollower, ListStep, Step},
+    hub::{Arrival, Fetch, Follower, Hub, ListFollower, ListStep, Mail, Mailbox, Relay, Slot, Step, Wanted},
     metrics::Metrics,
-    model::{Cursor, TaskId, TaskSummary, Timestamp},
-    store::{ReadAfter, StoreError, TaskPlace},
+    model::{Cursor, FrameBatch, TaskId, Timestamp, text_frame},
 };
 
+use outbox::Outbox;
 use protocol::{ClientMessage, Fault, ServerMessage, Target};
 
 /// A session's bounds.
@@ -61,37 +62,27 @@ const TURN_BYTES: usize = 64 * 1024;
 /// The most messages about the list of tasks in one turn.
 const TURN_MESSAGES: usize = 64;
 
-/// A subscription's number, never used twice in a session.
-pub(crate) type Slot = u64;
-
-/// What the loop must wait for before a subscription can go on.
-#[derive(Debug)]
-pub(crate) enum Wait {
-    /// Until the task's log changes.
-    Log(tokio::sync::watch::Receiver<crate::hub::View>),
-    /// Until the list of tasks changes.
-    List(tokio::sync::watch::Receiver<u64>),
-    /// Until this was read.
-    Read(TaskId, ReadAfter),
-    /// Until this page of the list was read.
-    ReadList(Option<TaskPlace>),
-}
-
-/// What a wait came to.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    /// Something changed.
-    Changed,
-    /// The page.
-    Page(Result<ColdPage, StoreError>),
-    /// The page of the list.
-    ListPage(Result<(Vec<TaskSummary>, Option<TaskPlace>), StoreError>),
-}
-
 #[derive(Debug)]
 enum Subscription {
     Task(TaskId, Box<Follower>),
-    List(ListFollower),
+    List(Box<ListFollower>),
+}
+
+/// What a subscription does.
+#[derive(Debug)]
+enum Phase {
+    /// It stands in line to hand out frames.
+    Ready,
+    /// It has nothing to say until its mailbox says so.
+    Asleep,
+    /// It waits for what is being read.
+    Reading { _fetch: Fetch },
+}
+
+#[derive(Debug)]
+struct Entry {
+    subscription: Subscription,
+    phase: Phase,
 }
 
 /// One viewer's session.
@@ -100,33 +91,36 @@ pub(crate) struct Session {
     hub: Hub,
     options: Arc<SessionOptions>,
     metrics: Arc<Metrics>,
-    slots: HashMap<Slot, Subscription>,
+    relay: Relay,
+    mailbox: Arc<Mailbox>,
+    /// Emptied in each round, and kept for its memory.
+    mail: Mail,
+    slots: HashMap<Slot, Entry>,
     tasks: HashMap<TaskId, Slot>,
     list: Option<Slot>,
-    waits: HashMap<Slot, AbortHandle>,
     ready: VecDeque<Slot>,
     next_slot: Slot,
-    queue: VecDeque<Bytes>,
-    queued_bytes: usize,
+    outbox: Outbox,
     faults: usize,
 }
 
 impl Session {
-    /// A session that has said hello.
-    pub(crate) fn new(hub: Hub, options: Arc<SessionOptions>, metrics: Arc<Metrics>, node: &str) -> Self {
+    /// A session that has said hello. It hears of changes through `relay`, which must be passed on by whoever runs it.
+    pub(crate) fn new(hub: Hub, options: Arc<SessionOptions>, metrics: Arc<Metrics>, node: &str, relay: Relay) -> Self {
         let hello = ServerMessage::hello(node, &options);
         let mut session = Self {
             hub,
             options,
             metrics,
+            relay,
+            mailbox: Arc::default(),
+            mail: Mail::default(),
             slots: HashMap::new(),
             tasks: HashMap::new(),
             list: None,
-            waits: HashMap::new(),
             ready: VecDeque::new(),
             next_slot: 0,
-            queue: VecDeque::new(),
-            queued_bytes: 0,
+            outbox: Outbox::default(),
             faults: 0,
         };
         session.say(&hello);
@@ -144,13 +138,15 @@ impl Session {
                     return true;
                 }
                 self.drop_task(&task);
-                let follower = self.hub.follow(&task, start, filter);
-                let slot = self.add(Subscription::Task(task.clone(), Box::new(follower)));
+                let mut follower = Box::new(self.hub.follow(&task, start, filter));
+                follower.tell(&self.relay, self.mailbox.clone(), self.next_slot);
+                let slot = self.add(Subscription::Task(task.clone(), follower));
                 self.tasks.insert(task, slot);
             }
             Ok(ClientMessage::Subscribe { target: Target::List, .. }) => {
                 self.drop_list();
-                self.list = Some(self.add(Subscription::List(self.hub.follow_list())));
+                let follower = self.hub.follow_list(&self.relay, self.mailbox.clone(), self.next_slot);
+                self.list = Some(self.add(Subscription::List(Box::new(follower))));
             }
             Ok(ClientMessage::Unsubscribe { target: Target::Task(task) }) => {
                 if self.drop_task(&task) {
@@ -166,21 +162,35 @@ impl Session {
         true
     }
 
-    /// Asks the followers that are ready for frames, in turn, while the queue has room. Gives what must be waited for.
-    pub(crate) fn pump(&mut self) -> Vec<(Slot, Wait)> {
-        let mut waits = Vec::new();
-        while !self.is_full() {
-            let Some(slot) = self.ready.pop_front() else { break };
-            if let Some(wait) = self.turn(slot) {
-                waits.push((slot, wait));
+    /// Takes what has come into the mailbox; the task of `context` is woken by what comes next.
+    pub(crate) fn hear(&mut self, context: &Context<'_>) {
+        self.mailbox.empty(&mut self.mail, context);
+        let mut mail = std::mem::take(&mut self.mail);
+        for slot in mail.changed.drain(..) {
+            if let Some(entry) = self.slots.get_mut(&slot)
+                && matches!(entry.phase, Phase::Asleep)
+            {
+                entry.phase = Phase::Ready;
+                self.ready.push_back(slot);
             }
         }
-        waits
+        for (slot, arrival) in mail.arrived.drain(..) {
+            self.arrived(slot, arrival);
+        }
+        self.mail = mail;
+    }
+
+    /// Asks the followers that are ready for frames, in turn, while the queue has room.
+    pub(crate) fn pump(&mut self) {
+        while !self.is_full() {
+            let Some(slot) = self.ready.pop_front() else { break };
+            self.turn(slot);
+        }
     }
 
     /// Whether no more frames are wanted until some are written.
     pub(crate) fn is_full(&self) -> bool {
-        self.options.queue_frames <= self.queue.len() || self.options.queue_bytes <= self.queued_bytes
+        self.options.queue_frames <= self.outbox.frames() || self.options.queue_bytes <= self.outbox.bytes()
     }
 
     /// Whether [`Session::pump`] has something to do.
@@ -188,44 +198,9 @@ impl Session {
         !self.ready.is_empty()
     }
 
-    /// Notes how to end the wait of a subscription that goes away before.
-    pub(crate) fn waiting(&mut self, slot: Slot, handle: AbortHandle) {
-        self.waits.insert(slot, handle);
-    }
-
-    /// What a subscription waited for is here.
-    pub(crate) fn arrived(&mut self, slot: Slot, arrival: Arrival) {
-        self.waits.remove(&slot);
-        match (self.slots.get_mut(&slot), arrival) {
-            (Some(Subscription::Task(_, follower)), Arrival::Page(Ok(page))) => follower.supply(page),
-            (Some(Subscription::List(follower)), Arrival::ListPage(Ok((tasks, next)))) => {
-                for frame in follower.supply(&tasks, next) {
-                    self.push(frame);
-                }
-            }
-            // The store does not answer: the follower asks again, in its turn.
-            (Some(_), _) => {}
-            (None, _) => return,
-        }
-        self.ready.push_back(slot);
-    }
-
-    /// The next frame to write.
-    pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        let frame = self.queue.pop_front()?;
-        self.queued_bytes -= frame.len();
-        Some(frame)
-    }
-
-    /// Whether frames wait to be written.
-    pub(crate) fn has_frames(&self) -> bool {
-        !self.queue.is_empty()
-    }
-
-    /// Drops the frames that wait, because nobody will take them.
+    /// Drops the frames that wait, because nobody will take them; what has been written in part stays.
     pub(crate) fn discard(&mut self) {
-        self.queue.clear();
-        self.queued_bytes = 0;
+        self.outbox.discard();
         self.ready.clear();
     }
 
@@ -233,8 +208,8 @@ impl Session {
     pub(crate) fn heartbeat(&mut self) {
         let mut skipped = Vec::new();
         let mut heads = Vec::new();
-        for subscription in self.slots.values_mut() {
-            if let Subscription::Task(task, follower) = subscription {
+        for entry in self.slots.values_mut() {
+            if let Subscription::Task(task, follower) = &mut entry.subscription {
                 skipped.extend(follower.take_skipped().map(|offset| (task.clone(), offset)));
                 heads.push((task.clone(), follower.head()));
             }
@@ -254,46 +229,67 @@ impl Session {
     }
 
     fn cursors(&self) -> Vec<(TaskId, Cursor)> {
-        let of = |subscription: &Subscription| match subscription {
+        let of = |entry: &Entry| match &entry.subscription {
             Subscription::Task(task, follower) => Some((task.clone(), follower.cursor()?)),
             Subscription::List(_) => None,
         };
         self.slots.values().filter_map(of).collect()
     }
 
-    fn turn(&mut self, slot: Slot) -> Option<Wait> {
-        let room = self.options.queue_bytes.saturating_sub(self.queued_bytes).min(TURN_BYTES);
-        match self.slots.get_mut(&slot)? {
+    /// What was read for a subscription is here.
+    fn arrived(&mut self, slot: Slot, arrival: Arrival) {
+        let Some(entry) = self.slots.get_mut(&slot) else { return };
+        match (&mut entry.subscription, arrival) {
+            (Subscription::Task(_, follower), Arrival::Page(Ok(page))) => follower.supply(page),
+            (Subscription::List(follower), Arrival::ListPage(Ok((tasks, next)))) => {
+                for frame in follower.supply(&tasks, next) {
+                    self.outbox.push(frame, 1);
+                }
+            }
+            // The store does not answer: the follower asks again, in its turn.
+            _ => {}
+        }
+        entry.phase = Phase::Ready;
+        self.ready.push_back(slot);
+    }
+
+    fn turn(&mut self, slot: Slot) {
+        let room = self.options.queue_bytes.saturating_sub(self.outbox.bytes()).min(TURN_BYTES);
+        let Some(entry) = self.slots.get_mut(&slot) else { return };
+        let next = match &mut entry.subscription {
             Subscription::Task(task, follower) => {
-                let (task, step) = (task.clone(), follower.next(room));
+                let step = follower.next(room);
+                let task = task.clone();
                 self.task_turn(slot, &task, step)
             }
             Subscription::List(follower) => {
                 let step = follower.next(&self.hub, TURN_MESSAGES);
-                match step {
-                    ListStep::Read(place) => return Some(Wait::ReadList(place)),
-                    ListStep::Asleep => return Some(Wait::List(follower.changed())),
-                    ListStep::Frames(frames) => frames.into_iter().for_each(|frame| self.push(frame)),
-                    ListStep::Live => self.say(&ServerMessage::ListLive { list: "tasks" }),
-                }
-                self.ready.push_back(slot);
-                None
+                self.list_turn(slot, step)
             }
+        };
+        // A subscription that ended in its turn is gone.
+        let Some(entry) = self.slots.get_mut(&slot) else { return };
+        entry.phase = next;
+        if matches!(entry.phase, Phase::Ready) {
+            self.ready.push_back(slot);
         }
     }
 
-    fn task_turn(&mut self, slot: Slot, task: &TaskId, step: Step) -> Option<Wait> {
-        let Some(Subscription::Task(_, follower)) = self.slots.get(&slot) else { return None };
+    fn list_turn(&mut self, slot: Slot, step: ListStep) -> Phase {
         match step {
-            Step::Asleep => return Some(Wait::Log(follower.changed())),
-            Step::Read(range) => return Some(Wait::Read(task.clone(), range)),
-            Step::Frames(batch) => {
-                let filter = follower.filter().clone();
-                for frame in batch.frames().iter().filter(|frame| filter.wants(frame.kind, &frame.invocation)) {
-                    self.metrics.delivered.inc();
-                    self.push(batch.websocket(frame));
-                }
-            }
+            ListStep::Read(place) => return self.fetch(slot, Wanted::ListPage(place)),
+            ListStep::Asleep => return Phase::Asleep,
+            ListStep::Frames(frames) => frames.into_iter().for_each(|frame| self.outbox.push(frame, 1)),
+            ListStep::Live => self.say(&ServerMessage::ListLive { list: "tasks" }),
+        }
+        Phase::Ready
+    }
+
+    fn task_turn(&mut self, slot: Slot, task: &TaskId, step: Step) -> Phase {
+        match step {
+            Step::Asleep => return Phase::Asleep,
+            Step::Read(range) => return self.fetch(slot, Wanted::Page(task.clone(), range)),
+            Step::Frames(batch) => self.push_frames(slot, &batch),
             Step::Begun { state, after } => self.say(&ServerMessage::subscribed(task, state, after)),
             Step::Reset { epoch } => self.say(&ServerMessage::Reset { task, epoch }),
             Step::Truncated { floor } => self.say(&ServerMessage::Truncated { task, floor }),
@@ -302,11 +298,26 @@ impl Session {
             Step::Deleted => {
                 self.drop_task(task);
                 self.say(&ServerMessage::Unsubscribed { task, reason: "deleted" });
-                return None;
             }
         }
-        self.ready.push_back(slot);
-        None
+        Phase::Ready
+    }
+
+    fn push_frames(&mut self, slot: Slot, batch: &FrameBatch) {
+        let Some(Entry { subscription: Subscription::Task(_, follower), .. }) = self.slots.get(&slot) else { return };
+        let (filter, frames) = (follower.filter(), batch.frames());
+        let mut delivered = frames.len();
+        if filter.wants_all() {
+            self.outbox.push(batch.websocket_all(), frames.len());
+        } else {
+            let wanted = frames.iter().enumerate().filter(|(_, frame)| filter.wants(frame.kind, &frame.invocation));
+            delivered = wanted.map(|(index, _)| self.outbox.push(batch.websocket(index), 1)).count();
+        }
+        self.metrics.delivered.inc_by(delivered as u64);
+    }
+
+    fn fetch(&self, slot: Slot, wanted: Wanted) -> Phase {
+        Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot) }
     }
 
     fn fault(&mut self, fault: &Fault) -> bool {
@@ -318,7 +329,7 @@ impl Session {
     fn add(&mut self, subscription: Subscription) -> Slot {
         let slot = self.next_slot;
         self.next_slot += 1;
-        self.slots.insert(slot, subscription);
+        self.slots.insert(slot, Entry { subscription, phase: Phase::Ready });
         self.ready.push_back(slot);
         slot
     }
@@ -338,17 +349,9 @@ impl Session {
         let Some(slot) = slot else { return };
         self.slots.remove(&slot);
         self.ready.retain(|ready| *ready != slot);
-        if let Some(handle) = self.waits.remove(&slot) {
-            handle.abort();
-        }
     }
 
     fn say(&mut self, message: &ServerMessage<'_>) {
-        self.push(message.encode());
-    }
-
-    fn push(&mut self, frame: Bytes) {
-        self.queued_bytes += frame.len();
-        self.queue.push_back(frame);
+        self.outbox.push(text_frame(&message.encode()), 1);
     }
 }

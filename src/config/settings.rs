@@ -213,6 +213,8 @@ settings! {
 settings! {
     /// `[session]`
     SessionSettings {
+        /// Threads that viewers live on; 0 for one for each processor.
+        shards: usize = 0,
         /// The most frames that wait to be written to one viewer.
         queue_frames: usize = 256,
         /// The most bytes that wait to be written to one viewer.

@@ -1,24 +1,39 @@
-//! The accept loop: HTTP/1.1 with time limits that `axum::serve` does not set, upgrades, and an orderly end.
+//! The accept loop: HTTP/1.1 with time limits that `axum::serve` does not set, connections that become sessions, and an orderly end.
 
-use std::{pin::pin, sync::Arc, time::Duration};
-
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
 };
+
+use axum::{Router, body::Body, http::Request};
+use bytes::Bytes;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
-use crate::backoff::Backoff;
+use super::{
+    hand_over::{HandOver, Handed},
+    stall::StallGuard,
+};
+use crate::{
+    backoff::Backoff,
+    session::{ending::Ending, shard::Shards, sse, websocket},
+};
 
-/// A listener's bounds.
+/// A listener's bounds, and where its connections go once they have become sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct ListenOptions {
+    /// Where sessions live, and how they end.
+    pub sessions: (Arc<Shards>, Arc<Ending>),
     /// How long a request's headers may take to arrive, from the first byte or, on a fresh connection, from its start.
     pub header_timeout: Duration,
     /// The most connections at once.
@@ -53,10 +68,7 @@ pub(crate) async fn serve(
             Ok((stream, _)) => {
                 backoff.reset();
                 let (routes, options, stop) = (routes.clone(), options.clone(), stop.clone());
-                tracker.spawn(async move {
-                    connection(stream, routes, &options, stop).await;
-                    drop(permit);
-                });
+                tracker.spawn(async move { connection(stream, routes, &options, stop, permit).await });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -66,29 +78,94 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, routes: Router, options: &ListenOptions, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    routes: Router,
+    options: &ListenOptions,
+    stop: CancellationToken,
+    permit: OwnedSemaphorePermit,
+) {
     // Small frames must not wait for the ones before them to be acknowledged.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection broke before its first request");
         return;
     }
-    let io = TokioIo::new(super::stall::StallGuard::new(stream, options.write_timeout));
-    let connection = http1::Builder::new()
+    match talk(stream, routes, options, stop).await {
+        Ok(Some((stream, early, handed))) => become_session(stream, early, handed, options, permit),
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, "a connection ended early"),
+    }
+}
+
+/// Serves requests until the connection ends, or until it becomes a session: then gives it with what the client has sent already.
+async fn talk(
+    stream: TcpStream,
+    routes: Router,
+    options: &ListenOptions,
+    stop: CancellationToken,
+) -> Result<Option<(TcpStream, Bytes, Handed)>, hyper::Error> {
+    let hand_over = HandOver::default();
+    let note = hand_over.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(note.clone());
+        let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(routes.clone().oneshot(request));
+        answer
+    });
+    let stream = StallGuard::new(stream, options.write_timeout);
+    let blocked = stream.blocked();
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(io, TowerToHyperService::new(routes))
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        .serve_connection(TokioIo::new(stream), service);
+    let mut stopping = pin!(stop.cancelled());
+    let mut is_stopping = false;
+    poll_fn(|context| {
+        let ended = connection.poll_without_shutdown(context);
+        // hyper has tried to write all it had; unless the socket was full, it is on its way.
+        if ended.is_pending() && hand_over.has_begun() && !blocked.is_raised() {
+            return Poll::Ready(Ok(()));
+        }
+        if ended.is_pending() && !is_stopping && stopping.as_mut().poll(context).is_ready() {
+            is_stopping = true;
+            Pin::new(&mut connection).graceful_shutdown();
+            context.waker().wake_by_ref();
+        }
+        ended
+    })
+    .await?;
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner();
+    match hand_over.take() {
+        Some(handed) => Ok(Some((stream.into_inner(), parts.read_buf, handed))),
+        None => {
+            // The other side may have gone first.
+            let _ = stream.shutdown().await;
+            Ok(None)
+        }
+    }
+}
+
+fn become_session(stream: TcpStream, early: Bytes, handed: Handed, options: &ListenOptions, permit: OwnedSemaphorePermit) {
+    let stream = match stream.into_std() {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be handed over");
+            return;
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+    let (shards, ending) = &options.sessions;
+    let ending = ending.clone();
+    match handed {
+        Handed::WebSocket(session) => shards.serve(stream, move |stream, relay| async move {
+            websocket::serve(stream, early, session(relay), ending).await;
+            drop(permit);
+        }),
+        Handed::Sse { session, chunked } => shards.serve(stream, move |stream, relay| async move {
+            sse::serve(stream, *session, relay, chunked).await;
+            drop(permit);
+        }),
     }
 }

@@ -4,6 +4,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -19,15 +23,37 @@ pub(super) struct StallGuard<S> {
     stream: S,
     limit: Duration,
     blocked: Option<Pin<Box<Sleep>>>,
+    flag: BlockedFlag,
+}
+
+/// Raised while the last write was blocked.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BlockedFlag(Arc<AtomicBool>);
+
+impl BlockedFlag {
+    pub(super) fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl<S> StallGuard<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, blocked: None }
+        Self { stream, limit, blocked: None, flag: BlockedFlag::default() }
+    }
+
+    /// Tells, from elsewhere, whether the last write was blocked.
+    pub(super) fn blocked(&self) -> BlockedFlag {
+        self.flag.clone()
+    }
+
+    /// The stream without its guard.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
     }
 
     /// Notes whether a write was blocked, and turns one that is blocked for too long into an error.
     fn guard<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.flag.0.store(written.is_pending(), Ordering::Release);
         if written.is_ready() {
             self.blocked = None;
             return written;

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header},
     response::IntoResponse,
 };
-use hyper_util::rt::TokioIo;
-use tokio::time::{Duration, timeout};
 
 use super::{
     App,
     activities::filter,
     error::Problem,
     extract::{Query, Task},
+    hand_over::{HandOver, Handed},
 };
 use crate::{
     hub::{Otherwise, Start},
@@ -24,17 +24,15 @@ use crate::{
         Session,
         sse::{self, SseSession},
         upgrade::{HandshakeError, accept},
-        websocket,
     },
 };
-
-/// How long the connection may take to be handed over after the 101.
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `GET /v1/tasks/{id}/stream`
 pub(super) async fn sse(
     State(app): State<Arc<App>>,
+    Extension(hand_over): Extension<HandOver>,
     Task(task): Task,
+    version: Version,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
@@ -49,10 +47,10 @@ pub(super) async fn sse(
         hub: app.hub.clone(),
         options: app.session.clone(),
         metrics: app.metrics.clone(),
-        drain: app.drain.clone(),
-        stop: app.stop.clone(),
+        ending: app.ending.clone(),
     };
-    let mut response = Response::new(Body::from_stream(sse::body(session)));
+    hand_over.leave(Handed::Sse { session: Box::new(session), chunked: version == Version::HTTP_11 });
+    let mut response = Response::new(hand_over.body(sse::first_event()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -81,23 +79,20 @@ fn start(headers: &HeaderMap, query: &Query) -> Result<Start, Problem> {
 }
 
 /// `GET /v1/ws`
-pub(super) async fn websocket(State(app): State<Arc<App>>, mut request: Request<Body>) -> Response<Body> {
+pub(super) async fn websocket(
+    State(app): State<Arc<App>>,
+    Extension(hand_over): Extension<HandOver>,
+    request: Request<Body>,
+) -> Response<Body> {
     if !app.is_running() {
         return Problem::stopping().into_response();
     }
-    let (response, upgrade) = match accept(&mut request) {
-        Ok(accepted) => accepted,
+    let response = match accept(&request) {
+        Ok(response) => response,
         Err(error) => return refused(&error).into_response(),
     };
-    let session = Session::new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node);
-    let (hub, drain, stop) = (app.hub.clone(), app.drain.clone(), app.stop.clone());
-    app.sessions.spawn(async move {
-        match timeout(UPGRADE_TIMEOUT, upgrade).await {
-            Ok(Ok(io)) => websocket::serve(TokioIo::new(io), session, hub, drain, stop).await,
-            Ok(Err(error)) => tracing::debug!(%error, "a connection broke before its session began"),
-            Err(_) => tracing::debug!("a connection was not handed over in time"),
-        }
-    });
+    let session = move |relay| Session::new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node, relay);
+    hand_over.leave(Handed::WebSocket(Box::new(session)));
     response
 }
 

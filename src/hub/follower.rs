@@ -4,7 +4,7 @@
 //! head. It never holds a queue of events: how far it is behind is a number. It does no I/O either: [`Follower::next`] says what comes
 //! next, and the session does it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -13,7 +13,11 @@ use crate::{
     store::ReadAfter,
 };
 
-use super::{ColdPage, HubOptions, View, log::Interest};
+use super::{
+    ColdPage, HubOptions, View,
+    audience::{Mailbox, Relay, Seat, Slot},
+    log::{Interest, Log},
+};
 
 /// How many activities a filter may skip before the viewer is told how far it has come.
 const TELL_SKIPPED: u64 = 1_000;
@@ -78,6 +82,8 @@ pub enum Step {
 /// One session's place in one log.
 #[derive(Debug)]
 pub struct Follower {
+    /// Before the interest, so that the log outlives it.
+    seat: Option<Seat<Log>>,
     interest: Interest,
     view: watch::Receiver<View>,
     filter: Filter,
@@ -111,6 +117,7 @@ impl Follower {
     pub(super) fn new(interest: Interest, start: Start, filter: Filter, options: &HubOptions) -> Self {
         Self {
             view: interest.log().subscribe(),
+            seat: None,
             interest,
             filter,
             otherwise: start.otherwise,
@@ -146,6 +153,11 @@ impl Follower {
     /// A receiver that sees a change once [`Follower::next`] may have more than [`Step::Asleep`] to say.
     pub fn changed(&self) -> watch::Receiver<View> {
         self.view.clone()
+    }
+
+    /// Has a session's mailbox told, on its own thread, whenever [`Follower::next`] may have more than [`Step::Asleep`] to say.
+    pub(crate) fn tell(&mut self, relay: &Relay, mailbox: Arc<Mailbox>, slot: Slot) {
+        self.seat = Some(Seat::take(self.interest.log().clone(), relay, mailbox, slot));
     }
 
     /// The next step, with at most `budget` bytes of frames but one frame at least. What it hands out is counted as delivered.

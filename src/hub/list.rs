@@ -4,7 +4,10 @@
 //! and encoded once for all. A follower that falls behind the kept changes starts over with a snapshot: what is sent is always a
 //! task's present state, so nothing is missed by that.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -15,11 +18,14 @@ use tokio::{
 };
 
 use crate::{
-    model::{TaskId, TaskSummary, Timestamp},
+    model::{TaskId, TaskSummary, Timestamp, text_frame},
     store::TaskPlace,
 };
 
-use super::Hub;
+use super::{
+    Hub,
+    audience::{Audience, HasAudience, Mailbox, Relay, Seat, Slot},
+};
 
 /// The most changes kept for followers that are behind; one that is further behind gets a new snapshot.
 const KEPT_CHANGES: usize = 4_096;
@@ -34,7 +40,14 @@ const DIRTY_TASKS: usize = 100_000;
 pub(super) struct TaskList {
     /// The number of the newest change.
     newest: watch::Sender<u64>,
+    audience: Audience,
     state: Mutex<State>,
+}
+
+impl HasAudience for TaskList {
+    fn audience(&self) -> &Audience {
+        &self.audience
+    }
 }
 
 #[derive(Debug, Default)]
@@ -80,10 +93,11 @@ impl TaskList {
         }
     }
 
-    pub(super) fn follow(&self) -> ListFollower {
+    pub(super) fn follow(self: &Arc<Self>, relay: &Relay, mailbox: Arc<Mailbox>, slot: Slot) -> ListFollower {
+        let seat = Seat::take(self.clone(), relay, mailbox, slot);
         let newest = self.newest.subscribe();
         let seen = *newest.borrow();
-        ListFollower { newest, seen, snapshot: Some(None), live: false }
+        ListFollower { newest, seen, snapshot: Some(None), live: false, _seat: seat }
     }
 
     fn push(&self, frames: Vec<Bytes>) {
@@ -102,6 +116,7 @@ impl TaskList {
         }
         state.oldest = state.changes.front().map_or(number, |(number, _)| number - 1);
         self.newest.send_replace(number);
+        self.audience.tell();
     }
 
     fn take_dirty(&self) -> Vec<TaskId> {
@@ -131,7 +146,7 @@ struct GoneMessage<'a> {
 }
 
 fn encode(message: &impl Serialize) -> Bytes {
-    serde_json::to_vec(message).expect("a summary is JSON").into()
+    text_frame(&serde_json::to_vec(message).expect("a summary is JSON"))
 }
 
 /// Reads and sends what changed, while somebody watches the list.
@@ -197,35 +212,31 @@ fn encode_changes(asked: &[TaskId], found: &[TaskSummary]) -> Vec<Bytes> {
 
 /// What comes next for one who watches the list.
 #[derive(Debug)]
-pub enum ListStep {
-    /// Encoded `task` messages.
+pub(crate) enum ListStep {
+    /// `task` messages as WebSocket frames.
     Frames(Vec<Bytes>),
     /// Read this page of the list and give it to [`ListFollower::supply`].
     Read(Option<TaskPlace>),
     /// The viewer has the whole list, and changes will be sent as they come.
     Live,
-    /// Nothing to do until [`ListFollower::changed`].
+    /// Nothing to do until the list changes.
     Asleep,
 }
 
 /// One session's place in the list of tasks.
 #[derive(Debug)]
-pub struct ListFollower {
+pub(crate) struct ListFollower {
     newest: watch::Receiver<u64>,
     seen: u64,
     /// The page of the snapshot to read next, while one is being read.
     snapshot: Option<Option<TaskPlace>>,
     live: bool,
+    _seat: Seat<TaskList>,
 }
 
 impl ListFollower {
-    /// A receiver that sees a change once [`ListFollower::next`] may have more than [`ListStep::Asleep`] to say.
-    pub fn changed(&self) -> watch::Receiver<u64> {
-        self.newest.clone()
-    }
-
     /// The next step, with at most `limit` messages.
-    pub fn next(&mut self, hub: &Hub, limit: usize) -> ListStep {
+    pub(crate) fn next(&mut self, hub: &Hub, limit: usize) -> ListStep {
         if let Some(place) = self.snapshot {
             return ListStep::Read(place);
         }
@@ -246,7 +257,7 @@ impl ListFollower {
     }
 
     /// Takes the page that [`ListStep::Read`] asked for, and gives its messages.
-    pub fn supply(&mut self, tasks: &[TaskSummary], next: Option<TaskPlace>) -> Vec<Bytes> {
+    pub(crate) fn supply(&mut self, tasks: &[TaskSummary], next: Option<TaskPlace>) -> Vec<Bytes> {
         self.snapshot = next.map(Some);
         tasks.iter().map(|summary| encode(&TaskMessage { op: "task", summary })).collect()
     }

@@ -14,7 +14,10 @@ use tokio::sync::watch;
 
 use crate::model::{Epoch, FrameBatch, LogState, Offset, TaskId};
 
-use super::HubOptions;
+use super::{
+    HubOptions,
+    audience::{Audience, HasAudience},
+};
 
 /// What followers see of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +42,14 @@ pub(super) enum Need {
 pub(super) struct Log {
     pub(super) task: TaskId,
     view: watch::Sender<View>,
+    audience: Audience,
     ring: Mutex<Ring>,
+}
+
+impl HasAudience for Log {
+    fn audience(&self) -> &Audience {
+        &self.audience
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,11 +74,17 @@ impl Log {
     /// A log whose state is about to be asked for.
     pub(super) fn new(task: TaskId) -> Self {
         let ring = Ring { loading: true, ..Ring::default() };
-        Self { task, view: watch::Sender::new(View::default()), ring: Mutex::new(ring) }
+        Self { task, view: watch::Sender::new(View::default()), audience: Audience::default(), ring: Mutex::new(ring) }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<View> {
         self.view.subscribe()
+    }
+
+    /// Lets followers see this, and wakes them.
+    fn show(&self, view: View) {
+        self.view.send_replace(view);
+        self.audience.tell();
     }
 
     /// Takes a committed batch; see [`super::Hub::apply`].
@@ -96,7 +112,7 @@ impl Log {
             head = next.last();
             ring.push(next, options);
         }
-        self.view.send_replace(View { loaded: true, log: Some(LogState { epoch, head, floor }) });
+        self.show(View { loaded: true, log: Some(LogState { epoch, head, floor }) });
         Need::Nothing
     }
 
@@ -128,7 +144,7 @@ impl Log {
             (Some(state), Some(seen)) if state.epoch == seen.epoch => {
                 if state.floor < seen.floor {
                     let floor = seen.floor.min(state.head.next());
-                    self.view.send_replace(View { loaded: true, log: Some(LogState { floor, ..state }) });
+                    self.show(View { loaded: true, log: Some(LogState { floor, ..state }) });
                 }
                 if seen.head <= state.head {
                     return Need::Nothing;
@@ -138,7 +154,7 @@ impl Log {
                 if (options.ring_activities as u64) < missing {
                     // More than the ring would hold: followers read it themselves, each at its own pace.
                     ring.clear();
-                    self.view.send_replace(View { loaded: true, log: Some(seen) });
+                    self.show(View { loaded: true, log: Some(seen) });
                     return Need::Nothing;
                 }
                 ring.want_activities()
@@ -153,7 +169,7 @@ impl Log {
         ring.generation += 1;
         ring.clear();
         ring.known = None;
-        self.view.send_replace(View { loaded: true, log: state });
+        self.show(View { loaded: true, log: state });
     }
 
     /// Before asking the store for the state: what to give back to [`Log::loaded`].
@@ -175,10 +191,10 @@ impl Log {
         let view = *self.view.borrow();
         if !view.loaded || view.log.map(|log| log.epoch) != epoch {
             ring.clear();
-            self.view.send_replace(View { loaded: true, log: state });
+            self.show(View { loaded: true, log: state });
         } else {
             // Even without a change: a follower may be waiting for this answer.
-            self.view.send_replace(view);
+            self.show(view);
             if let Some(state) = state {
                 ring.hear_of(state.epoch, state.head);
             }
@@ -291,7 +307,7 @@ impl Interest {
         Self { log }
     }
 
-    pub(super) fn log(&self) -> &Log {
+    pub(super) fn log(&self) -> &Arc<Log> {
         &self.log
     }
 }

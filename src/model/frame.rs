@@ -7,14 +7,18 @@
 //! ^ SSE                  ^ WebSocket text                                  ^ both end before or after the line breaks
 //! ```
 //!
-//! The WebSocket frame's text is a slice of it, and so is the plain JSON form apart from its opening brace. After encoding only
-//! cheap handles are cloned, whoever watches and however.
+//! The plain JSON form is a slice of it apart from its opening brace. The WebSocket frames, text and headers, are copied out of it once, for
+//! the first who wants them, so that they too stand one after the other. After that only cheap handles are cloned, whoever watches
+//! and however.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Activity, ActivityType, Cursor, Epoch, InvocationId, Offset, TaskId};
+use super::{Activity, ActivityType, Cursor, Epoch, InvocationId, Offset, TaskId, text_frame::TextFrames};
 
 /// What stands before `data:`'s JSON object and marks it as an activity among protocol messages.
 const OP: &[u8] = br#"{"op":"activity","#;
@@ -27,9 +31,26 @@ const BUFFER_TARGET: usize = 64 * 1024;
 pub struct FrameBatch {
     /// The log's life.
     pub epoch: Epoch,
-    buffer: Bytes,
-    frames: Arc<[Frame]>,
+    encoded: Arc<Encoded>,
     range: Range<usize>,
+}
+
+/// What all handles on a batch share.
+#[derive(Debug)]
+struct Encoded {
+    buffer: Bytes,
+    frames: Box<[Frame]>,
+    websocket: OnceLock<TextFrames>,
+}
+
+impl Encoded {
+    fn new(buffer: Bytes, frames: Vec<Frame>) -> Arc<Self> {
+        Arc::new(Self { buffer, frames: frames.into(), websocket: OnceLock::new() })
+    }
+
+    fn websocket(&self) -> &TextFrames {
+        self.websocket.get_or_init(|| TextFrames::new(self.frames.iter().map(|frame| &self.buffer[frame.json.clone()])))
+    }
 }
 
 /// Where one activity stands in its batch's buffer, and what filters ask about it.
@@ -68,27 +89,27 @@ impl FrameBatch {
         }
         let whole = start == buffer.len() && !frames.is_empty();
         let range = 0..frames.len();
-        whole.then(|| Self { epoch, buffer, frames: frames.into(), range })
+        whole.then(|| Self { epoch, encoded: Encoded::new(buffer, frames), range })
     }
 
     /// The frames, by offset; never empty. Without holes, unless a filter left some out.
     pub fn frames(&self) -> &[Frame] {
-        &self.frames[self.range.clone()]
+        &self.encoded.frames[self.range.clone()]
     }
 
     /// The first offset.
     pub fn first(&self) -> Offset {
-        self.frames[self.range.start].offset
+        self.encoded.frames[self.range.start].offset
     }
 
     /// The last offset.
     pub fn last(&self) -> Offset {
-        self.frames[self.range.end - 1].offset
+        self.encoded.frames[self.range.end - 1].offset
     }
 
-    /// The bytes of its Server-Sent Events, about what it keeps in memory.
+    /// The bytes of its Server-Sent Events. What it keeps in memory is about that, and about twice that once a WebSocket wanted it.
     pub fn weight(&self) -> usize {
-        self.frames[self.range.end - 1].sse.end - self.frames[self.range.start].sse.start
+        self.encoded.frames[self.range.end - 1].sse.end - self.encoded.frames[self.range.start].sse.start
     }
 
     /// What comes after `offset`; nothing if nothing does.
@@ -99,30 +120,38 @@ impl FrameBatch {
 
     /// As many of its first frames as fit into `bytes`, and one at least.
     pub fn within(&self, bytes: usize) -> Self {
-        let start = self.frames[self.range.start].sse.start;
+        let start = self.encoded.frames[self.range.start].sse.start;
         let count = self.frames().partition_point(|frame| frame.sse.end - start <= bytes).max(1);
         Self { range: self.range.start..self.range.start + count, ..self.clone() }
     }
 
-    /// The WebSocket text of `frame`, which must be of this batch: a handle on the shared buffer.
-    pub fn websocket(&self, frame: &Frame) -> Bytes {
-        self.buffer.slice(frame.json.clone())
+    /// All its WebSocket frames, headers included, as they go over the wire: a handle on a shared buffer.
+    pub fn websocket_all(&self) -> Bytes {
+        self.encoded.websocket().range(self.range.clone())
+    }
+
+    /// The WebSocket frame of the activity at `index` among [`FrameBatch::frames`], header included: a handle on a shared buffer.
+    pub fn websocket(&self, index: usize) -> Bytes {
+        let at = self.range.start + index;
+        self.encoded.websocket().range(at..at + 1)
     }
 
     /// The Server-Sent Event of `frame`, which must be of this batch: a handle on the shared buffer.
     pub fn sse(&self, frame: &Frame) -> Bytes {
-        self.buffer.slice(frame.sse.clone())
+        self.encoded.buffer.slice(frame.sse.clone())
     }
 
     /// All its Server-Sent Events, as they stand in the shared buffer.
     pub fn sse_all(&self) -> Bytes {
-        self.buffer.slice(self.frames[self.range.start].sse.start..self.frames[self.range.end - 1].sse.end)
+        self.encoded
+            .buffer
+            .slice(self.encoded.frames[self.range.start].sse.start..self.encoded.frames[self.range.end - 1].sse.end)
     }
 
     /// Appends the plain JSON object of `frame`, as REST and NDJSON give it, to `out`.
     pub fn write_json(&self, frame: &Frame, out: &mut Vec<u8>) {
         out.push(b'{');
-        out.extend_from_slice(&self.buffer[frame.json.start + OP.len()..frame.json.end]);
+        out.extend_from_slice(&self.encoded.buffer[frame.json.start + OP.len()..frame.json.end]);
     }
 }
 
@@ -173,9 +202,9 @@ impl FrameBuilder {
         if self.frames.is_empty() {
             return;
         }
-        let frames: Arc<[Frame]> = std::mem::take(&mut self.frames).into();
+        let frames = std::mem::take(&mut self.frames);
         let range = 0..frames.len();
-        self.done.push(FrameBatch { epoch: self.epoch, buffer: self.buffer.split().freeze(), frames, range });
+        self.done.push(FrameBatch { epoch: self.epoch, encoded: Encoded::new(self.buffer.split().freeze(), frames), range });
     }
 }
 
@@ -205,7 +234,7 @@ fn write_event(out: &mut impl std::io::Write, task: &TaskId, cursor: Cursor, act
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Data, EventId, Timestamp};
+    use crate::model::{Data, EventId, Timestamp, text_frame};
 
     fn activity(invocation: &str, data: &'static str) -> Activity {
         Activity {
@@ -228,13 +257,15 @@ mod tests {
         let [batch] = batches.as_slice() else { panic!("two small activities are one batch") };
         let object = r#""taskId":"build-42","offset":9,"cursor":"5f3a9c1e-9","invocationId":"run 7","eventId":"07070707-0707-0707-0707-070707070707","timestamp":1764000000123,"receivedAt":1764000000130,"type":"tool_call","data":{"a": 1.0}}"#;
         let frame = &batch.frames()[0];
-        assert_eq!(batch.websocket(frame), format!(r#"{{"op":"activity",{object}"#));
+        let text = format!(r#"{{"op":"activity",{object}"#);
+        assert_eq!(batch.websocket(0), text_frame(text.as_bytes()));
+        let second = batch.websocket(1);
+        assert_eq!(batch.websocket_all().len(), batch.websocket(0).len() + second.len());
         assert_eq!(batch.sse(frame), format!("id: 5f3a9c1e-9\ndata: {{\"op\":\"activity\",{object}\n\n"));
         let mut json = Vec::new();
         batch.write_json(frame, &mut json);
         assert_eq!(String::from_utf8(json).expect("UTF-8"), format!("{{{object}"));
-        let second: serde_json::Value =
-            serde_json::from_slice(&batch.websocket(&batch.frames()[1])).expect("valid whatever the ids hold");
+        let second: serde_json::Value = serde_json::from_slice(&second[4..]).expect("valid whatever the ids hold");
         assert_eq!((&second["invocationId"], &second["offset"]), (&"é\"\\".into(), &10.into()));
         assert_eq!((batch.first().get(), batch.last().get()), (9, 10));
     }
@@ -268,5 +299,6 @@ mod tests {
         let tail = batch.after(at(5)).expect("three left");
         assert_eq!(span(&tail.within(2 * one)), (6, 7, 2));
         assert_eq!(tail.sse_all().len(), tail.weight());
+        assert_eq!(tail.within(2 * one).websocket_all(), [tail.websocket(0), tail.websocket(1)].concat());
     }
 }

@@ -1,21 +1,31 @@
-//! One task over Server-Sent Events (WHATWG HTML section 9.2): the same follower, with the connection as its only queue. The body is
-//! asked for more when the socket has taken what it had, so a slow viewer costs one chunk.
+//! One task over Server-Sent Events (WHATWG HTML section 9.2): the same follower, and one chunk as its only queue. The follower is asked for
+//! more when the socket has taken what it had, so a slow viewer costs one chunk.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, stream};
 use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Duration, Instant, Sleep, sleep_until, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{SessionOptions, protocol::ServerMessage};
+use super::{
+    SessionOptions,
+    ending::{Ending, Stage},
+    outbox::Outbox,
+    protocol::ServerMessage,
+};
 use crate::{
-    hub::{Follower, Hub, Step},
+    hub::{Arrival, Fetch, Follower, Hub, Mail, Mailbox, Relay, Step, Wanted},
     metrics::Metrics,
-    model::TaskId,
+    model::{Cursor, FrameBatch, TaskId},
 };
 
 /// The most bytes in one chunk of the body.
@@ -24,8 +34,11 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// How long a client waits before it reconnects, as advised at the start of the stream.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The longest time that a session which could not read the store waits before it asks again.
-const READ_RETRY: Duration = Duration::from_secs(1);
+/// How many chunks one session writes before the others of its thread have their turn.
+const ROUNDS: usize = 4;
+
+/// How long the end of the body may take to be written.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// What a stream needs.
 pub(crate) struct SseSession {
@@ -34,120 +47,220 @@ pub(crate) struct SseSession {
     pub hub: Hub,
     pub options: Arc<SessionOptions>,
     pub metrics: Arc<Metrics>,
-    pub drain: watch::Receiver<bool>,
-    pub stop: CancellationToken,
+    pub ending: Arc<Ending>,
 }
 
-/// The body of the response: chunks of whole events, without end unless the task is deleted or the node stops.
-pub(crate) fn body(session: SseSession) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
+/// The start of the body. It is written with the head of the response, before the connection becomes a session.
+pub(crate) fn first_event() -> Bytes {
+    format!("retry: {}\n\n", RETRY.as_millis()).into()
+}
+
+/// Serves one session over a connection that has had the head of the response and the first event, without end unless the task is deleted
+/// or the node stops. With `chunked` the body is in chunks (RFC 9112 section 7.1), without it ends with the connection.
+pub(crate) async fn serve(mut stream: TcpStream, mut session: SseSession, relay: Relay, chunked: bool) {
+    let mailbox = Arc::new(Mailbox::default());
+    session.follower.tell(&relay, mailbox.clone(), 0);
+    let _seat = session.ending.hear(&relay, mailbox.clone());
     session.metrics.sessions.inc();
-    let open = Open(session.metrics.clone());
-    let beat = Instant::now() + session.options.heartbeat;
-    let state = Streaming { session, beat, leave: None, ended: false, hello: true, _open: open };
-    stream::unfold(state, |mut state| async move {
-        let chunk = state.chunk().await?;
-        Some((Ok(chunk), state))
-    })
+    let metrics = session.metrics.clone();
+    let now = Instant::now();
+    let beat = now + session.options.heartbeat;
+    let timer = Box::pin(sleep_until(beat));
+    let (outbox, stage, mail) = (Outbox::default(), Stage::Open, Mail::default());
+    let mut streaming = Streaming {
+        session,
+        mailbox,
+        mail,
+        outbox,
+        chunked,
+        stage,
+        phase: Phase::Ready,
+        blocked: None,
+        beat,
+        leave: None,
+        timer,
+    };
+    if poll_fn(|context| streaming.poll(context, &mut stream)).await.is_ok() {
+        // A client that takes nothing more loses nothing by that.
+        let _ = timeout(CLOSE_GRACE, streaming.finish(&mut stream)).await;
+    }
+    metrics.sessions.dec();
 }
 
-/// Counts the session as open until it is dropped, however it ends.
-struct Open(Arc<Metrics>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.sessions.dec();
-    }
+/// What the follower does.
+enum Phase {
+    Ready,
+    Asleep,
+    Reading { _fetch: Fetch },
+    Ended,
 }
 
 struct Streaming {
     session: SseSession,
+    mailbox: Arc<Mailbox>,
+    mail: Mail,
+    outbox: Outbox,
+    chunked: bool,
+    stage: Stage,
+    phase: Phase,
+    /// Since when the socket takes nothing although something waits.
+    blocked: Option<Instant>,
     beat: Instant,
     leave: Option<Instant>,
-    ended: bool,
-    hello: bool,
-    _open: Open,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl Streaming {
-    /// The next chunk; nothing at the end.
-    async fn chunk(&mut self) -> Option<Bytes> {
-        if std::mem::take(&mut self.hello) {
-            return Some(format!("retry: {}\n\n", RETRY.as_millis()).into());
+    /// Until the stream has ended in order, or cannot go on.
+    fn poll(&mut self, context: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<()>> {
+        self.hear(context)?;
+        for round in 1.. {
+            self.pump();
+            if self.outbox.is_empty() {
+                if matches!(self.phase, Phase::Ended) {
+                    return Poll::Ready(Ok(()));
+                }
+                break;
+            }
+            match self.outbox.poll_write(context, stream)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(_) => self.blocked = None,
+                Poll::Pending => break,
+            }
+            if round == ROUNDS {
+                context.waker().wake_by_ref();
+                break;
+            }
         }
-        while !self.ended {
-            if self.leave.is_none() && *self.session.drain.borrow() {
-                return Some(self.begin_to_leave());
-            }
-            if self.leave.is_some_and(|leave| leave <= Instant::now()) {
-                return None;
-            }
-            if let Some(chunk) = self.step().await {
-                return Some(chunk);
-            }
+        if !self.outbox.is_empty() && self.blocked.is_none() {
+            self.blocked = Some(Instant::now());
         }
-        None
+        self.poll_time(context, stream)
     }
 
-    async fn step(&mut self) -> Option<Bytes> {
-        let task = self.session.task.clone();
-        let task = &task;
-        match self.session.follower.next(CHUNK_BYTES) {
-            Step::Frames(batch) => {
-                let filter = self.session.follower.filter();
-                if filter.wants_all() {
-                    self.session.metrics.delivered.inc_by(batch.frames().len() as u64);
-                    return Some(batch.sse_all());
+    /// Takes what has come into the mailbox, and looks whether the node stops.
+    fn hear(&mut self, context: &Context<'_>) -> io::Result<()> {
+        self.mailbox.empty(&mut self.mail, context);
+        if !std::mem::take(&mut self.mail.changed).is_empty() && matches!(self.phase, Phase::Asleep) {
+            self.phase = Phase::Ready;
+        }
+        for (_, arrival) in std::mem::take(&mut self.mail.arrived) {
+            if let Arrival::Page(Ok(page)) = arrival {
+                self.session.follower.supply(page);
+            }
+            self.phase = Phase::Ready;
+        }
+        let stage = self.session.ending.stage();
+        if std::mem::replace(&mut self.stage, stage) != stage {
+            match stage {
+                Stage::Open => {}
+                Stage::Draining => self.begin_to_leave(),
+                Stage::Over => return Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Notices whether the connection is gone, and does what is due.
+    fn poll_time(&mut self, context: &mut Context<'_>, stream: &TcpStream) -> Poll<io::Result<()>> {
+        // A client sends nothing after its request; what it sends is not looked at.
+        while stream.poll_read_ready(context)?.is_ready() {
+            match stream.try_read(&mut [0; 512]) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        loop {
+            let too_slow = self.blocked.map(|since| since + self.session.options.write_timeout);
+            let due = [too_slow, self.leave].into_iter().flatten().fold(self.beat, Instant::min);
+            if due < self.timer.deadline() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(due);
+            }
+            if self.timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if self.leave.is_some_and(|leave| leave <= now) {
+                return Poll::Ready(Ok(()));
+            }
+            if too_slow.is_some_and(|limit| limit <= now) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            if self.beat <= now {
+                self.beat = now + self.session.options.heartbeat;
+                if self.outbox.is_empty() {
+                    self.heartbeat();
+                    context.waker().wake_by_ref();
                 }
-                let mut chunk = BytesMut::new();
-                for frame in batch.frames().iter().filter(|frame| filter.wants(frame.kind, &frame.invocation)) {
-                    self.session.metrics.delivered.inc();
-                    chunk.extend_from_slice(&batch.sse(frame));
-                }
-                Some(chunk.freeze())
             }
-            Step::Begun { state, after } => Some(event("subscribed", after, &ServerMessage::subscribed(task, state, after))),
-            Step::Reset { epoch } => Some(event("reset", self.session.follower.cursor(), &ServerMessage::Reset { task, epoch })),
-            Step::Truncated { floor } => {
-                Some(event("truncated", self.session.follower.cursor(), &ServerMessage::Truncated { task, floor }))
-            }
-            Step::Skipped(offset) => {
-                Some(event("cursor", self.session.follower.cursor(), &ServerMessage::Cursor { task, offset }))
-            }
-            Step::Live(offset) => Some(event("live", self.session.follower.cursor(), &ServerMessage::Live { task, offset })),
-            Step::Deleted => {
-                self.ended = true;
-                Some(event("unsubscribed", None, &ServerMessage::Unsubscribed { task, reason: "deleted" }))
-            }
-            Step::Read(range) => {
-                match self.session.hub.read(task, &range).await {
-                    Ok(page) => self.session.follower.supply(page),
-                    Err(_) => tokio::time::sleep(READ_RETRY.mul_f64(rand::random())).await,
-                }
-                None
-            }
-            Step::Asleep => self.wait().await,
         }
     }
 
-    /// Until there may be something to say: a change of the log, a heartbeat, or the end.
-    async fn wait(&mut self) -> Option<Bytes> {
-        let mut changed = self.session.follower.changed();
-        let due = self.leave.map_or(self.beat, |leave| leave.min(self.beat));
-        tokio::select! {
-            _ = changed.changed() => {}
-            () = self.session.stop.cancelled() => self.ended = true,
-            Ok(()) = self.session.drain.changed() => {}
-            () = sleep_until(due) => {}
+    /// Asks the follower for the next chunk, if the last one is written.
+    fn pump(&mut self) {
+        while self.outbox.is_empty() && matches!(self.phase, Phase::Ready) {
+            let task = self.session.task.clone();
+            let task = &task;
+            let step = self.session.follower.next(CHUNK_BYTES);
+            let cursor = self.session.follower.cursor();
+            match step {
+                Step::Frames(batch) => self.push_frames(&batch),
+                Step::Begun { state, after } => self.event("subscribed", after, &ServerMessage::subscribed(task, state, after)),
+                Step::Reset { epoch } => self.event("reset", cursor, &ServerMessage::Reset { task, epoch }),
+                Step::Truncated { floor } => self.event("truncated", cursor, &ServerMessage::Truncated { task, floor }),
+                Step::Skipped(offset) => self.event("cursor", cursor, &ServerMessage::Cursor { task, offset }),
+                Step::Live(offset) => self.event("live", cursor, &ServerMessage::Live { task, offset }),
+                Step::Deleted => {
+                    self.phase = Phase::Ended;
+                    self.event("unsubscribed", None, &ServerMessage::Unsubscribed { task, reason: "deleted" });
+                }
+                Step::Read(range) => {
+                    let wanted = Wanted::Page(task.clone(), range);
+                    self.phase = Phase::Reading { _fetch: self.session.hub.fetch(wanted, self.mailbox.clone(), 0) };
+                }
+                Step::Asleep => self.phase = Phase::Asleep,
+            }
         }
-        if Instant::now() < self.beat {
-            return None;
+    }
+
+    fn push_frames(&mut self, batch: &FrameBatch) {
+        let filter = self.session.follower.filter();
+        let (chunk, count) = if filter.wants_all() {
+            (batch.sse_all(), batch.frames().len())
+        } else {
+            let wanted = batch.frames().iter().filter(|frame| filter.wants(frame.kind, &frame.invocation));
+            let (mut chunk, mut count) = (BytesMut::new(), 0);
+            for frame in wanted {
+                chunk.extend_from_slice(&batch.sse(frame));
+                count += 1;
+            }
+            (chunk.freeze(), count)
+        };
+        self.session.metrics.delivered.inc_by(count as u64);
+        self.push(chunk);
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if !self.chunked {
+            return self.outbox.push(chunk, 1);
         }
-        self.beat = Instant::now() + self.session.options.heartbeat;
-        Some(self.heartbeat())
+        if chunk.is_empty() {
+            // A chunk without content would end the body.
+            return;
+        }
+        self.outbox.push(format!("{:x}\r\n", chunk.len()).into(), 0);
+        self.outbox.push(chunk, 1);
+        self.outbox.push(Bytes::from_static(b"\r\n"), 0);
+    }
+
+    fn event(&mut self, name: &str, cursor: Option<Cursor>, message: &ServerMessage<'_>) {
+        self.push(event(name, cursor, message));
     }
 
     /// The node stops: where to continue, when to come back, and, a little later, the end.
-    fn begin_to_leave(&mut self) -> Bytes {
+    fn begin_to_leave(&mut self) {
         let options = &self.session.options;
         self.leave = Some(Instant::now() + options.drain_spread.mul_f64(rand::random()));
         let reconnect_after = options.reconnect_window.mul_f64(rand::random());
@@ -156,21 +269,35 @@ impl Streaming {
         let cursors = cursor.iter().map(|cursor| (&self.session.task, *cursor)).collect();
         let mut text = BytesMut::from(format!("retry: {millis}\n").as_bytes());
         text.extend_from_slice(&event("drain", cursor, &ServerMessage::Drain { reconnect_after_ms: millis, cursors }));
-        text.freeze()
+        self.push(text.freeze());
     }
 
     /// A comment that keeps the connection warm; and where a filter skipped on, an event that carries the cursor along.
-    fn heartbeat(&mut self) -> Bytes {
-        let task = self.session.task.clone();
+    fn heartbeat(&mut self) {
         match self.session.follower.take_skipped() {
-            Some(offset) => event("cursor", self.session.follower.cursor(), &ServerMessage::Cursor { task: &task, offset }),
-            None => Bytes::from_static(b": heartbeat\n\n"),
+            Some(offset) => {
+                let task = self.session.task.clone();
+                let cursor = self.session.follower.cursor();
+                self.event("cursor", cursor, &ServerMessage::Cursor { task: &task, offset });
+            }
+            None => self.push(Bytes::from_static(b": heartbeat\n\n")),
         }
+    }
+
+    /// Writes what is left, and the end of the body.
+    async fn finish(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            poll_fn(|context| self.outbox.poll_write(context, stream)).await?;
+        }
+        if self.chunked {
+            stream.write_all(b"0\r\n\r\n").await?;
+        }
+        stream.shutdown().await
     }
 }
 
 /// A named event, so that `onmessage` hears of activities only. The id moves the client's `Last-Event-ID` along.
-fn event(name: &str, cursor: Option<crate::model::Cursor>, message: &ServerMessage<'_>) -> Bytes {
+fn event(name: &str, cursor: Option<Cursor>, message: &ServerMessage<'_>) -> Bytes {
     let mut text = BytesMut::new();
     if let Some(cursor) = cursor {
         text.extend_from_slice(format!("id: {cursor}\n").as_bytes());

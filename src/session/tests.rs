@@ -1,7 +1,11 @@
 //! A session without its socket: what it hands out, and what it keeps.
 
-use std::str::FromStr;
+use std::{future::poll_fn, str::FromStr, task::Poll};
 
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::*;
@@ -57,34 +61,59 @@ async fn a_full_queue_asks_for_no_more_and_goes_on_where_it_stopped() {
     settings.store.url = format!("sqlite://{}", folder.path().join("log.db").display());
     let (hub, metrics) = full_hub(&settings).await;
     let options = SessionOptions { queue_frames: 40, queue_bytes: 20_000, ..settings.session_options() };
-    let mut session = Session::new(hub.clone(), Arc::new(options), metrics, "n");
+    let relay = Relay::default();
+    let passing = relay.clone();
+    let relaying = tokio::spawn(async move { passing.run().await });
+    let mut session = Session::new(hub, Arc::new(options), metrics, "n", relay);
     assert!(session.receive(r#"{"op":"subscribe","task":"t"}"#));
-    let mut seen = Vec::new();
+    let (mut ours, mut theirs) = connected().await;
+    let (mut received, mut seen) = (Vec::new(), Vec::new());
     while seen.len() < ACTIVITIES {
-        for (slot, wait) in session.pump() {
-            let arrival = match wait {
-                Wait::Read(task, range) => Arrival::Page(hub.read(&task, &range).await),
-                Wait::Log(mut view) if !view.borrow().loaded => {
-                    view.changed().await.expect("the log lives");
-                    Arrival::Changed
-                }
-                // At the head: what is queued is all there is.
-                Wait::Log(_) => continue,
-                other => panic!("nothing else to wait for: {other:?}"),
-            };
-            session.arrived(slot, arrival);
-        }
-        // One turn may overshoot by a frame.
-        assert!(session.queued_bytes < 20_000 + 2_000, "{} bytes wait", session.queued_bytes);
-        if session.is_full() {
-            assert!(session.pump().is_empty(), "a full session asks for nothing");
-        }
-        // The socket takes a little.
-        for _ in 0..5 {
-            let Some(frame) = session.pop() else { break };
-            let message: serde_json::Value = serde_json::from_slice(&frame).expect("JSON");
-            seen.extend(message["data"]["n"].as_u64());
-        }
+        poll_fn(|context| {
+            session.hear(context);
+            session.pump();
+            // One turn may overshoot by a frame.
+            assert!(session.outbox.bytes() < 20_000 + 2_000, "{} bytes wait", session.outbox.bytes());
+            if session.is_full() {
+                let before = session.outbox.bytes();
+                session.pump();
+                assert_eq!(session.outbox.bytes(), before, "a full session asks for nothing");
+            }
+            if session.outbox.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        poll_fn(|context| session.outbox.poll_write(context, &mut ours)).await.expect("it is read");
+        // The other side takes a little.
+        let mut some = [0; 7_000];
+        let count = theirs.read(&mut some).await.expect("open");
+        received.extend_from_slice(&some[..count]);
+        seen.extend(numbers(&mut received));
     }
+    relaying.abort();
     assert_eq!(seen, (0..ACTIVITIES as u64).collect::<Vec<_>>(), "each once, in order");
+}
+
+async fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let connect = TcpStream::connect(listener.local_addr().expect("an address"));
+    let (theirs, accepted) = tokio::join!(connect, listener.accept());
+    (accepted.expect("accepted").0, theirs.expect("connected"))
+}
+
+/// The numbers of the activities in the whole frames at the front, which are taken away.
+fn numbers(received: &mut Vec<u8>) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    loop {
+        let (length, head) = match received.get(1) {
+            Some(126) if 4 <= received.len() => (usize::from(u16::from_be_bytes([received[2], received[3]])), 4),
+            Some(short) if *short < 126 => (usize::from(*short), 2),
+            _ => return numbers,
+        };
+        if received.len() < head + length {
+            return numbers;
+        }
+        let message: serde_json::Value = serde_json::from_slice(&received[head..head + length]).expect("JSON");
+        numbers.extend(message["data"]["n"].as_u64());
+        received.drain(..head + length);
+    }
 }

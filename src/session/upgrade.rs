@@ -4,7 +4,6 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
 };
-use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::protocol::SUBPROTOCOL;
@@ -23,8 +22,8 @@ pub(crate) enum HandshakeError {
     Invalid(String),
 }
 
-/// Checks the handshake. Gives the answer to send, and the connection that follows it.
-pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, OnUpgrade), HandshakeError> {
+/// Checks the handshake. Gives the answer to send; the connection after it is the session's.
+pub(crate) fn accept(request: &Request<Body>) -> Result<Response<Body>, HandshakeError> {
     if !request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
         return Err(HandshakeError::NotAnUpgrade);
     }
@@ -41,7 +40,7 @@ pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, OnU
     if named {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    Ok((response, hyper::upgrade::on(request)))
+    Ok(response)
 }
 
 fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {

@@ -1,17 +1,22 @@
 //! The loop that moves a WebSocket session's bytes: frames out as the socket takes them, messages in, pings, and an end with a reason.
+//!
+//! Activities and protocol messages are whole frames already, the same bytes for every viewer, and go from the session's outbox to the socket as
+//! they are. tokio-tungstenite reads, answers pings and closes; it has its turn between frames only.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use futures_util::{
-    FutureExt, Sink, SinkExt, Stream, StreamExt,
-    future::{Abortable, BoxFuture, abortable},
-    stream::FuturesUnordered,
-};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::watch,
-    time::{Instant, sleep_until, timeout},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -21,22 +26,27 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{Arrival, Session, SessionOptions, Slot, Wait};
-use crate::{hub::Hub, metrics::Code};
+use super::{
+    Session,
+    ending::{Ending, Stage},
+};
+use crate::metrics::Code;
 
 /// The buffer that each socket reads into. Clients send little.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 1024;
 
-/// Frames are joined into writes of about this size.
-const WRITE_BUFFER: usize = 16 * 1024;
+/// The most bytes of pongs and close frames that wait for the socket.
+const CONTROL_BUFFER: usize = 16 * 1024;
 
 /// How long a close frame may take to be written to a socket that is not being read.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
-/// The longest time that a session which could not read the store waits before it asks again.
-const READ_RETRY: Duration = Duration::from_secs(1);
+/// How often a session fills its outbox and writes it before the other sessions of its thread have their turn.
+const ROUNDS: usize = 4;
+
+/// A ping without content (RFC 6455 section 5.5.2), as a server sends it.
+const PING: &[u8] = &[0x89, 0];
 
 /// Why a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,187 +85,212 @@ impl End {
             Self::Silent => Some((4408, "nothing was heard for too long", "silent")),
         }
     }
+
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::Capacity(CapacityError::MessageTooLong { .. }) => Self::TooBig,
+            Error::Protocol(_) => Self::Malformed,
+            Error::Utf8(_) => Self::NotUtf8,
+            _ => Self::Gone,
+        }
+    }
 }
 
-/// What a socket had for the session.
-enum Io {
-    Message(Message),
-    /// There is room for more frames.
-    Room,
-    Failed(Error),
-    Ended,
-}
-
-type Waiting = FuturesUnordered<Abortable<BoxFuture<'static, (Slot, Arrival)>>>;
-
-/// Serves one session over an upgraded connection until either side ends it. `drain` tells when the node stops; `stop` ends the session
-/// at once.
-pub(crate) async fn serve<S>(io: S, session: Session, hub: Hub, drain: watch::Receiver<bool>, stop: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
-    let options = session.options.clone();
+/// Serves one session over a connection until either side ends it. `early` is what the client sent right after its handshake.
+pub(crate) async fn serve(stream: TcpStream, early: Bytes, session: Session, ending: Arc<Ending>) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(WRITE_BUFFER + options.queue_bytes.max(1 << 20))
-        .max_message_size(Some(options.frame_bytes))
-        .max_frame_size(Some(options.frame_bytes));
-    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        .write_buffer_size(0)
+        .max_write_buffer_size(CONTROL_BUFFER)
+        .max_message_size(Some(session.options.frame_bytes))
+        .max_frame_size(Some(session.options.frame_bytes));
+    let socket = WebSocketStream::from_partially_read(stream, early.to_vec(), Role::Server, Some(config)).await;
     let metrics = session.metrics.clone();
     metrics.sessions.inc();
-    let mut connection = Connection { socket, session, hub, unflushed: false, progress: Instant::now() };
-    let end = tokio::select! {
-        end = connection.run(&options, drain) => end,
-        () = stop.cancelled() => End::Gone,
-    };
-    if end == End::Closed {
-        // The answer to the client's close frame is in the buffer already.
-        let _ = timeout(CLOSE_GRACE, connection.socket.flush()).await;
-    } else if let Some((code, reason, label)) = end.close() {
+    let _seat = ending.hear(&session.relay, session.mailbox.clone());
+    let mut connection = Connection::new(socket, session, ending);
+    let end = connection.run().await;
+    if let Some((code, reason, label)) = end.close() {
         metrics.closed.get_or_create(&Code { code: label }).inc();
         connection.close(code, reason).await;
+    } else if end == End::Closed {
+        connection.answer_close().await;
     }
     metrics.sessions.dec();
 }
 
-struct Connection<S> {
-    socket: WebSocketStream<S>,
-    session: Session,
-    hub: Hub,
-    /// Whether bytes may wait in the socket's write buffer.
-    unflushed: bool,
-    /// When the socket last took something, or had nothing to take.
-    progress: Instant,
+/// What the loop has to deal with.
+enum Event {
+    Message(Message),
+    /// The node's ending has come further.
+    Ending,
+    /// A time is up.
+    Due,
+    End(End),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    async fn run(&mut self, options: &SessionOptions, mut drain: watch::Receiver<bool>) -> End {
-        let mut waiting = Waiting::new();
-        let mut heard = Instant::now();
-        let mut beat = Instant::now() + jittered(options.heartbeat);
-        let mut leave: Option<Instant> = None;
-        let mut busy = false;
+struct Connection {
+    socket: WebSocketStream<TcpStream>,
+    session: Session,
+    ending: Arc<Ending>,
+    stage: Stage,
+    /// Whether a pong or close frame may wait in the socket's own buffer.
+    unflushed: bool,
+    /// Since when the socket takes nothing although something waits.
+    blocked: Option<Instant>,
+    heard: Instant,
+    beat: Instant,
+    leave: Option<Instant>,
+    /// Goes off at the earliest of the times above, or before.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    fn new(socket: WebSocketStream<TcpStream>, session: Session, ending: Arc<Ending>) -> Self {
+        let now = Instant::now();
+        let beat = now + jittered(session.options.heartbeat);
+        let timer = Box::pin(sleep_until(beat));
+        let stage = Stage::Open;
+        Self { socket, session, ending, stage, unflushed: false, blocked: None, heard: now, beat, leave: None, timer }
+    }
+
+    async fn run(&mut self) -> End {
         loop {
-            if !busy {
-                self.progress = Instant::now();
-            }
-            for (slot, wait) in self.session.pump() {
-                let (future, handle) = abortable(wait_for(self.hub.clone(), slot, wait));
-                self.session.waiting(slot, handle);
-                waiting.push(future);
-            }
-            busy = self.unflushed || self.session.has_frames();
-            let too_slow = busy.then(|| self.progress + options.write_timeout);
-            let silent = heard + options.idle_timeout;
-            let due = [Some(beat), Some(silent), too_slow, leave].into_iter().flatten().min().unwrap_or(beat);
-            tokio::select! {
-                io = self.exchange() => match io {
-                    Io::Message(message) => {
-                        heard = Instant::now();
-                        match message {
-                            Message::Text(text) if !self.session.receive(text.as_str()) => return End::Policy,
-                            Message::Binary(_) => return End::Policy,
-                            Message::Close(_) => return End::Closed,
-                            _ => {}
-                        }
-                    }
-                    Io::Room => {}
-                    Io::Failed(Error::Capacity(CapacityError::MessageTooLong { .. })) => return End::TooBig,
-                    Io::Failed(Error::Protocol(_)) => return End::Malformed,
-                    Io::Failed(Error::Utf8(_)) => return End::NotUtf8,
-                    Io::Failed(_) | Io::Ended => return End::Gone,
-                },
-                Some(arrival) = waiting.next(), if !waiting.is_empty() => {
-                    if let Ok((slot, arrival)) = arrival {
-                        self.session.arrived(slot, arrival);
+            let end = match poll_fn(|context| self.poll(context)).await {
+                Event::Message(message) => {
+                    self.heard = Instant::now();
+                    // A pong to answer a ping may have been queued.
+                    self.unflushed = true;
+                    match message {
+                        Message::Text(text) if !self.session.receive(text.as_str()) => Some(End::Policy),
+                        Message::Binary(_) => Some(End::Policy),
+                        Message::Close(_) => Some(End::Closed),
+                        _ => None,
                     }
                 }
-                () = draining(&mut drain), if leave.is_none() => {
-                    self.session.drain(options.reconnect_window.mul_f64(rand::random()));
-                    leave = Some(Instant::now() + options.drain_spread.mul_f64(rand::random()));
-                }
-                () = sleep_until(due) => {
-                    let now = Instant::now();
-                    if leave.is_some_and(|leave| leave <= now) {
-                        return End::Drained;
-                    }
-                    if too_slow.is_some_and(|limit| limit <= now) {
-                        return End::TooSlow;
-                    }
-                    if silent <= now {
-                        return End::Silent;
-                    }
-                    if beat <= now {
-                        beat = now + jittered(options.heartbeat);
-                        self.beat();
-                    }
-                }
+                Event::Ending => self.next_stage(),
+                Event::Due => self.due(),
+                Event::End(end) => Some(end),
+            };
+            if let Some(end) = end {
+                return end;
             }
+            self.arm();
         }
     }
 
-    /// A ping for the connection and a heartbeat for the client, unless it is behind anyway.
-    fn beat(&mut self) {
-        if self.session.is_full() {
-            return;
+    /// Writes what the socket takes and reads one message, whatever comes first. While the queue is full nothing is read, so that a client
+    /// cannot make it grow by asking.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        self.session.hear(context);
+        if self.ending.stage() != self.stage {
+            return Poll::Ready(Event::Ending);
         }
-        self.session.heartbeat();
-        // It fails only when the connection is broken, which the next exchange finds.
-        if let Some(Ok(())) = self.socket.feed(Message::Ping(Bytes::new())).now_or_never() {
-            self.unflushed = true;
-        }
-    }
-
-    /// Writes what the socket takes and reads one message, whatever comes first. Nothing is lost if it is dropped half-way. While the queue
-    /// is full nothing is read, so that a client cannot make it grow by asking.
-    async fn exchange(&mut self) -> Io {
-        let reading = !self.session.is_full();
-        poll_fn(|context| {
-            let mut wrote = false;
-            let mut socket = pin!(&mut self.socket);
-            while self.session.has_frames() {
-                match socket.as_mut().poll_ready(context) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Io::Failed(error)),
-                    Poll::Pending => break,
-                }
-                let Some(frame) = self.session.pop() else { break };
-                if let Err(error) = socket.as_mut().start_send(text(frame)) {
-                    return Poll::Ready(Io::Failed(error));
-                }
-                wrote = true;
-                self.unflushed = true;
-                self.progress = Instant::now();
-            }
-            if self.unflushed && !self.session.has_frames() {
-                match socket.as_mut().poll_flush(context) {
-                    Poll::Ready(Ok(())) => {
-                        self.unflushed = false;
-                        self.progress = Instant::now();
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Io::Failed(error)),
+        for round in 1.. {
+            self.session.pump();
+            let written = match self.poll_write(context) {
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(_)) => return Poll::Ready(Event::End(End::Gone)),
+                Poll::Pending => false,
+            };
+            if !self.session.outbox.is_torn() && !self.unflushed && !self.session.is_full() {
+                match Pin::new(&mut self.socket).poll_next(context) {
+                    Poll::Ready(Some(Ok(message))) => return Poll::Ready(Event::Message(message)),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Event::End(End::of(&error))),
+                    Poll::Ready(None) => return Poll::Ready(Event::End(End::Gone)),
                     Poll::Pending => {}
                 }
             }
-            if wrote && self.session.has_ready() && !self.session.is_full() {
-                return Poll::Ready(Io::Room);
+            let more = !self.session.outbox.is_empty() || self.session.has_ready();
+            if !written || !more {
+                break;
             }
-            if !reading {
-                return if self.session.is_full() { Poll::Pending } else { Poll::Ready(Io::Room) };
+            if round == ROUNDS {
+                context.waker().wake_by_ref();
+                break;
             }
-            match socket.poll_next(context) {
-                Poll::Ready(Some(Ok(message))) => {
-                    // A pong to answer a ping may have been queued.
-                    self.unflushed = true;
-                    Poll::Ready(Io::Message(message))
-                }
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Io::Failed(error)),
-                Poll::Ready(None) => Poll::Ready(Io::Ended),
-                Poll::Pending => Poll::Pending,
+        }
+        self.note_block();
+        self.timer.as_mut().poll(context).map(|()| Event::Due)
+    }
+
+    /// Writes once; says whether anything was written, and is pending if the socket takes nothing.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let outbox = &mut self.session.outbox;
+        if self.unflushed && !outbox.is_torn() {
+            let flushed = ready!(Pin::new(&mut self.socket).poll_flush(context));
+            flushed.map_err(io::Error::other)?;
+            self.unflushed = false;
+            self.blocked = None;
+        }
+        if outbox.is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        let written = ready!(outbox.poll_write(context, self.socket.get_mut()))?;
+        self.blocked = None;
+        Poll::Ready(if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(true) })
+    }
+
+    /// Begins to count the time if something waits for the socket.
+    fn note_block(&mut self) {
+        if self.blocked.is_none() && (self.unflushed || !self.session.outbox.is_empty()) {
+            self.blocked = Some(Instant::now());
+            self.arm();
+        }
+    }
+
+    /// Sets the timer to the earliest time, if it would go off later than that.
+    fn arm(&mut self) {
+        let due = self.earliest();
+        if due < self.timer.deadline() {
+            self.timer.as_mut().reset(due);
+        }
+    }
+
+    fn earliest(&self) -> Instant {
+        let options = &self.session.options;
+        let too_slow = self.blocked.map(|since| since + options.write_timeout);
+        let times = [Some(self.heard + options.idle_timeout), too_slow, self.leave];
+        times.into_iter().flatten().fold(self.beat, Instant::min)
+    }
+
+    /// The timer has gone off: does what is due. Gives the end if it is that.
+    fn due(&mut self) -> Option<End> {
+        let now = Instant::now();
+        if self.leave.is_some_and(|leave| leave <= now) {
+            return Some(End::Drained);
+        }
+        if self.blocked.is_some_and(|since| since + self.session.options.write_timeout <= now) {
+            return Some(End::TooSlow);
+        }
+        if self.heard + self.session.options.idle_timeout <= now {
+            return Some(End::Silent);
+        }
+        if self.beat <= now {
+            self.beat = now + jittered(self.session.options.heartbeat);
+            // One that is behind is not burdened with more.
+            if !self.session.is_full() {
+                self.session.heartbeat();
+                self.session.outbox.push(Bytes::from_static(PING), 1);
             }
-        })
-        .await
+        }
+        let due = self.earliest();
+        self.timer.as_mut().reset(due);
+        None
+    }
+
+    fn next_stage(&mut self) -> Option<End> {
+        self.stage = self.ending.stage();
+        match self.stage {
+            Stage::Open => None,
+            Stage::Draining => {
+                let options = self.session.options.clone();
+                self.session.drain(options.reconnect_window.mul_f64(rand::random()));
+                self.leave = Some(Instant::now() + options.drain_spread.mul_f64(rand::random()));
+                None
+            }
+            Stage::Over => Some(End::Gone),
+        }
     }
 
     /// Sends what is left if the socket takes it, the close frame, and waits a little for the client's.
@@ -265,53 +300,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
         let goodbye = async {
-            while let Some(frame) = self.session.pop() {
-                self.socket.feed(text(frame)).await?;
-            }
-            self.socket.close(Some(frame)).await?;
+            self.empty_outbox().await?;
+            self.socket.close(Some(frame)).await.map_err(io::Error::other)?;
             while let Some(Ok(_)) = self.socket.next().await {}
-            Ok::<_, Error>(())
+            io::Result::Ok(())
         };
         // Whether the client hears it is up to the client.
         let _ = timeout(CLOSE_GRACE, goodbye).await;
     }
-}
 
-fn text(frame: Bytes) -> Message {
-    Message::Text(Utf8Bytes::try_from(frame).expect("frames are encoded from strings"))
+    /// The answer to the client's close frame is in the socket's buffer already.
+    async fn answer_close(&mut self) {
+        self.session.discard();
+        let answer = async {
+            self.empty_outbox().await?;
+            self.socket.flush().await.map_err(io::Error::other)
+        };
+        // The client may be gone.
+        let _ = timeout(CLOSE_GRACE, answer).await;
+    }
+
+    async fn empty_outbox(&mut self) -> io::Result<()> {
+        while !self.session.outbox.is_empty() {
+            poll_fn(|context| self.poll_write(context)).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Ten percent more or less, so that sessions do not march in step.
 fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(0.9 + 0.2 * rand::random::<f64>())
-}
-
-/// Until the node stops.
-async fn draining(drain: &mut watch::Receiver<bool>) {
-    // Without a sender there is nobody left to stop the node in order.
-    if drain.wait_for(|draining| *draining).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-fn wait_for(hub: Hub, slot: Slot, wait: Wait) -> BoxFuture<'static, (Slot, Arrival)> {
-    async move {
-        let arrival = match wait {
-            Wait::Log(mut view) => {
-                let _ = view.changed().await;
-                Arrival::Changed
-            }
-            Wait::List(mut newest) => {
-                let _ = newest.changed().await;
-                Arrival::Changed
-            }
-            Wait::Read(task, range) => Arrival::Page(hub.read(&task, &range).await),
-            Wait::ReadList(after) => Arrival::ListPage(hub.read_list(after).await),
-        };
-        if matches!(arrival, Arrival::Page(Err(_)) | Arrival::ListPage(Err(_))) {
-            tokio::time::sleep(READ_RETRY.mul_f64(rand::random())).await;
-        }
-        (slot, arrival)
-    }
-    .boxed()
 }

@@ -1,0 +1,56 @@
+//! Reads of the store for sessions: they run on the node's own runtime, in their turn, and arrive in the session's mailbox.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    ColdPage, Hub,
+    audience::{Mailbox, Slot},
+};
+use crate::{
+    model::{TaskId, TaskSummary},
+    store::{ReadAfter, StoreError, TaskPlace},
+};
+
+/// The longest time before a session hears that the store could not be read, so that it does not ask again at once.
+const READ_RETRY: Duration = Duration::from_secs(1);
+
+/// What a session wants read.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// Part of a log.
+    Page(TaskId, ReadAfter),
+    /// A page of the list of tasks.
+    ListPage(Option<TaskPlace>),
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// Part of a log.
+    Page(Result<ColdPage, StoreError>),
+    /// A page of the list of tasks, and where the next one begins.
+    ListPage(Result<(Vec<TaskSummary>, Option<TaskPlace>), StoreError>),
+}
+
+/// A read under way. Dropping it ends it.
+pub(crate) type Fetch = AbortOnDropHandle<()>;
+
+impl Hub {
+    /// Reads what is wanted and delivers it to `mailbox` for `slot`; after a failure only a while later.
+    pub(crate) fn fetch(&self, wanted: Wanted, mailbox: Arc<Mailbox>, slot: Slot) -> Fetch {
+        let hub = self.clone();
+        let work = async move {
+            let arrival = match wanted {
+                Wanted::Page(task, range) => Arrival::Page(hub.read(&task, &range).await),
+                Wanted::ListPage(after) => Arrival::ListPage(hub.read_list(after).await),
+            };
+            if matches!(arrival, Arrival::Page(Err(_)) | Arrival::ListPage(Err(_))) {
+                tokio::time::sleep(READ_RETRY.mul_f64(rand::random())).await;
+            }
+            mailbox.deliver(slot, arrival);
+        };
+        AbortOnDropHandle::new(self.inner.tracker.spawn_on(work, &self.inner.runtime))
+    }
+}
