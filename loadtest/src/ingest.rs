@@ -8,10 +8,7 @@ use std::{
 use anyhow::ensure;
 use tokio::task::JoinSet;
 
-use super::{
-    hub::{Hub, activity},
-    reference,
-};
+use super::{publisher::activity, reference::sqlite as reference, server::Hub};
 
 const TIME: Duration = Duration::from_secs(8);
 

@@ -9,8 +9,10 @@ use anyhow::ensure;
 use tokio::task::JoinSet;
 
 use super::{
-    hub::{Hub, activity, next},
-    quantile, reference,
+    publisher::activity,
+    quantile,
+    reference::sqlite as reference,
+    server::{Hub, next},
 };
 
 const COUNT: usize = 2_000;

@@ -1,15 +1,19 @@
 //! Load on a hub of its own, bounded in count and time, and self-checking: a figure is only printed when nothing was lost, repeated or
 //! out of order. Every figure stands beside a reference measured in the same run, because machines differ and share their cores.
 
-mod hub;
+mod clock;
+mod fanout;
 mod idle;
 mod ingest;
 mod inserts;
 mod latency;
 mod nodes;
 mod open_tasks;
+mod publisher;
 mod reference;
+mod server;
 mod services;
+mod viewers;
 
 use std::path::PathBuf;
 
@@ -31,6 +35,14 @@ enum Command {
     Ingest,
     /// From POST to a viewer, beside one bare SQLite commit.
     Latency,
+    /// What a delivery costs: processor time and latency, beside a bare write(2) and the way of the tutorials.
+    Fanout(fanout::Options),
+    /// A reference server: one thread, one write(2) per viewer.
+    #[command(hide = true)]
+    Floor,
+    /// A reference server: tokio-tungstenite and a broadcast channel.
+    #[command(hide = true)]
+    Tutorial,
     /// Memory for each idle viewer.
     Idle,
     /// All of these, as one table in Markdown.
@@ -50,6 +62,9 @@ async fn main() -> anyhow::Result<()> {
         Command::Nodes(services) => return nodes::run(&cli.hub_binary, services).await,
         Command::OpenTasks(services) => return open_tasks::run(&cli.hub_binary, services).await,
         Command::Inserts(services) => return inserts::run(services).await,
+        Command::Fanout(options) => return fanout::run(&cli.hub_binary, options).await,
+        Command::Floor => return reference::floor::run(),
+        Command::Tutorial => return reference::tutorial::run().await,
         _ => {}
     }
     println!("| what | measured | reference in the same run | ratio |\n|---|---|---|---|");

@@ -11,7 +11,7 @@ use sqlx::Row;
 use tokio::time::{interval, sleep};
 
 use super::{
-    hub::{Hub, next},
+    server::{Hub, next},
     services::{Services, redis_count},
 };
 
@@ -116,7 +116,7 @@ impl Account {
             .await?
             .get(0);
         Ok(Self {
-            hubs: hubs.iter().map(Hub::cpu_seconds).sum::<anyhow::Result<f64>>()?,
+            hubs: hubs.iter().map(|hub| hub.process.cpu_seconds()).sum::<anyhow::Result<f64>>()?,
             redis: redis_count(redis, "used_cpu_sys:").await? + redis_count(redis, "used_cpu_user:").await?,
             bytes_in: redis_count(redis, "total_net_input_bytes:").await?,
             bytes_out: redis_count(redis, "total_net_output_bytes:").await?,

@@ -9,7 +9,7 @@ use sqlx::Executor;
 use tokio::time::sleep;
 
 use super::{
-    hub::Hub,
+    server::Hub,
     services::{Services, redis_count},
 };
 
@@ -48,8 +48,8 @@ pub async fn run(binary: &Path, services: &Services) -> anyhow::Result<()> {
         sleep(Duration::from_millis(100)).await;
     }
     let owned = started.elapsed();
-    let cpu = hubs.iter().map(Hub::cpu_seconds).sum::<anyhow::Result<f64>>()?;
-    let memory = hubs.iter().map(Hub::memory_kib).sum::<anyhow::Result<u64>>()? / 1024;
+    let cpu = hubs.iter().map(|hub| hub.process.cpu_seconds()).sum::<anyhow::Result<f64>>()?;
+    let memory = hubs.iter().map(|hub| hub.process.memory_kib()).sum::<anyhow::Result<u64>>()? / 1024;
     println!("{TASKS} open tasks, {NODES} nodes that start at once\n");
     println!("| what | measured |\n|---|---|");
     println!("| both serve viewers and HTTP after | {:.1} s |", serving.as_secs_f64());

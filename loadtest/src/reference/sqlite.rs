@@ -18,7 +18,7 @@ pub async fn commits(rows: usize, time: Duration) -> anyhow::Result<Vec<f64>> {
         .synchronous(SqliteSynchronous::Full);
     let mut connection = SqliteConnection::connect_with(&options).await?;
     sqlx::query("CREATE TABLE reference (id INTEGER PRIMARY KEY, data TEXT NOT NULL) STRICT").execute(&mut connection).await?;
-    let payload = super::hub::activity(0);
+    let payload = crate::publisher::activity(0);
     let started = Instant::now();
     let mut took = Vec::new();
     while started.elapsed() < time {

@@ -1,0 +1,63 @@
+//! The floor: one thread, each event encoded once, one write(2) per viewer. Nothing is stored, checked, bounded or waited for. Events that
+//! have come together are joined into one write.
+
+use std::{
+    io::{BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{LIVE, announce, next_payload};
+
+pub fn run() -> anyhow::Result<()> {
+    let (viewers, publishers) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    announce(viewers.local_addr()?, publishers.local_addr()?);
+    let sockets: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+    let accepted = sockets.clone();
+    std::thread::spawn(move || {
+        for stream in viewers.incoming().flatten() {
+            let Ok(mut socket) = tokio_tungstenite::tungstenite::accept(stream) else { continue };
+            let live = socket.send(LIVE.into());
+            let stream = socket.get_ref().try_clone();
+            if let (Ok(()), Ok(stream)) = (live, stream)
+                && stream.set_nodelay(true).is_ok()
+                && stream.set_nonblocking(true).is_ok()
+            {
+                accepted.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+            }
+        }
+    });
+    let (publisher, _) = publishers.accept()?;
+    let mut publisher = BufReader::with_capacity(256 * 1024, publisher);
+    let mut joined = Vec::new();
+    loop {
+        joined.clear();
+        loop {
+            encode(&next_payload(&mut publisher)?, &mut joined);
+            if publisher.buffer().is_empty() {
+                break;
+            }
+        }
+        for socket in sockets.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            // What does not fit is lost, which the viewers notice.
+            let _ = socket.write(&joined);
+        }
+    }
+}
+
+/// A server's text frame (RFC 6455 section 5.2).
+fn encode(payload: &[u8], out: &mut Vec<u8>) {
+    out.push(0x81);
+    match u16::try_from(payload.len()) {
+        Ok(short) if short < 126 => out.push(short as u8),
+        Ok(medium) => {
+            out.push(126);
+            out.extend_from_slice(&medium.to_be_bytes());
+        }
+        Err(_) => {
+            out.push(127);
+            out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(payload);
+}

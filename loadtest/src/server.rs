@@ -1,0 +1,185 @@
+//! The servers under load: each a process of its own, whose processor time and memory the kernel tells.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use anyhow::Context;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+
+/// A session with the hub.
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A process that ends with its handle.
+pub struct Process {
+    child: Child,
+    /// What it said when it was ready.
+    line: String,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// Starts it and waits for its first line.
+    pub fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let program = command.get_program().to_owned();
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child =
+            spawned.with_context(|| format!("{program:?} does not start: build it with `cargo build --release --workspace`"))?;
+        let mut stdout = BufReader::new(child.stdout.take().context("piped")?);
+        let mut line = String::new();
+        stdout.read_line(&mut line)?;
+        anyhow::ensure!(!line.is_empty(), "{program:?} ended before it was ready");
+        Ok(Self { child, line, _stdout: stdout })
+    }
+
+    /// How long it has computed so far, in seconds: of all its threads that live, as the scheduler counts, in nanoseconds.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let mut nanos = 0.0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // A thread may end meanwhile.
+            let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            nanos += text.split_whitespace().next().context("a time")?.parse::<f64>()?;
+        }
+        Ok(nanos / 1e9)
+    }
+
+    /// The memory that it has resident, in KiB.
+    pub fn memory_kib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+        Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One of the reference servers in this program.
+pub struct Reference {
+    pub process: Process,
+    /// Where viewers connect.
+    pub address: String,
+    /// Where its publisher connects.
+    pub publisher: String,
+}
+
+impl Reference {
+    pub fn start(name: &str) -> anyhow::Result<Self> {
+        let process = Process::start(Command::new(std::env::current_exe()?).arg(name))?;
+        let mut words = process.line.split_whitespace().skip(2);
+        let address = words.next().context("an address")?.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let publisher = words.nth(1).context("a publisher's address")?.to_owned();
+        Ok(Self { process, address, publisher })
+    }
+}
+
+/// A hub that ends with its handle.
+pub struct Hub {
+    pub process: Process,
+    pub address: String,
+    admin: String,
+    folder: TempDir,
+}
+
+impl Hub {
+    /// One by itself, on an empty SQLite.
+    pub fn start(binary: &Path) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        let store = format!("sqlite://{}", folder.path().join("log.db").display());
+        Self::start_in(folder, binary, &store, &[])
+    }
+
+    /// One of many, with these settings in its environment.
+    pub fn start_node(binary: &Path, store: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_in(TempDir::new()?, binary, store, settings)
+    }
+
+    /// A hub on this store; `None` for an empty SQLite.
+    pub fn start_on(binary: &Path, store: Option<&str>) -> anyhow::Result<Self> {
+        match store {
+            Some(url) => Self::start_node(binary, url, &[]),
+            None => Self::start(binary),
+        }
+    }
+
+    fn start_in(folder: TempDir, binary: &Path, store: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let admin = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let process = Process::start(
+            Command::new(binary)
+                .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", &admin, "--store", store])
+                .env("TASKLIGHT__HTTP__CONNECTIONS", "30000")
+                .envs(settings.iter().copied()),
+        )?;
+        let url = process.line.split_whitespace().nth(1).context("an address")?;
+        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Ok(Self { process, address, admin, folder })
+    }
+
+    /// Where its SQLite file is, if it has one.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("log.db")
+    }
+
+    pub fn publish_url(&self, task: &str) -> String {
+        format!("http://{}/v1/tasks/{task}/activities", self.address)
+    }
+
+    /// Where a log stands: its head.
+    pub async fn head(&self, task: &str) -> anyhow::Result<u64> {
+        self.task(task).await?["head"].as_u64().context("a head")
+    }
+
+    /// A task, as the API describes it.
+    pub async fn task(&self, task: &str) -> anyhow::Result<Value> {
+        let text = reqwest::get(format!("http://{}/v1/tasks/{task}", self.address)).await?.text().await?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// A session that follows `task` and is live.
+    pub async fn follow(&self, task: &str) -> anyhow::Result<Socket> {
+        let (mut socket, _) = connect_async(format!("ws://{}/v1/ws", self.address)).await?;
+        let subscribe = json!({"op": "subscribe", "task": task, "after": "end"});
+        socket.send(Message::text(subscribe.to_string())).await?;
+        loop {
+            let message = next(&mut socket).await?;
+            let waits = message["op"] == "subscribed" && message["epoch"].is_null();
+            if message["op"] == "live" || waits {
+                return Ok(socket);
+            }
+        }
+    }
+
+    /// The sum of the metrics whose names begin so.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let text = reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?;
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
+        Ok(values.filter_map(|value| value.parse::<f64>().ok()).sum())
+    }
+
+    /// Whether it is ready and nothing is missing.
+    pub async fn is_well(&self) -> anyhow::Result<bool> {
+        let text = reqwest::get(format!("http://{}/readyz", self.admin)).await?.text().await?;
+        Ok(text.contains("\"degraded\":false") && text.contains("\"ready\":true"))
+    }
+}
+
+/// The next message of a session.
+pub async fn next(socket: &mut Socket) -> anyhow::Result<Value> {
+    loop {
+        match socket.next().await.context("the session goes on")?? {
+            Message::Text(text) => return Ok(serde_json::from_str(&text)?),
+            Message::Close(_) => anyhow::bail!("the hub closed the session"),
+            _ => {}
+        }
+    }
+}
