@@ -72,6 +72,13 @@ pub struct TaskSummary {
     pub invocation_counts: StatusCounts,
 }
 
+impl TaskSummary {
+    /// What lists are ordered by, newest first: the last activity, or the creation while there is none.
+    pub fn listed_at(&self) -> Timestamp {
+        self.last_activity_at.unwrap_or(self.created_at)
+    }
+}
+
 /// One run of an agent, as the API describes it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,12 +1,16 @@
 //! What a batch does to the rows: the same rules whatever database holds them. Pure; the databases load rows, ask here, and write back.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use crate::model::{Cursor, Effect, Epoch, EventId, InvocationId, Offset, Status, StatusChange, StatusCounts, TaskId, Timestamp};
 
 use super::{Append, Appended, Receipt, Refusal, TaskCommit};
 
-/// A task's row, as far as appending changes it.
+/// How far the rows of tasks and invocations may be behind their log in what the log itself tells: where it ends, and when it last grew. Whoever
+/// reads them looks at the log, too. So an activity that changes nothing else costs its own row and none beside it.
+pub(super) const LAG: Duration = Duration::from_secs(5);
+
+/// A task's row, as far as appending changes it; `head` is the log's.
 #[derive(Debug, Clone)]
 pub(super) struct TaskRow {
     pub key: i64,
@@ -14,7 +18,34 @@ pub(super) struct TaskRow {
     pub head: Offset,
     pub status: Option<Status>,
     pub counts: StatusCounts,
-    pub last_activity_at: Option<Timestamp>,
+    pub last_activity_at: Freshness,
+    /// Whether it must be written.
+    pub touched: bool,
+}
+
+/// When something last grew: what its row says, and what is known now.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Freshness {
+    written: Option<Timestamp>,
+    now: Option<Timestamp>,
+}
+
+impl Freshness {
+    /// What a row says.
+    pub(super) fn of_row(written: Option<Timestamp>) -> Self {
+        Self { written, now: written }
+    }
+
+    /// What to write.
+    pub(super) fn to_write(self) -> Option<Timestamp> {
+        self.now
+    }
+
+    /// It grew. Says whether the row is too far behind.
+    fn grow(&mut self, at: Timestamp) -> bool {
+        self.now = self.now.max(Some(at));
+        self.written.is_none_or(|written| written.plus(LAG) <= at)
+    }
 }
 
 /// An invocation's row; `key` is given by the database when a new one is inserted.
@@ -29,8 +60,9 @@ pub(super) struct InvocationRow {
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
-    pub last_activity_at: Timestamp,
+    pub last_activity_at: Freshness,
     pub usage: Option<String>,
+    /// Whether it must be written.
     pub touched: bool,
 }
 
@@ -91,15 +123,15 @@ fn move_invocation(
         (_, None) => Status::Running,
     };
     let row = invocations.entry(key).or_insert_with(|| InvocationRow::new(after, activity.received_at));
-    row.touched = true;
-    row.last_activity_at = row.last_activity_at.max(activity.received_at);
+    row.touched |= row.last_activity_at.grow(activity.received_at) || before != Some(after);
+    row.touched |= item.activity.effect != Effect::SignOfLife;
     row.enter(after, activity.timestamp);
     match &item.activity.effect {
         Effect::Status(change) => row.describe(change),
         Effect::Usage => row.usage = Some(activity.data.as_str().to_owned()),
         Effect::SignOfLife => {}
     }
-    task.last_activity_at = task.last_activity_at.max(Some(activity.received_at));
+    task.touched |= task.last_activity_at.grow(activity.received_at) || before != Some(after);
     if before != Some(after) {
         task.count(before, after);
     }
@@ -147,7 +179,7 @@ impl InvocationRow {
             created_at: now,
             started_at: None,
             completed_at: None,
-            last_activity_at: now,
+            last_activity_at: Freshness::of_row(None),
             usage: None,
             touched: true,
         }

@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 use super::{
     Append, Appended, Attempt, StoreError,
-    plan::{InvocationRow, Rows, TaskRow, plan},
+    plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
     postgres::{PostgresStore, Writer, collided, foreign},
     postgres_open::{IDENTITY, settle},
+    postgres_read::HEAD,
     postgres_write,
 };
 use crate::model::{Epoch, EventId, InvocationId, Offset, Status, StatusCounts, Timestamp};
@@ -116,24 +117,25 @@ fn begin(batch: &[Append], make: bool) -> String {
     sql
 }
 
-/// Rows of several kinds in one answer: `s` the store's identity and how many tasks are locked, `t` tasks, `i` invocations, `k` known events.
-const LOAD: &str = "\
-SELECT 't' AS kind, tasks.id, NULL::int8 AS task, tasks.name, tasks.status, \
-       ARRAY[tasks.epoch # s.salt, head, pending, running, completed, failed, cancelled, lost, last_activity_at] AS numbers, \
+/// Rows of several kinds in one answer, behind `SELECT 't' AS kind, ` and the log's head: `s` the store's identity and how many tasks are
+/// locked, `t` tasks, `i` invocations, `k` known events.
+const LOAD: &str = ", \
+       tasks.id, NULL::int8 AS task, tasks.name, tasks.status, \
+       ARRAY[tasks.epoch # s.salt, pending, running, completed, failed, cancelled, lost, last_activity_at] AS numbers, \
        NULL::text[] AS texts, NULL::uuid AS event \
 FROM tasks, store_identity AS s WHERE tasks.name = ANY($1) \
 UNION ALL \
-SELECT 'i', i.id, i.task, i.name, i.status, \
+SELECT 'i', NULL, i.id, i.task, i.name, i.status, \
        ARRAY[i.exit_code::int8, i.created_at, i.started_at, i.completed_at, i.last_activity_at], \
        ARRAY[i.agent, i.title, i.reason, i.usage], NULL \
 FROM unnest($2::text[], $3::text[]) AS w(task, name) JOIN tasks AS t ON t.name = w.task \
 CROSS JOIN LATERAL (SELECT * FROM invocations WHERE task = t.id AND name = w.name LIMIT 1) AS i \
 UNION ALL \
-SELECT 'k', NULL, t.id, NULL, NULL, ARRAY[a.\"offset\"], NULL, w.event \
+SELECT 'k', a.\"offset\", NULL, t.id, NULL, NULL, NULL, NULL, w.event \
 FROM unnest($4::text[], $5::uuid[]) AS w(task, event) JOIN tasks AS t ON t.name = w.task \
 CROSS JOIN LATERAL (SELECT \"offset\" FROM activities WHERE task = t.id AND event_id = w.event LIMIT 1) AS a \
 UNION ALL \
-SELECT 's', NULL, NULL, identity, NULL, ARRAY[current_setting('tasklight.locked')::int8], NULL, NULL FROM store_identity WHERE identity = ";
+SELECT 's', current_setting('tasklight.locked')::int8, NULL, NULL, identity, NULL, NULL, NULL, NULL FROM store_identity WHERE identity = ";
 
 async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt) -> Result<Loaded, sqlx::Error> {
     let mut tasks: Vec<&str> = batch.iter().map(|item| item.task.as_str()).collect();
@@ -146,7 +148,7 @@ async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt)
     let wanted = batch.iter().filter(|item| attempt == Attempt::Again || item.activity.event_id_given);
     let (event_tasks, events): (Vec<&str>, Vec<Uuid>) =
         wanted.map(|item| (item.task.as_str(), Uuid::from_bytes(*item.activity.activity.event_id.as_bytes()))).unzip();
-    let found = sqlx::query(AssertSqlSafe(format!("{LOAD}{IDENTITY}")))
+    let found = sqlx::query(AssertSqlSafe(format!("SELECT 't' AS kind, {HEAD}{LOAD}{IDENTITY}")))
         .bind(&tasks)
         .bind(run_tasks)
         .bind(run_names)
@@ -158,19 +160,18 @@ async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt)
     let mut locked = None;
     for row in &found {
         match row.try_get::<&str, _>("kind")? {
-            "s" => locked = Some(Numbers::of(row)?.number(0)?),
+            "s" => locked = row.try_get::<Option<i64>, _>("head")?,
             "t" => drop(rows.tasks.insert(name(row)?, task(row)?)),
             "i" => drop(rows.invocations.insert((row.try_get("task")?, name(row)?), invocation(row)?)),
             _ => {
                 let event: Uuid = row.try_get("event")?;
-                let offset = Numbers::of(row)?.offset(0)?;
-                rows.known.insert((row.try_get("task")?, EventId::from_bytes(event.into_bytes())), offset);
+                rows.known.insert((row.try_get("task")?, EventId::from_bytes(event.into_bytes())), head(row)?);
             }
         }
     }
     Ok(match locked {
         None => Loaded::Elsewhere,
-        Some(locked) if locked == tasks.len() as u64 => Loaded::Rows(rows),
+        Some(locked) if usize::try_from(locked) == Ok(tasks.len()) => Loaded::Rows(rows),
         Some(_) => Loaded::TasksMissing,
     })
 }
@@ -191,13 +192,14 @@ impl Numbers {
         self.maybe(index)?.ok_or_else(|| unread("numbers"))
     }
 
-    fn offset(&self, index: usize) -> Result<Offset, sqlx::Error> {
-        Offset::new(self.number(index)?).ok_or_else(|| unread("offset"))
-    }
-
     fn time(&self, index: usize) -> Result<Option<Timestamp>, sqlx::Error> {
         self.maybe(index)?.map(|millis| Timestamp::from_millis(millis).ok_or_else(|| unread("time"))).transpose()
     }
+}
+
+fn head(row: &PgRow) -> Result<Offset, sqlx::Error> {
+    let value: Option<i64> = row.try_get("head")?;
+    value.and_then(|value| u64::try_from(value).ok()).and_then(Offset::new).ok_or_else(|| unread("head"))
 }
 
 fn unread(column: &str) -> sqlx::Error {
@@ -219,17 +221,18 @@ fn task(row: &PgRow) -> Result<TaskRow, sqlx::Error> {
     Ok(TaskRow {
         key: row.try_get("id")?,
         epoch: Epoch::from_stored(epoch),
-        head: numbers.offset(1)?,
+        head: head(row)?,
         status: status(row)?,
         counts: StatusCounts {
-            pending: numbers.number(2)?,
-            running: numbers.number(3)?,
-            completed: numbers.number(4)?,
-            failed: numbers.number(5)?,
-            cancelled: numbers.number(6)?,
-            lost: numbers.number(7)?,
+            pending: numbers.number(1)?,
+            running: numbers.number(2)?,
+            completed: numbers.number(3)?,
+            failed: numbers.number(4)?,
+            cancelled: numbers.number(5)?,
+            lost: numbers.number(6)?,
         },
-        last_activity_at: numbers.time(8)?,
+        last_activity_at: Freshness::of_row(numbers.time(7)?),
+        touched: false,
     })
 }
 
@@ -248,7 +251,7 @@ fn invocation(row: &PgRow) -> Result<InvocationRow, sqlx::Error> {
         created_at: numbers.time(1)?.ok_or_else(|| unread("created_at"))?,
         started_at: numbers.time(2)?,
         completed_at: numbers.time(3)?,
-        last_activity_at: numbers.time(4)?.ok_or_else(|| unread("last_activity_at"))?,
+        last_activity_at: Freshness::of_row(numbers.time(4)?),
         usage,
         touched: false,
     })

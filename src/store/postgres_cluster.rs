@@ -7,6 +7,7 @@ use crate::model::{EventId, Reject, TaskId, Timestamp};
 
 use super::{
     REJECTS, REJECTS_OF_TASK, StoreError,
+    plan::LAG,
     postgres::{PostgresStore, count, foreign, stored, time, word},
     postgres_read::event_id,
 };
@@ -35,7 +36,7 @@ impl PostgresStore {
 
     pub(super) async fn tasks_listed_since(&self, at: Timestamp, limit: usize) -> Result<Vec<TaskId>, StoreError> {
         let query = sqlx::query("SELECT name FROM tasks WHERE listed_at >= $1 ORDER BY listed_at DESC, id DESC LIMIT $2")
-            .bind(stored(at.as_millis()))
+            .bind(stored(at.minus(LAG).as_millis()))
             .bind(stored(limit as u64));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
         rows.iter().map(name).collect()

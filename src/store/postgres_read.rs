@@ -13,6 +13,10 @@ use super::{
 /// A task's epoch as it is seen outside.
 pub(super) const EPOCH: &str = "(tasks.epoch # (SELECT salt FROM store_identity)) AS epoch";
 
+/// Where a task's log ends: its row may be behind (see `plan::LAG`), and alone knows it when everything was trimmed.
+pub(super) const HEAD: &str =
+    "greatest(tasks.head, (SELECT max(a.\"offset\") FROM activities AS a WHERE a.task = tasks.id)) AS head";
+
 const COLUMNS: &str = "activities.\"offset\", activities.event_id, activities.type, activities.timestamp, \
                        activities.received_at, activities.data, invocations.name AS invocation \
                        FROM activities JOIN invocations ON invocations.id = activities.invocation ";
@@ -20,7 +24,7 @@ const COLUMNS: &str = "activities.\"offset\", activities.event_id, activities.ty
 impl PostgresStore {
     pub(super) async fn read_after(&self, task: &TaskId, range: &ReadAfter) -> Result<Option<Page>, StoreError> {
         let sql = format!(
-            "SELECT {EPOCH}, tasks.head, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL (SELECT * FROM ( \
+            "SELECT {EPOCH}, {HEAD}, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL (SELECT * FROM ( \
                SELECT wanted.*, sum(octet_length(data)) OVER (ORDER BY \"offset\") - octet_length(data) AS before FROM ( \
                  SELECT {COLUMNS} WHERE activities.task = tasks.id AND activities.\"offset\" > greatest($2, tasks.floor - 1) \
                  AND activities.\"offset\" <= greatest($2, tasks.floor - 1) + $3 {} ORDER BY activities.\"offset\" LIMIT $4 \
@@ -51,7 +55,7 @@ impl PostgresStore {
         filter: &Filter,
     ) -> Result<Option<Page>, StoreError> {
         let sql = format!(
-            "SELECT {EPOCH}, tasks.head, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL ( \
+            "SELECT {EPOCH}, {HEAD}, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL ( \
                SELECT {COLUMNS} WHERE activities.task = tasks.id AND activities.\"offset\" >= tasks.floor \
                AND activities.\"offset\" < $2 {} ORDER BY activities.\"offset\" DESC LIMIT $3 \
              ) AS page ON true WHERE tasks.name = $1 ORDER BY page.\"offset\"",
@@ -66,7 +70,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn log_states(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, LogState)>, StoreError> {
-        let sql = AssertSqlSafe(format!("SELECT name, {EPOCH}, head, floor FROM tasks WHERE name = ANY($1)"));
+        let sql = AssertSqlSafe(format!("SELECT name, {EPOCH}, {HEAD}, floor FROM tasks WHERE name = ANY($1)"));
         let query = sqlx::query(sql).bind(names(tasks));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
         rows.iter().map(|row| Ok((word(row, "name")?.ok_or_else(|| foreign("name"))?, log_state(row)?))).collect()

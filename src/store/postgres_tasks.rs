@@ -1,5 +1,7 @@
 //! Tasks and invocations in Postgres: listing, describing, changing, trimming, deleting.
 
+use std::cmp::Reverse;
+
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
 
@@ -8,18 +10,23 @@ use crate::model::{Epoch, Invocation, InvocationId, LogState, Offset, StatusCoun
 use super::{
     Heartbeat, StoreError, TaskChange, TaskPlace, TaskQuery,
     postgres::{PostgresStore, count, epoch, foreign, log_state, maybe_time, names, offset, stored, time, word},
-    postgres_read::EPOCH,
+    postgres_read::{EPOCH, HEAD},
 };
 
 /// What a summary is read from.
-const SUMMARY: &str = "tasks.id, tasks.name, tasks.head, tasks.floor, tasks.title, tasks.labels::text AS labels, tasks.status, \
+const SUMMARY: &str = "tasks.id, tasks.name, tasks.floor, tasks.title, tasks.labels::text AS labels, tasks.status, \
                        tasks.pending, tasks.running, tasks.completed, tasks.failed, tasks.cancelled, tasks.lost, \
-                       tasks.created_at, tasks.last_activity_at, tasks.listed_at";
+                       tasks.created_at, tasks.listed_at, greatest(tasks.last_activity_at, (SELECT a.received_at \
+                       FROM activities AS a WHERE a.task = tasks.id ORDER BY a.\"offset\" DESC LIMIT 1)) AS last_activity_at";
+
+/// An invocation with what its log tells beside its row.
+const RUN: &str = "invocations.*, (SELECT a.received_at FROM activities AS a WHERE a.invocation = invocations.id \
+                   ORDER BY a.\"offset\" DESC LIMIT 1) AS newest_at";
 
 impl PostgresStore {
     pub(super) async fn tasks(&self, query: &TaskQuery) -> Result<(Vec<TaskSummary>, Option<TaskPlace>), StoreError> {
         let mut sql =
-            format!("SELECT {EPOCH}, {SUMMARY} FROM tasks WHERE ($2::int8 IS NULL OR (listed_at, id) < ($2, $3::int8)) ");
+            format!("SELECT {EPOCH}, {HEAD}, {SUMMARY} FROM tasks WHERE ($2::int8 IS NULL OR (listed_at, id) < ($2, $3::int8)) ");
         let mut values: Vec<String> = Vec::new();
         if let Some(status) = query.status {
             values.push(status.as_str().to_owned());
@@ -50,12 +57,13 @@ impl PostgresStore {
         let rows = self.within(async { Ok(statement.fetch_all(&self.readers).await?) }).await?;
         let more = query.limit < rows.len();
         let rows = &rows[..query.limit.min(rows.len())];
-        let tasks = rows.iter().map(summary).collect::<Result<_, _>>()?;
+        let mut tasks = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
+        tasks.sort_by_key(|task| Reverse(task.listed_at()));
         Ok((tasks, rows.last().filter(|_| more).map(place).transpose()?))
     }
 
     pub(super) async fn summaries(&self, tasks: &[TaskId]) -> Result<Vec<TaskSummary>, StoreError> {
-        let sql = AssertSqlSafe(format!("SELECT {EPOCH}, {SUMMARY} FROM tasks WHERE name = ANY($1)"));
+        let sql = AssertSqlSafe(format!("SELECT {EPOCH}, {HEAD}, {SUMMARY} FROM tasks WHERE name = ANY($1)"));
         let query = sqlx::query(sql).bind(names(tasks));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
         rows.iter().map(summary).collect()
@@ -95,10 +103,15 @@ impl PostgresStore {
 
     pub(super) async fn trim(&self, task: &TaskId, floor: Offset) -> Result<Option<LogState>, StoreError> {
         let sql = AssertSqlSafe(format!(
-            "UPDATE tasks SET floor = greatest(floor, least($2, head + 1)) WHERE name = $1 RETURNING id, {EPOCH}, head, floor"
+            "UPDATE tasks SET head = now.head, floor = greatest(tasks.floor, least($2, now.head + 1)) \
+             FROM (SELECT id, {HEAD} FROM tasks WHERE name = $1) AS now WHERE tasks.id = now.id \
+             RETURNING tasks.id, {EPOCH}, tasks.head, tasks.floor"
         ));
         self.write(async |connection: &mut PgConnection| {
             let mut transaction = connection.begin().await?;
+            // What is appended meanwhile waits, so that the head that is written is the log's.
+            let lock = sqlx::query("SELECT 1 FROM tasks WHERE name = $1 FOR NO KEY UPDATE").bind(task.as_str());
+            lock.execute(&mut *transaction).await?;
             let row = sqlx::query(sql).bind(task.as_str()).bind(stored(floor.get())).fetch_optional(&mut *transaction).await?;
             let Some(row) = row else { return Ok(None) };
             let state = log_state(&row)?;
@@ -114,10 +127,10 @@ impl PostgresStore {
     }
 
     pub(super) async fn invocations(&self, task: &TaskId, limit: usize) -> Result<Option<Vec<Invocation>>, StoreError> {
-        let query = sqlx::query(
-            "SELECT run.* FROM tasks LEFT JOIN LATERAL (SELECT * FROM invocations WHERE task = tasks.id \
-             ORDER BY created_at DESC, id DESC LIMIT $2) AS run ON true WHERE tasks.name = $1 ORDER BY run.created_at DESC, run.id DESC",
-        )
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "SELECT run.* FROM tasks LEFT JOIN LATERAL (SELECT {RUN} FROM invocations WHERE task = tasks.id \
+             ORDER BY created_at DESC, id DESC LIMIT $2) AS run ON true WHERE tasks.name = $1 ORDER BY run.created_at DESC, run.id DESC"
+        )))
         .bind(task.as_str())
         .bind(stored(limit as u64));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
@@ -129,10 +142,10 @@ impl PostgresStore {
     }
 
     pub(super) async fn invocation(&self, task: &TaskId, id: &InvocationId) -> Result<Option<Invocation>, StoreError> {
-        let query = sqlx::query(
-            "SELECT invocations.* FROM tasks JOIN invocations ON invocations.task = tasks.id \
-             WHERE tasks.name = $1 AND invocations.name = $2",
-        )
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {RUN} FROM tasks JOIN invocations ON invocations.task = tasks.id \
+             WHERE tasks.name = $1 AND invocations.name = $2"
+        )))
         .bind(task.as_str())
         .bind(id.as_str());
         let row = self.within(async { Ok(query.fetch_optional(&self.readers).await?) }).await?;
@@ -210,7 +223,7 @@ fn invocation(row: &PgRow) -> Result<Invocation, StoreError> {
         created_at: time(row, "created_at")?,
         started_at: maybe_time(row, "started_at")?,
         completed_at: maybe_time(row, "completed_at")?,
-        last_activity_at: time(row, "last_activity_at")?,
+        last_activity_at: time(row, "last_activity_at")?.max(maybe_time(row, "newest_at")?.unwrap_or_default()),
         heartbeat_at: maybe_time(row, "heartbeat_at")?,
         usage: usage.map(RawValue::from_string).transpose().map_err(|_| foreign("usage"))?,
         stalled: false,

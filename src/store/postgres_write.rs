@@ -42,7 +42,7 @@ pub(super) async fn write(
     let millis = |time: Timestamp| stored(time.as_millis());
     let mut runs: Vec<(&(i64, InvocationId), &InvocationRow)> = rows.invocations.iter().filter(|(_, row)| row.touched).collect();
     runs.sort_unstable_by_key(|(_, row)| row.key);
-    let tasks: Vec<_> = appended.commits.iter().map(|commit| &rows.tasks[&commit.task]).collect();
+    let tasks: Vec<_> = appended.commits.iter().map(|commit| &rows.tasks[&commit.task]).filter(|row| row.touched).collect();
     let count = |of: fn(&crate::model::StatusCounts) -> u64| tasks.iter().map(|row| stored(of(&row.counts))).collect::<Vec<_>>();
     let mut new = Vec::with_capacity(batch.len());
     for commit in &appended.commits {
@@ -66,7 +66,7 @@ pub(super) async fn write(
         .bind(runs.iter().map(|(_, row)| millis(row.created_at)).collect::<Vec<_>>())
         .bind(runs.iter().map(|(_, row)| row.started_at.map(millis)).collect::<Vec<_>>())
         .bind(runs.iter().map(|(_, row)| row.completed_at.map(millis)).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| millis(row.last_activity_at)).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| millis(row.last_activity_at.to_write().unwrap_or(row.created_at))).collect::<Vec<_>>())
         .bind(runs.iter().map(|(_, row)| row.usage.as_deref()).collect::<Vec<_>>())
         .bind(tasks.iter().map(|row| row.key).collect::<Vec<_>>())
         .bind(tasks.iter().map(|row| stored(row.head.get())).collect::<Vec<_>>())
@@ -77,7 +77,7 @@ pub(super) async fn write(
         .bind(count(|counts| counts.failed))
         .bind(count(|counts| counts.cancelled))
         .bind(count(|counts| counts.lost))
-        .bind(tasks.iter().map(|row| row.last_activity_at.map(millis)).collect::<Vec<_>>())
+        .bind(tasks.iter().map(|row| row.last_activity_at.to_write().map(millis)).collect::<Vec<_>>())
         .bind(new.iter().map(|(task, _, _)| *task).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>())
         .bind(new.iter().map(invocation_of).collect::<Vec<_>>())

@@ -32,6 +32,11 @@ impl SqliteStore {
     }
 }
 
+/// A task's row with its log's end and its last activity: the row may be behind (see `plan::LAG`), and alone knows where the log ends when everything
+/// was trimmed.
+pub(super) const TASK: &str = "tasks.*, \
+    max(tasks.head, coalesce((SELECT max(a.\"offset\") FROM activities AS a WHERE a.task = tasks.id), 0)) AS log_head";
+
 /// What a column holds that no version of Tasklight writes.
 pub(super) fn foreign(column: &str) -> StoreError {
     StoreError::Refused(format!("column {column} holds a value of unknown form"))
@@ -54,7 +59,7 @@ pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
 }
 
 pub(super) fn log_state(row: &SqliteRow) -> Result<LogState, StoreError> {
-    Ok(LogState { epoch: epoch(row)?, head: offset(row, "head")?, floor: offset(row, "floor")? })
+    Ok(LogState { epoch: epoch(row)?, head: offset(row, "log_head")?, floor: offset(row, "floor")? })
 }
 
 pub(super) fn epoch(row: &SqliteRow) -> Result<Epoch, StoreError> {

@@ -1,14 +1,14 @@
 //! Appending to SQLite: one transaction, a handful of statements whatever the size of the batch.
 
 use serde_json::json;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::model::{Epoch, EventId, InvocationId, Status, StatusCounts, TaskId, Timestamp};
 
 use super::{
     Append, Appended, Attempt, Heartbeat, StoreError,
-    plan::{InvocationRow, Rows, TaskRow, plan},
-    sqlite::{SqliteStore, count, epoch, maybe_time, offset, stored, time, word},
+    plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
+    sqlite::{SqliteStore, TASK, count, epoch, maybe_time, offset, stored, time, word},
 };
 
 impl SqliteStore {
@@ -54,10 +54,12 @@ async fn load_tasks(connection: &mut SqliteConnection, batch: &[Append], rows: &
     names.sort_unstable();
     names.dedup();
     let wanted: Vec<_> = names.iter().map(|name| json!(name.as_str())).collect();
-    let found = sqlx::query("SELECT tasks.* FROM json_each(?1) AS wanted CROSS JOIN tasks ON tasks.name = wanted.value")
-        .bind(text(&wanted))
-        .fetch_all(&mut *connection)
-        .await?;
+    let found = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {TASK} FROM json_each(?1) AS wanted CROSS JOIN tasks ON tasks.name = wanted.value"
+    )))
+    .bind(text(&wanted))
+    .fetch_all(&mut *connection)
+    .await?;
     for row in &found {
         rows.tasks.insert(word(row, "name")?.ok_or_else(|| super::sqlite::foreign("name"))?, task_row(row)?);
     }
@@ -67,7 +69,7 @@ async fn load_tasks(connection: &mut SqliteConnection, batch: &[Append], rows: &
     }
     let missing: Vec<_> = names.iter().map(|name| json!([name.as_str(), Epoch::generate().get()])).collect();
     let made = sqlx::query(
-        "INSERT INTO tasks (name, epoch, created_at) SELECT value ->> 0, value ->> 1, ?2 FROM json_each(?1) RETURNING *",
+        "INSERT INTO tasks (name, epoch, created_at) SELECT value ->> 0, value ->> 1, ?2 FROM json_each(?1) RETURNING *, head AS log_head",
     )
     .bind(text(&missing))
     .bind(stored(Timestamp::now().as_millis()))
@@ -83,10 +85,11 @@ fn task_row(row: &sqlx::sqlite::SqliteRow) -> Result<TaskRow, StoreError> {
     Ok(TaskRow {
         key: row.try_get("id")?,
         epoch: epoch(row)?,
-        head: offset(row, "head")?,
+        head: offset(row, "log_head")?,
         status: word(row, "status")?,
         counts: status_counts(row)?,
-        last_activity_at: maybe_time(row, "last_activity_at")?,
+        last_activity_at: Freshness::of_row(maybe_time(row, "last_activity_at")?),
+        touched: false,
     })
 }
 
@@ -127,7 +130,7 @@ async fn load_invocations(connection: &mut SqliteConnection, batch: &[Append], r
             created_at: time(row, "created_at")?,
             started_at: maybe_time(row, "started_at")?,
             completed_at: maybe_time(row, "completed_at")?,
-            last_activity_at: time(row, "last_activity_at")?,
+            last_activity_at: Freshness::of_row(maybe_time(row, "last_activity_at")?),
             usage: row.try_get("usage")?,
             touched: false,
         };
@@ -175,8 +178,9 @@ async fn insert_invocations(connection: &mut SqliteConnection, rows: &mut Rows) 
         .iter()
         .filter(|(_, row)| row.key.is_none())
         .map(|((task, name), row)| {
-            let (created, last) = (row.created_at.as_millis(), row.last_activity_at.as_millis());
-            json!([task, name.as_str(), row.status.as_str(), created, last])
+            let created = row.created_at;
+            let last = row.last_activity_at.to_write().unwrap_or(created);
+            json!([task, name.as_str(), row.status.as_str(), created.as_millis(), last.as_millis()])
         })
         .collect();
     if new.is_empty() {
@@ -242,8 +246,11 @@ async fn insert_activities(
     Ok(())
 }
 
+fn millis(time: Option<Timestamp>) -> Option<u64> {
+    time.map(Timestamp::as_millis)
+}
+
 async fn update_invocations(connection: &mut SqliteConnection, rows: &Rows) -> Result<(), StoreError> {
-    let millis = |time: Option<Timestamp>| time.map(Timestamp::as_millis);
     let touched: Vec<_> = rows
         .invocations
         .values()
@@ -258,11 +265,14 @@ async fn update_invocations(connection: &mut SqliteConnection, rows: &Rows) -> R
                 row.reason,
                 millis(row.started_at),
                 millis(row.completed_at),
-                row.last_activity_at.as_millis(),
+                row.last_activity_at.to_write().unwrap_or(row.created_at).as_millis(),
                 row.usage,
             ])
         })
         .collect();
+    if touched.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "UPDATE invocations SET status = new.value ->> 1, agent = new.value ->> 2, title = new.value ->> 3, \
          exit_code = new.value ->> 4, reason = new.value ->> 5, started_at = new.value ->> 6, completed_at = new.value ->> 7, \
@@ -279,8 +289,9 @@ async fn update_tasks(connection: &mut SqliteConnection, appended: &Appended, ro
     let touched: Vec<_> = appended
         .commits
         .iter()
-        .map(|commit| {
-            let row = &rows.tasks[&commit.task];
+        .map(|commit| &rows.tasks[&commit.task])
+        .filter(|row| row.touched)
+        .map(|row| {
             let counts = row.counts;
             json!([
                 row.key,
@@ -292,10 +303,13 @@ async fn update_tasks(connection: &mut SqliteConnection, appended: &Appended, ro
                 counts.failed,
                 counts.cancelled,
                 counts.lost,
-                row.last_activity_at.map(Timestamp::as_millis),
+                millis(row.last_activity_at.to_write()),
             ])
         })
         .collect();
+    if touched.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "UPDATE tasks SET head = new.value ->> 1, status = new.value ->> 2, pending = new.value ->> 3, running = new.value ->> 4, \
          completed = new.value ->> 5, failed = new.value ->> 6, cancelled = new.value ->> 7, lost = new.value ->> 8, \

@@ -7,6 +7,7 @@ use crate::model::{EventId, Reject, TaskId, Timestamp};
 
 use super::{
     REJECTS, REJECTS_OF_TASK, StoreError,
+    plan::LAG,
     sqlite::{SqliteStore, count, foreign, stored, time, word},
     sqlite_append::event_id,
 };
@@ -39,7 +40,7 @@ impl SqliteStore {
 
     pub(super) async fn tasks_listed_since(&self, at: Timestamp, limit: usize) -> Result<Vec<TaskId>, StoreError> {
         let rows = sqlx::query("SELECT name FROM tasks WHERE listed_at >= ?1 ORDER BY listed_at DESC, id DESC LIMIT ?2")
-            .bind(stored(at.as_millis()))
+            .bind(stored(at.minus(LAG).as_millis()))
             .bind(stored(limit as u64))
             .fetch_all(&self.readers)
             .await?;

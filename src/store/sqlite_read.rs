@@ -9,7 +9,7 @@ use crate::model::{Activity, Data, Filter, LogState, Offset, TaskId};
 
 use super::{
     Page, ReadAfter, StoreError,
-    sqlite::{SqliteStore, foreign, log_state, offset, stored, time, word},
+    sqlite::{SqliteStore, TASK, foreign, log_state, offset, stored, time, word},
     sqlite_append::event_id,
 };
 
@@ -72,10 +72,9 @@ impl SqliteStore {
 
     pub(super) async fn log_states(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, LogState)>, StoreError> {
         let wanted = serde_json::to_string(tasks).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let rows = sqlx::query(
-            "SELECT tasks.name, tasks.epoch, tasks.head, tasks.floor FROM json_each(?1) AS wanted \
-             CROSS JOIN tasks ON tasks.name = wanted.value",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {TASK} FROM json_each(?1) AS wanted CROSS JOIN tasks ON tasks.name = wanted.value"
+        )))
         .bind(wanted)
         .fetch_all(&self.readers)
         .await?;
@@ -84,7 +83,7 @@ impl SqliteStore {
 }
 
 pub(super) async fn log_row(connection: &mut SqliteConnection, task: &TaskId) -> Result<Option<(i64, LogState)>, StoreError> {
-    let row = sqlx::query("SELECT id, epoch, head, floor FROM tasks WHERE name = ?1")
+    let row = sqlx::query(AssertSqlSafe(format!("SELECT {TASK} FROM tasks WHERE name = ?1")))
         .bind(task.as_str().to_owned())
         .fetch_optional(connection)
         .await?;

@@ -1,5 +1,7 @@
 //! Tasks and invocations in SQLite: listing, describing, changing, trimming, deleting.
 
+use std::cmp::Reverse;
+
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
 
@@ -7,14 +9,22 @@ use crate::model::{Epoch, Invocation, InvocationId, LogState, Offset, TaskId, Ta
 
 use super::{
     StoreError, TaskChange, TaskPlace, TaskQuery,
-    sqlite::{SqliteStore, epoch, foreign, maybe_time, offset, stored, time, word},
+    sqlite::{SqliteStore, TASK, epoch, foreign, maybe_time, offset, stored, time, word},
     sqlite_append::status_counts,
     sqlite_read::log_row,
 };
 
+/// When a task's log last grew.
+const NEWEST: &str =
+    "(SELECT a.received_at FROM activities AS a WHERE a.task = tasks.id ORDER BY a.\"offset\" DESC LIMIT 1) AS newest_at";
+
+/// An invocation's row with what the log tells beside it.
+const RUN: &str = "invocations.*, (SELECT a.received_at FROM activities AS a WHERE a.invocation = invocations.id \
+                   ORDER BY a.\"offset\" DESC LIMIT 1) AS newest_at";
+
 impl SqliteStore {
     pub(super) async fn tasks(&self, query: &TaskQuery) -> Result<(Vec<TaskSummary>, Option<TaskPlace>), StoreError> {
-        let mut sql = "SELECT * FROM tasks WHERE true ".to_owned();
+        let mut sql = format!("SELECT {TASK}, {NEWEST} FROM tasks WHERE true ");
         let mut values: Vec<String> = Vec::new();
         if query.after.is_some() {
             sql.push_str("AND (listed_at, id) < (?2, ?3) ");
@@ -49,17 +59,20 @@ impl SqliteStore {
         let rows = statement.fetch_all(&self.readers).await?;
         let more = query.limit < rows.len();
         let rows = &rows[..query.limit.min(rows.len())];
-        let tasks = rows.iter().map(summary).collect::<Result<_, _>>()?;
+        let mut tasks = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
+        tasks.sort_by_key(|task| Reverse(task.listed_at()));
         let next = rows.last().filter(|_| more).map(place).transpose()?;
         Ok((tasks, next))
     }
 
     pub(super) async fn summaries(&self, tasks: &[TaskId]) -> Result<Vec<TaskSummary>, StoreError> {
         let wanted = serde_json::to_string(tasks).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let rows = sqlx::query("SELECT tasks.* FROM json_each(?1) AS wanted CROSS JOIN tasks ON tasks.name = wanted.value")
-            .bind(wanted)
-            .fetch_all(&self.readers)
-            .await?;
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {TASK}, {NEWEST} FROM json_each(?1) AS wanted CROSS JOIN tasks ON tasks.name = wanted.value"
+        )))
+        .bind(wanted)
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter().map(summary).collect()
     }
 
@@ -99,9 +112,10 @@ impl SqliteStore {
             .bind(stored(state.floor.get()))
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("UPDATE tasks SET floor = ?2 WHERE id = ?1")
+        sqlx::query("UPDATE tasks SET floor = ?2, head = ?3 WHERE id = ?1")
             .bind(key)
             .bind(stored(state.floor.get()))
+            .bind(stored(state.head.get()))
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -111,7 +125,7 @@ impl SqliteStore {
     pub(super) async fn invocations(&self, task: &TaskId, limit: usize) -> Result<Option<Vec<Invocation>>, StoreError> {
         let mut transaction = self.readers.begin().await?;
         let Some((key, _)) = log_row(&mut transaction, task).await? else { return Ok(None) };
-        let rows = sqlx::query("SELECT * FROM invocations WHERE task = ?1 ORDER BY id DESC LIMIT ?2")
+        let rows = sqlx::query(AssertSqlSafe(format!("SELECT {RUN} FROM invocations WHERE task = ?1 ORDER BY id DESC LIMIT ?2")))
             .bind(key)
             .bind(stored(limit as u64))
             .fetch_all(&mut *transaction)
@@ -120,10 +134,10 @@ impl SqliteStore {
     }
 
     pub(super) async fn invocation(&self, task: &TaskId, id: &InvocationId) -> Result<Option<Invocation>, StoreError> {
-        let row = sqlx::query(
-            "SELECT invocations.* FROM tasks CROSS JOIN invocations ON invocations.task = tasks.id \
-             WHERE tasks.name = ?1 AND invocations.name = ?2",
-        )
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {RUN} FROM tasks CROSS JOIN invocations ON invocations.task = tasks.id \
+             WHERE tasks.name = ?1 AND invocations.name = ?2"
+        )))
         .bind(task.as_str().to_owned())
         .bind(id.as_str().to_owned())
         .fetch_optional(&self.readers)
@@ -155,10 +169,10 @@ fn summary(row: &SqliteRow) -> Result<TaskSummary, StoreError> {
         labels: serde_json::from_str(labels).map_err(|_| foreign("labels"))?,
         status: word(row, "status")?,
         epoch: epoch(row)?,
-        head: offset(row, "head")?,
+        head: offset(row, "log_head")?,
         floor: offset(row, "floor")?,
         created_at: time(row, "created_at")?,
-        last_activity_at: maybe_time(row, "last_activity_at")?,
+        last_activity_at: maybe_time(row, "last_activity_at")?.max(maybe_time(row, "newest_at")?),
         invocation_counts: status_counts(row)?,
     })
 }
@@ -175,7 +189,7 @@ fn invocation(row: &SqliteRow) -> Result<Invocation, StoreError> {
         created_at: time(row, "created_at")?,
         started_at: maybe_time(row, "started_at")?,
         completed_at: maybe_time(row, "completed_at")?,
-        last_activity_at: time(row, "last_activity_at")?,
+        last_activity_at: time(row, "last_activity_at")?.max(maybe_time(row, "newest_at")?.unwrap_or_default()),
         heartbeat_at: maybe_time(row, "heartbeat_at")?,
         usage: usage.map(RawValue::from_string).transpose().map_err(|_| foreign("usage"))?,
         stalled: false,

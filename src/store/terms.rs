@@ -76,6 +76,14 @@ pub struct TaskCommit {
     pub items: Vec<usize>,
 }
 
+impl TaskCommit {
+    /// The same in a batch in which so many items stand before.
+    pub(crate) fn moved_by(mut self, before: usize) -> Self {
+        self.items.iter_mut().for_each(|index| *index += before);
+        self
+    }
+}
+
 /// Which part of a log to read, oldest first.
 #[derive(Debug, Clone)]
 pub struct ReadAfter {

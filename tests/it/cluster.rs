@@ -269,7 +269,7 @@ async fn a_full_node_is_not_counted_and_what_was_counted_is_stored() {
     .await;
     cluster.heard_by("t", 1).await;
     let mut intruder = <sqlx::PgConnection as sqlx::Connection>::connect(&cluster.database.url()).await.expect("Postgres");
-    let lock = "BEGIN; LOCK TABLE activities IN ACCESS EXCLUSIVE MODE";
+    let lock = "BEGIN; LOCK TABLE activities IN SHARE ROW EXCLUSIVE MODE";
     sqlx::Executor::execute(&mut intruder, sqlx::raw_sql(lock)).await.expect("the lock");
     let mut counted = Vec::new();
     let channel = format!("{}task:t", cluster.prefix);

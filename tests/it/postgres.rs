@@ -276,3 +276,21 @@ async fn no_read_or_append_goes_through_a_whole_log() {
     let (scans, rows) = timeout(PATIENCE, told).await.expect("statistics come");
     assert_eq!((scans, rows), (0, 0), "activities were read from end to end");
 }
+
+#[tokio::test]
+async fn an_activity_that_changes_nothing_else_writes_no_row_but_its_own() {
+    let f = postgres().await;
+    let mut connection = connect(&f.options.url).await;
+    let first = message("t", "first");
+    let at = first.activity.activity.received_at;
+    receipts(&f.store, &[first]).await;
+    let rows = "SELECT sum(xmin::text::int8)::int8 FROM (SELECT xmin FROM tasks UNION ALL SELECT xmin FROM invocations) AS rows";
+    let before = count(&mut connection, rows).await;
+    for n in 0..20 {
+        let mut next = message("t", &n.to_string());
+        next.activity.activity.received_at = at;
+        receipts(&f.store, &[next]).await;
+    }
+    assert_eq!(count(&mut connection, rows).await, before, "the task's row and the run's are the same versions as before");
+    assert_eq!(f.store.log_states(&[task("t")]).await.expect("it reads")[0].1.head.get(), 21);
+}

@@ -255,6 +255,30 @@ pub async fn trimming_raises_the_floor_and_keeps_offsets(f: Fixture) {
     assert_eq!(receipts(&f.store, &[message("t", "next")]).await[0].cursor.offset.get(), 11);
 }
 
+pub async fn what_a_log_tells_is_exact_although_rows_are_written_seldom(f: Fixture) {
+    let began = Timestamp::now();
+    for seconds in [0, 1, 2, 7, 8] {
+        let mut append = message("t", "x");
+        append.activity.activity.received_at = began.plus(Duration::from_secs(seconds));
+        let receipt = receipts(&f.store, &[append.clone()]).await[0];
+        let expected = append.activity.activity.received_at;
+        let summary = f.store.summaries(&[task("t")]).await.expect("it reads").remove(0);
+        assert_eq!((summary.head, summary.last_activity_at), (receipt.cursor.offset, Some(expected)), "after {seconds} s");
+        let run = f.store.invocation(&task("t"), &"r".parse().expect("valid")).await.expect("it reads").expect("it is there");
+        assert_eq!(run.last_activity_at, expected, "after {seconds} s");
+        let runs = f.store.invocations(&task("t"), 10).await.expect("it reads").expect("the task is there");
+        assert_eq!(runs[0].last_activity_at, expected, "after {seconds} s");
+    }
+    // A task that was active a moment ago stands before one that was made meanwhile, whichever row was written last.
+    let mut other = message("u", "x");
+    other.activity.activity.received_at = began.plus(Duration::from_millis(7_500));
+    receipts(&f.store, &[other]).await;
+    let (tasks, _) = f.store.tasks(&TaskQuery { limit: 10, ..TaskQuery::default() }).await.expect("it lists");
+    assert_eq!(tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["t", "u"]);
+    let since = f.store.tasks_listed_since(began.plus(Duration::from_secs(8)), 10).await.expect("it reads");
+    assert!(since.contains(&task("t")), "found by when it was active, not by when its row was written");
+}
+
 pub async fn a_task_made_again_lives_another_life(f: Fixture) {
     let before = receipts(&f.store, &[message("t", "1")]).await[0].cursor;
     assert!(f.store.delete_task(&task("t")).await.expect("it deletes"));
@@ -409,6 +433,7 @@ macro_rules! contract {
             pieces_of_finished_series_can_be_left_out
             payloads_come_back_byte_for_byte
             trimming_raises_the_floor_and_keeps_offsets
+            what_a_log_tells_is_exact_although_rows_are_written_seldom
             a_task_made_again_lives_another_life
             tasks_are_described_listed_and_found
             what_was_taken_without_an_answer_is_found_again
