@@ -4,6 +4,7 @@
 //! activity's receipt is sent after its commit, and viewers see it after its commit.
 
 mod commit;
+mod tell;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ use crate::{
 };
 
 use commit::Committer;
+use tell::{UNTOLD, tell};
 
 /// The writer's bounds.
 #[derive(Debug, Clone)]
@@ -94,8 +96,11 @@ struct Submission {
     activities: Vec<NewActivity>,
     reply: oneshot::Sender<Results>,
     lease: Option<Lease>,
-    _room: [OwnedSemaphorePermit; 2],
+    room: Room,
 }
+
+/// Room in the queue, by count and bytes; free again when dropped.
+type Room = [OwnedSemaphorePermit; 2];
 
 #[derive(Debug)]
 enum Change {
@@ -130,10 +135,12 @@ impl Writer {
             options,
             metrics,
         });
-        let committer = Committer { store, hub, inner: inner.clone(), give_up };
+        let (news, told) = mpsc::channel(UNTOLD);
+        let committer = Committer { store, news, inner: inner.clone(), give_up };
+        tracker.spawn(committer.run(queue));
         let done = inner.done.clone().drop_guard();
         tracker.spawn(async move {
-            committer.run(queue).await;
+            tell(hub, told).await;
             drop(done);
         });
         Self { inner }
@@ -146,7 +153,7 @@ impl Writer {
         }
         let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Append(Submission { task, activities, reply, lease: None, _room: room }), answer).await
+        self.send(Command::Append(Submission { task, activities, reply, lease: None, room }), answer).await
     }
 
     /// Leaves activities to be appended, in order, waiting for room as long as it takes. What became of them can be had from the receiver once
@@ -160,7 +167,7 @@ impl Writer {
     ) -> Result<oneshot::Receiver<Results>, WriterError> {
         let room = self.admit(&activities).await?;
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { task, activities, reply, lease, _room: room };
+        let submission = Submission { task, activities, reply, lease, room };
         self.inner.commands.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
         Ok(answer)
     }
@@ -210,7 +217,7 @@ impl Writer {
     }
 
     /// Room for these activities, waited for.
-    async fn admit(&self, activities: &[NewActivity]) -> Result<[OwnedSemaphorePermit; 2], WriterError> {
+    async fn admit(&self, activities: &[NewActivity]) -> Result<Room, WriterError> {
         let inner = &self.inner;
         let weight: usize = activities.iter().map(NewActivity::weight).sum();
         // A request that is larger than the whole queue waits until it has the queue for itself.

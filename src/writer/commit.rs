@@ -8,13 +8,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Change, ChangeDone, Command, Inner, QUEUE_COMMANDS, Results, Submission};
+use super::{Change, ChangeDone, Command, Inner, QUEUE_COMMANDS, Results, Submission, tell::News};
 use crate::{
     backoff::Backoff,
-    hub::Hub,
     metrics::Code,
-    model::{FrameBuilder, LogState, TaskId},
-    store::{Append, Attempt, Heartbeat, Refusal, Store, StoreError, TaskCommit},
+    model::{LogState, TaskId},
+    store::{Append, Appended, Attempt, Heartbeat, Refusal, Store, StoreError, TaskCommit},
 };
 
 /// The first and the longest wait before a commit is tried again.
@@ -23,7 +22,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 /// Commits what the queue brings.
 pub(super) struct Committer {
     pub(super) store: Store,
-    pub(super) hub: Hub,
+    /// Where everything committed goes on to be told.
+    pub(super) news: mpsc::Sender<News>,
     pub(super) inner: Arc<Inner>,
     /// Ends the patience.
     pub(super) give_up: CancellationToken,
@@ -75,8 +75,8 @@ impl Committer {
                 Command::Change(task, change, reply) => {
                     self.commit(std::mem::take(&mut submissions)).await;
                     count = 0;
-                    // A publisher that no longer listens is no reason not to do what it asked for.
-                    let _ = reply.send(self.change(&task, change).await);
+                    let (done, state) = self.change(&task, &change).await;
+                    self.tell(News::Changed { task, change, done, state, reply }).await;
                 }
             }
         }
@@ -86,13 +86,13 @@ impl Committer {
     async fn commit(&self, submissions: Vec<Submission>) {
         let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
         let mut waiting = Vec::with_capacity(submissions.len());
-        for Submission { task, activities, reply, lease, _room } in submissions {
+        for Submission { task, activities, reply, lease, room } in submissions {
             if lease.is_some_and(|lease| !lease.holds()) {
                 // Whoever waits may have gone with the node.
                 let _ = reply.send(Results::new());
                 continue;
             }
-            waiting.push((activities.len(), reply, _room));
+            waiting.push((activities.len(), reply, room));
             batch.extend(activities.into_iter().map(|activity| Append { task: task.clone(), activity }));
         }
         if batch.is_empty() {
@@ -101,23 +101,27 @@ impl Committer {
         let metrics = &self.inner.metrics;
         metrics.queue_activities.set(gauge(self.inner.options.queue_activities - self.inner.activities.available_permits()));
         metrics.queue_bytes.set(gauge(self.inner.options.queue_bytes - self.inner.bytes.available_permits()));
-        let Some(results) = self.append_all(&batch).await else { return };
-        let mut results = results.into_iter();
-        for (count, reply, room) in waiting {
-            drop(room);
-            // The publisher may have gone away; the activities are stored all the same.
-            let _ = reply.send(results.by_ref().take(count).collect());
-        }
+        let Some((results, commits)) = self.append_all(&batch).await else { return };
+        self.tell(News::Appended { batch, commits, results, waiting }).await;
+    }
+
+    async fn tell(&self, news: News) {
+        // Who tells ends after this, so that it hears of everything.
+        let _ = self.news.send(news).await;
     }
 
     /// Commits the batch, or, where the store refuses it as a whole, ever smaller parts of it in order, until each refusal belongs to the one
     /// item that earned it. Nothing if the node gave up before the store answered.
-    async fn append_all(&self, batch: &[Append]) -> Option<Results> {
-        let mut results = Results::with_capacity(batch.len());
+    async fn append_all(&self, batch: &[Append]) -> Option<(Results, Vec<TaskCommit>)> {
+        let (mut results, mut commits) = (Results::with_capacity(batch.len()), Vec::new());
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             match self.append_with_patience(part).await? {
-                Ok(mut some) => results.append(&mut some),
+                Ok(mut some) => {
+                    let before = results.len();
+                    commits.extend(some.commits.into_iter().map(|commit| commit.moved_by(before)));
+                    results.append(&mut some.results);
+                }
                 Err(error) if part.len() == 1 => {
                     tracing::error!(task.id = %part[0].task, %error, "the store refuses an activity that passed every check");
                     results.push(Err(Refusal::Unstorable));
@@ -128,11 +132,11 @@ impl Committer {
                 }
             }
         }
-        Some(results)
+        Some((results, commits))
     }
 
-    /// Commits a part, trying again as long as the store does not answer, and shows viewers what is new.
-    async fn append_with_patience(&self, part: &[Append]) -> Option<Result<Results, StoreError>> {
+    /// Commits a part, trying again as long as the store does not answer.
+    async fn append_with_patience(&self, part: &[Append]) -> Option<Result<Appended, StoreError>> {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut attempt = Attempt::First;
         loop {
@@ -141,10 +145,7 @@ impl Committer {
                 Ok(appended) => {
                     self.set_healthy(true);
                     self.count(part.len(), &appended.results, started.elapsed());
-                    for commit in &appended.commits {
-                        self.show(part, commit);
-                    }
-                    return Some(Ok(appended.results));
+                    return Some(Ok(appended));
                 }
                 Err(StoreError::Unavailable(reason)) => {
                     attempt = Attempt::Again;
@@ -161,20 +162,6 @@ impl Committer {
         }
     }
 
-    fn show(&self, batch: &[Append], commit: &TaskCommit) {
-        self.hub.touched(&commit.task);
-        if !self.hub.is_watched(&commit.task) {
-            return;
-        }
-        let mut builder = FrameBuilder::new(commit.task.clone(), commit.epoch);
-        let mut offset = commit.first;
-        for index in &commit.items {
-            builder.push(offset, &batch[*index].activity.activity);
-            offset = offset.next();
-        }
-        self.hub.committed(&commit.task, builder.finish());
-    }
-
     fn count(&self, activities: usize, results: &Results, took: Duration) {
         let metrics = &self.inner.metrics;
         for result in results {
@@ -188,26 +175,16 @@ impl Committer {
         metrics.commit_seconds.observe(took.as_secs_f64());
     }
 
-    async fn change(&self, task: &TaskId, change: Change) -> ChangeDone {
-        let done = match &change {
+    /// Does it, and says where the log stands then.
+    async fn change(&self, task: &TaskId, change: &Change) -> (ChangeDone, Option<LogState>) {
+        let done = match change {
             Change::Put(change) => self.store.put_task(task, change).await,
             Change::Patch(change) => self.store.patch_task(task, change).await,
             Change::Delete => self.store.delete_task(task).await,
             Change::Trim(floor) => self.store.trim(task, *floor).await.map(|state| state.is_some()),
         };
-        if matches!((&done, &change), (Ok(_), Change::Put(_))) {
-            self.hub.announce(task);
-        }
-        match (&done, change) {
-            (Ok(true), Change::Delete) => self.hub.deleted(task),
-            (Ok(_), _) => {
-                if let Some(state) = self.state_of(task).await {
-                    self.hub.changed(task, state);
-                }
-            }
-            (Err(error), _) => tracing::warn!(task.id = %task, %error, "a task could not be changed"),
-        }
-        done
+        let state = if done.is_ok() { self.state_of(task).await } else { None };
+        (done, state)
     }
 
     async fn state_of(&self, task: &TaskId) -> Option<LogState> {
