@@ -95,7 +95,8 @@ pub(crate) struct Session {
     mailbox: Arc<Mailbox>,
     /// Emptied in each round, and kept for its memory.
     mail: Mail,
-    slots: HashMap<Slot, Entry>,
+    /// In order of slots: a new one is the greatest.
+    slots: Vec<(Slot, Entry)>,
     tasks: HashMap<TaskId, Slot>,
     list: Option<Slot>,
     ready: VecDeque<Slot>,
@@ -115,7 +116,7 @@ impl Session {
             relay,
             mailbox: Arc::default(),
             mail: Mail::default(),
-            slots: HashMap::new(),
+            slots: Vec::new(),
             tasks: HashMap::new(),
             list: None,
             ready: VecDeque::new(),
@@ -167,7 +168,7 @@ impl Session {
         self.mailbox.empty(&mut self.mail, context);
         let mut mail = std::mem::take(&mut self.mail);
         for slot in mail.changed.drain(..) {
-            if let Some(entry) = self.slots.get_mut(&slot)
+            if let Some(entry) = entry(&mut self.slots, slot)
                 && matches!(entry.phase, Phase::Asleep)
             {
                 entry.phase = Phase::Ready;
@@ -208,7 +209,7 @@ impl Session {
     pub(crate) fn heartbeat(&mut self) {
         let mut skipped = Vec::new();
         let mut heads = Vec::new();
-        for entry in self.slots.values_mut() {
+        for (_, entry) in &mut self.slots {
             if let Subscription::Task(task, follower) = &mut entry.subscription {
                 skipped.extend(follower.take_skipped().map(|offset| (task.clone(), offset)));
                 heads.push((task.clone(), follower.head()));
@@ -229,16 +230,16 @@ impl Session {
     }
 
     fn cursors(&self) -> Vec<(TaskId, Cursor)> {
-        let of = |entry: &Entry| match &entry.subscription {
+        let of = |(_, entry): &(Slot, Entry)| match &entry.subscription {
             Subscription::Task(task, follower) => Some((task.clone(), follower.cursor()?)),
             Subscription::List(_) => None,
         };
-        self.slots.values().filter_map(of).collect()
+        self.slots.iter().filter_map(of).collect()
     }
 
     /// What was read for a subscription is here.
     fn arrived(&mut self, slot: Slot, arrival: Arrival) {
-        let Some(entry) = self.slots.get_mut(&slot) else { return };
+        let Some(entry) = entry(&mut self.slots, slot) else { return };
         match (&mut entry.subscription, arrival) {
             (Subscription::Task(_, follower), Arrival::Page(Ok(page))) => follower.supply(page),
             (Subscription::List(follower), Arrival::ListPage(Ok((tasks, next)))) => {
@@ -255,7 +256,7 @@ impl Session {
 
     fn turn(&mut self, slot: Slot) {
         let room = self.options.queue_bytes.saturating_sub(self.outbox.bytes()).min(TURN_BYTES);
-        let Some(entry) = self.slots.get_mut(&slot) else { return };
+        let Some(entry) = entry(&mut self.slots, slot) else { return };
         let next = match &mut entry.subscription {
             Subscription::Task(task, follower) => {
                 let step = follower.next(room);
@@ -268,7 +269,7 @@ impl Session {
             }
         };
         // A subscription that ended in its turn is gone.
-        let Some(entry) = self.slots.get_mut(&slot) else { return };
+        let Some(entry) = self::entry(&mut self.slots, slot) else { return };
         entry.phase = next;
         if matches!(entry.phase, Phase::Ready) {
             self.ready.push_back(slot);
@@ -289,7 +290,7 @@ impl Session {
         match step {
             Step::Asleep => return Phase::Asleep,
             Step::Read(range) => return self.fetch(slot, Wanted::Page(task.clone(), range)),
-            Step::Frames(batch) => self.push_frames(slot, &batch),
+            Step::Frames(batch) => return self.push_frames(slot, &batch),
             Step::Begun { state, after } => self.say(&ServerMessage::subscribed(task, state, after)),
             Step::Reset { epoch } => self.say(&ServerMessage::Reset { task, epoch }),
             Step::Truncated { floor } => self.say(&ServerMessage::Truncated { task, floor }),
@@ -303,8 +304,10 @@ impl Session {
         Phase::Ready
     }
 
-    fn push_frames(&mut self, slot: Slot, batch: &FrameBatch) {
-        let Some(Entry { subscription: Subscription::Task(_, follower), .. }) = self.slots.get(&slot) else { return };
+    fn push_frames(&mut self, slot: Slot, batch: &FrameBatch) -> Phase {
+        let Some(Entry { subscription: Subscription::Task(_, follower), .. }) = entry(&mut self.slots, slot) else {
+            return Phase::Asleep;
+        };
         let (filter, frames) = (follower.filter(), batch.frames());
         let mut delivered = frames.len();
         if filter.wants_all() {
@@ -314,6 +317,8 @@ impl Session {
             delivered = wanted.map(|(index, _)| self.outbox.push(batch.websocket(index), 1)).count();
         }
         self.metrics.delivered.inc_by(delivered as u64);
+        // A change that this follower has not seen yet is in the mailbox, or will be.
+        if follower.rests() { Phase::Asleep } else { Phase::Ready }
     }
 
     fn fetch(&self, slot: Slot, wanted: Wanted) -> Phase {
@@ -329,7 +334,7 @@ impl Session {
     fn add(&mut self, subscription: Subscription) -> Slot {
         let slot = self.next_slot;
         self.next_slot += 1;
-        self.slots.insert(slot, Entry { subscription, phase: Phase::Ready });
+        self.slots.push((slot, Entry { subscription, phase: Phase::Ready }));
         self.ready.push_back(slot);
         slot
     }
@@ -347,11 +352,16 @@ impl Session {
 
     fn drop_slot(&mut self, slot: Option<Slot>) {
         let Some(slot) = slot else { return };
-        self.slots.remove(&slot);
+        self.slots.retain(|(other, _)| *other != slot);
         self.ready.retain(|ready| *ready != slot);
     }
 
     fn say(&mut self, message: &ServerMessage<'_>) {
         self.outbox.push(text_frame(&message.encode()), 1);
     }
+}
+
+fn entry(slots: &mut [(Slot, Entry)], slot: Slot) -> Option<&mut Entry> {
+    let index = slots.binary_search_by_key(&slot, |(slot, _)| *slot).ok()?;
+    slots.get_mut(index).map(|(_, entry)| entry)
 }

@@ -17,6 +17,7 @@ mod sqlite_cluster;
 mod sqlite_open;
 mod sqlite_read;
 mod sqlite_tasks;
+mod sqlite_write;
 mod terms;
 
 use std::path::PathBuf;

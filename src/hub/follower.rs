@@ -104,6 +104,8 @@ pub struct Follower {
     verified: Verified,
     /// The last page did not fit: wait until the hub's view has changed.
     waiting: bool,
+    /// See [`Follower::rests`].
+    rests: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +134,13 @@ impl Follower {
             cold_through: Offset::ZERO,
             verified: Verified::NotAsked,
             waiting: false,
+            rests: false,
         }
+    }
+
+    /// Whether the last step was the last one for now, so that asking again would only give [`Step::Asleep`].
+    pub(crate) fn rests(&self) -> bool {
+        self.rests
     }
 
     /// What is wanted of the frames in [`Step::Frames`].
@@ -185,7 +193,8 @@ impl Follower {
 
     /// One step, or nothing if it moved on without anything to say.
     fn step(&mut self, budget: usize) -> Option<Step> {
-        let changed = self.view.has_changed().unwrap_or(true);
+        self.rests = false;
+        let changed = self.waiting && self.view.has_changed().unwrap_or(true);
         let view = *self.view.borrow_and_update();
         if !view.loaded || (self.waiting && !changed) {
             return Some(Step::Asleep);
@@ -294,7 +303,11 @@ impl Follower {
             return self.tell_skipped();
         }
         match self.interest.log().frames_after(self.cursor) {
-            Some(batch) if batch.epoch == state.epoch => self.hand_out_hot(batch.within(budget)),
+            Some(batch) if batch.epoch == state.epoch => {
+                let step = self.hand_out_hot(batch.within(budget));
+                self.rests = self.live && self.cursor == state.head;
+                step
+            }
             _ => {
                 self.live = false;
                 Some(Step::Read(self.read()))

@@ -219,8 +219,12 @@ impl Log {
     /// The frames that come right after `cursor`, if the ring still has them.
     pub(super) fn frames_after(&self, cursor: Offset) -> Option<FrameBatch> {
         let ring = self.ring.lock();
-        let first = ring.batches.front()?.first();
-        if cursor.next() < first {
+        // Nearly everyone wants the newest; looking for it in the middle would touch a dozen batches.
+        let newest = ring.batches.back()?;
+        if newest.first() <= cursor.next() {
+            return newest.after(cursor);
+        }
+        if cursor.next() < ring.batches.front()?.first() {
             return None;
         }
         let index = ring.batches.partition_point(|batch| batch.last() <= cursor);

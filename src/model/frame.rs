@@ -7,7 +7,8 @@
 //! ^ SSE                  ^ WebSocket text                                  ^ both end before or after the line breaks
 //! ```
 //!
-//! The plain JSON form is a slice of it apart from its opening brace. The WebSocket frames, text and headers, are copied out of it once, for
+//! The whole buffer is one chunk of an HTTP/1.1 body (RFC 9112 section 7.1), so that a stream of events is that buffer as it is. The plain JSON form
+//! is a slice of it apart from its opening brace. The WebSocket frames, text and headers, are copied out of it once, for
 //! the first who wants them, so that they too stand one after the other. After that only cheap handles are cloned, whoever watches
 //! and however.
 
@@ -22,6 +23,12 @@ use super::{Activity, ActivityType, Cursor, Epoch, InvocationId, Offset, TaskId,
 
 /// What stands before `data:`'s JSON object and marks it as an activity among protocol messages.
 const OP: &[u8] = br#"{"op":"activity","#;
+
+/// The start of a chunk: its length in hexadecimal digits, filled in when it is closed.
+const CHUNK_HEAD: &[u8] = b"00000000\r\n";
+
+/// The end of a chunk.
+const CHUNK_TAIL: &[u8] = b"\r\n";
 
 /// A buffer is closed once it is this long, so that a slow viewer's queue pins little beside its own frames.
 const BUFFER_TARGET: usize = 64 * 1024;
@@ -38,14 +45,15 @@ pub struct FrameBatch {
 /// What all handles on a batch share.
 #[derive(Debug)]
 struct Encoded {
+    /// A chunk.
     buffer: Bytes,
     frames: Box<[Frame]>,
     websocket: OnceLock<TextFrames>,
 }
 
 impl Encoded {
-    fn new(buffer: Bytes, frames: Vec<Frame>) -> Arc<Self> {
-        Arc::new(Self { buffer, frames: frames.into(), websocket: OnceLock::new() })
+    fn new(events: BytesMut, frames: Vec<Frame>) -> Arc<Self> {
+        Arc::new(Self { buffer: closed_chunk(events), frames: frames.into(), websocket: OnceLock::new() })
     }
 
     fn websocket(&self) -> &TextFrames {
@@ -76,20 +84,22 @@ impl FrameBatch {
         parts: Vec<(ActivityType, InvocationId, usize)>,
     ) -> Option<Self> {
         let mut frames = Vec::with_capacity(parts.len());
-        let (mut offset, mut start) = (first, 0_usize);
+        let mut chunk = open_chunk(buffer.len());
+        chunk.extend_from_slice(&buffer);
+        let (mut offset, mut start) = (first, CHUNK_HEAD.len());
         for (kind, invocation, length) in parts {
             let end = start.checked_add(length)?;
             let json_start = start + event_head_chars(offset);
             let json_end = end.checked_sub(2)?;
-            if buffer.len() < end || json_end < json_start + OP.len() {
+            if chunk.len() < end || json_end < json_start + OP.len() {
                 return None;
             }
             frames.push(Frame { offset, kind, invocation, sse: start..end, json: json_start..json_end });
             (offset, start) = (offset.next(), end);
         }
-        let whole = start == buffer.len() && !frames.is_empty();
+        let whole = start == chunk.len() && !frames.is_empty();
         let range = 0..frames.len();
-        whole.then(|| Self { epoch, encoded: Encoded::new(buffer, frames), range })
+        whole.then(|| Self { epoch, encoded: Encoded::new(chunk, frames), range })
     }
 
     /// The frames, by offset; never empty. Without holes, unless a filter left some out.
@@ -148,6 +158,17 @@ impl FrameBatch {
             .slice(self.encoded.frames[self.range.start].sse.start..self.encoded.frames[self.range.end - 1].sse.end)
     }
 
+    /// All its Server-Sent Events as one chunk of an HTTP/1.1 body: the shared buffer, unless this is a part of a batch.
+    pub fn sse_chunk(&self) -> Bytes {
+        if self.range.len() == self.encoded.frames.len() {
+            return self.encoded.buffer.clone();
+        }
+        let events = self.sse_all();
+        let mut chunk = open_chunk(events.len());
+        chunk.extend_from_slice(&events);
+        closed_chunk(chunk)
+    }
+
     /// Appends the plain JSON object of `frame`, as REST and NDJSON give it, to `out`.
     pub fn write_json(&self, frame: &Frame, out: &mut Vec<u8>) {
         out.push(b'{');
@@ -173,6 +194,9 @@ impl FrameBuilder {
 
     /// Adds the activity at `offset`, which must be above all before it.
     pub fn push(&mut self, offset: Offset, activity: &Activity) {
+        if self.frames.is_empty() {
+            self.buffer.extend_from_slice(CHUNK_HEAD);
+        }
         let start = self.buffer.len();
         let cursor = Cursor { epoch: self.epoch, offset };
         let out = &mut (&mut self.buffer).writer();
@@ -204,8 +228,23 @@ impl FrameBuilder {
         }
         let frames = std::mem::take(&mut self.frames);
         let range = 0..frames.len();
-        self.done.push(FrameBatch { epoch: self.epoch, encoded: Encoded::new(self.buffer.split().freeze(), frames), range });
+        self.done.push(FrameBatch { epoch: self.epoch, encoded: Encoded::new(self.buffer.split(), frames), range });
     }
+}
+
+/// A chunk without content, with room for so many bytes.
+fn open_chunk(bytes: usize) -> BytesMut {
+    let mut chunk = BytesMut::with_capacity(CHUNK_HEAD.len() + bytes + CHUNK_TAIL.len());
+    chunk.extend_from_slice(CHUNK_HEAD);
+    chunk
+}
+
+/// The chunk with its length and its end.
+fn closed_chunk(mut chunk: BytesMut) -> Bytes {
+    let length = format!("{:08x}", chunk.len() - CHUNK_HEAD.len());
+    chunk[..length.len()].copy_from_slice(length.as_bytes());
+    chunk.extend_from_slice(CHUNK_TAIL);
+    chunk.freeze()
 }
 
 /// How many bytes stand before the JSON object of the event at `offset`.
@@ -299,6 +338,9 @@ mod tests {
         let tail = batch.after(at(5)).expect("three left");
         assert_eq!(span(&tail.within(2 * one)), (6, 7, 2));
         assert_eq!(tail.sse_all().len(), tail.weight());
+        let chunk = |events: &[u8]| [format!("{:08x}\r\n", events.len()).as_bytes(), events, b"\r\n"].concat();
+        assert_eq!(batch.sse_chunk(), chunk(&batch.sse_all()));
+        assert_eq!(tail.sse_chunk(), chunk(&tail.sse_all()));
         assert_eq!(tail.within(2 * one).websocket_all(), [tail.websocket(0), tail.websocket(1)].concat());
     }
 }

@@ -28,8 +28,8 @@ use crate::{
     model::{Cursor, FrameBatch, TaskId},
 };
 
-/// The most bytes in one chunk of the body.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// The most bytes in one chunk of the body: whole batches, as a rule.
+const CHUNK_BYTES: usize = 128 * 1024;
 
 /// How long a client waits before it reconnects, as advised at the start of the stream.
 const RETRY: Duration = Duration::from_secs(2);
@@ -227,8 +227,9 @@ impl Streaming {
 
     fn push_frames(&mut self, batch: &FrameBatch) {
         let filter = self.session.follower.filter();
-        let (chunk, count) = if filter.wants_all() {
-            (batch.sse_all(), batch.frames().len())
+        let count = if filter.wants_all() {
+            self.outbox.push(if self.chunked { batch.sse_chunk() } else { batch.sse_all() }, 1);
+            batch.frames().len()
         } else {
             let wanted = batch.frames().iter().filter(|frame| filter.wants(frame.kind, &frame.invocation));
             let (mut chunk, mut count) = (BytesMut::new(), 0);
@@ -236,10 +237,13 @@ impl Streaming {
                 chunk.extend_from_slice(&batch.sse(frame));
                 count += 1;
             }
-            (chunk.freeze(), count)
+            self.push(chunk.freeze());
+            count
         };
         self.session.metrics.delivered.inc_by(count as u64);
-        self.push(chunk);
+        if self.session.follower.rests() {
+            self.phase = Phase::Asleep;
+        }
     }
 
     fn push(&mut self, chunk: Bytes) {

@@ -1,32 +1,36 @@
-//! Appending to SQLite: one transaction, a handful of statements whatever the size of the batch.
+//! Appending to SQLite: one transaction in two calls of the database's thread, whatever the size of the batch; a call costs more than most
+//! statements do.
+//!
+//! 1. Begin, and load what the plan needs.
+//! 2. Write, and commit.
+//!
+//! New tasks and runs, and rows of them that changed, take a call more.
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqliteRow};
 
-use crate::model::{Epoch, EventId, InvocationId, Status, StatusCounts, TaskId, Timestamp};
+use crate::model::{Epoch, EventId, StatusCounts, TaskId, Timestamp};
 
 use super::{
     Append, Appended, Attempt, Heartbeat, StoreError,
     plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
-    sqlite::{SqliteStore, TASK, count, epoch, maybe_time, offset, stored, time, word},
+    sqlite::{SqliteStore, TASK, count, epoch, foreign, maybe_time, offset, stored, time, word},
+    sqlite_write,
 };
 
 impl SqliteStore {
     pub(super) async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let mut rows = Rows::default();
-        load_tasks(&mut transaction, batch, &mut rows).await?;
-        load_invocations(&mut transaction, batch, &mut rows).await?;
-        load_known(&mut transaction, batch, attempt, &mut rows).await?;
+        let mut transaction = Transaction(Some(self.writer.acquire().await?));
+        let connection = transaction.connection()?;
+        let mut rows = load(connection, batch, attempt).await?;
+        make_missing_tasks(connection, batch, &mut rows).await?;
         let appended = plan(batch, &mut rows);
         if appended.commits.is_empty() {
-            return Ok(appended);
+            sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+        } else {
+            sqlite_write::write(connection, batch, &appended, &mut rows).await?;
         }
-        insert_invocations(&mut transaction, &mut rows).await?;
-        insert_activities(&mut transaction, batch, &appended, &rows).await?;
-        update_invocations(&mut transaction, &rows).await?;
-        update_tasks(&mut transaction, &appended, &rows).await?;
-        transaction.commit().await?;
+        transaction.is_over();
         Ok(appended)
     }
 
@@ -45,43 +49,104 @@ impl SqliteStore {
     }
 }
 
-fn text(list: &[serde_json::Value]) -> String {
+/// The writing connection while a transaction of ours may be open on it. If it goes wrong, or nobody waits for it any more, the connection is
+/// closed, and the transaction with it; the pool makes another one.
+struct Transaction(Option<PoolConnection<Sqlite>>);
+
+impl Transaction {
+    fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        self.0.as_deref_mut().ok_or_else(|| StoreError::Unavailable("the transaction is over".to_owned()))
+    }
+
+    /// It was committed or rolled back.
+    fn is_over(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+pub(super) fn text(list: &[serde_json::Value]) -> String {
     serde_json::to_string(list).expect("values made here are JSON")
 }
 
-async fn load_tasks(connection: &mut SqliteConnection, batch: &[Append], rows: &mut Rows) -> Result<(), StoreError> {
+/// What the plan needs, in one text: `t` tasks, `i` runs, `k` known events.
+const RUNS_AND_EVENTS: &str = "\
+SELECT 'i' AS kind, invocations.* FROM json_each(?2) AS wanted CROSS JOIN tasks ON tasks.name = wanted.value ->> 0 \
+CROSS JOIN invocations ON invocations.task = tasks.id AND invocations.name = wanted.value ->> 1; \
+SELECT 'k' AS kind, activities.task, activities.event_id, activities.\"offset\" FROM json_each(?3) AS wanted \
+CROSS JOIN tasks ON tasks.name = wanted.value ->> 0 \
+CROSS JOIN activities ON activities.task = tasks.id AND activities.event_id = unhex(wanted.value ->> 1, '-')";
+
+/// Begins, and loads. One writer at a time makes looking for known events first as good as a conflict clause.
+async fn load(connection: &mut SqliteConnection, batch: &[Append], attempt: Attempt) -> Result<Rows, StoreError> {
+    let tasks: Vec<_> = tasks_of(batch).into_iter().map(|task| json!(task.as_str())).collect();
+    let mut runs: Vec<_> = batch.iter().map(|item| (item.task.as_str(), item.activity.activity.invocation.as_str())).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    let runs: Vec<_> = runs.into_iter().map(|(task, run)| json!([task, run])).collect();
+    let events: Vec<_> = batch
+        .iter()
+        .filter(|item| attempt == Attempt::Again || item.activity.event_id_given)
+        .map(|item| json!([item.task.as_str(), item.activity.activity.event_id.to_string()]))
+        .collect();
+    let sql = format!(
+        "BEGIN IMMEDIATE; SELECT 't' AS kind, {TASK} FROM json_each(?1) AS wanted CROSS JOIN tasks ON tasks.name = wanted.value; \
+         {RUNS_AND_EVENTS}"
+    );
+    let found =
+        sqlx::query(AssertSqlSafe(sql)).bind(text(&tasks)).bind(text(&runs)).bind(text(&events)).fetch_all(connection).await?;
+    let mut rows = Rows::default();
+    for row in &found {
+        match row.try_get::<&str, _>("kind")? {
+            "t" => drop(rows.tasks.insert(word(row, "name")?.ok_or_else(|| foreign("name"))?, task_row(row)?)),
+            "i" => {
+                let name = word(row, "name")?.ok_or_else(|| foreign("name"))?;
+                rows.invocations.insert((row.try_get("task")?, name), invocation_row(row)?);
+            }
+            _ => drop(rows.known.insert((row.try_get("task")?, event_id(row)?), offset(row, "offset")?)),
+        }
+    }
+    Ok(rows)
+}
+
+fn tasks_of(batch: &[Append]) -> Vec<&TaskId> {
     let mut names: Vec<&TaskId> = batch.iter().map(|item| &item.task).collect();
     names.sort_unstable();
     names.dedup();
-    let wanted: Vec<_> = names.iter().map(|name| json!(name.as_str())).collect();
-    let found = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {TASK} FROM json_each(?1) AS wanted CROSS JOIN tasks ON tasks.name = wanted.value"
-    )))
-    .bind(text(&wanted))
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in &found {
-        rows.tasks.insert(word(row, "name")?.ok_or_else(|| super::sqlite::foreign("name"))?, task_row(row)?);
-    }
-    names.retain(|name| !rows.tasks.contains_key(*name));
-    if names.is_empty() {
+    names
+}
+
+async fn make_missing_tasks(connection: &mut SqliteConnection, batch: &[Append], rows: &mut Rows) -> Result<(), StoreError> {
+    let missing: Vec<_> = tasks_of(batch)
+        .into_iter()
+        .filter(|name| !rows.tasks.contains_key(*name))
+        .map(|name| json!([name.as_str(), Epoch::generate().get()]))
+        .collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    let missing: Vec<_> = names.iter().map(|name| json!([name.as_str(), Epoch::generate().get()])).collect();
     let made = sqlx::query(
-        "INSERT INTO tasks (name, epoch, created_at) SELECT value ->> 0, value ->> 1, ?2 FROM json_each(?1) RETURNING *, head AS log_head",
+        "INSERT INTO tasks (name, epoch, created_at) SELECT value ->> 0, value ->> 1, ?2 FROM json_each(?1) \
+         RETURNING *, head AS log_head",
     )
     .bind(text(&missing))
     .bind(stored(Timestamp::now().as_millis()))
-    .fetch_all(&mut *connection)
+    .fetch_all(connection)
     .await?;
     for row in &made {
-        rows.tasks.insert(word(row, "name")?.ok_or_else(|| super::sqlite::foreign("name"))?, task_row(row)?);
+        rows.tasks.insert(word(row, "name")?.ok_or_else(|| foreign("name"))?, task_row(row)?);
     }
     Ok(())
 }
 
-fn task_row(row: &sqlx::sqlite::SqliteRow) -> Result<TaskRow, StoreError> {
+fn task_row(row: &SqliteRow) -> Result<TaskRow, StoreError> {
     Ok(TaskRow {
         key: row.try_get("id")?,
         epoch: epoch(row)?,
@@ -93,7 +158,7 @@ fn task_row(row: &sqlx::sqlite::SqliteRow) -> Result<TaskRow, StoreError> {
     })
 }
 
-pub(super) fn status_counts(row: &sqlx::sqlite::SqliteRow) -> Result<StatusCounts, StoreError> {
+pub(super) fn status_counts(row: &SqliteRow) -> Result<StatusCounts, StoreError> {
     Ok(StatusCounts {
         pending: count(row, "pending")?,
         running: count(row, "running")?,
@@ -104,220 +169,24 @@ pub(super) fn status_counts(row: &sqlx::sqlite::SqliteRow) -> Result<StatusCount
     })
 }
 
-async fn load_invocations(connection: &mut SqliteConnection, batch: &[Append], rows: &mut Rows) -> Result<(), StoreError> {
-    let mut names: Vec<_> =
-        batch.iter().map(|item| (rows.tasks[&item.task].key, item.activity.activity.invocation.as_str())).collect();
-    names.sort_unstable();
-    names.dedup();
-    let wanted: Vec<_> = names.into_iter().map(|(task, name)| json!([task, name])).collect();
-    let found = sqlx::query(
-        "SELECT invocations.* FROM json_each(?1) AS wanted \
-         CROSS JOIN invocations ON invocations.task = wanted.value ->> 0 AND invocations.name = wanted.value ->> 1",
-    )
-    .bind(text(&wanted))
-    .fetch_all(connection)
-    .await?;
-    for row in &found {
-        let name: InvocationId = word(row, "name")?.ok_or_else(|| super::sqlite::foreign("name"))?;
-        let status: Status = word(row, "status")?.ok_or_else(|| super::sqlite::foreign("status"))?;
-        let invocation = InvocationRow {
-            key: Some(row.try_get("id")?),
-            status,
-            agent: row.try_get("agent")?,
-            title: row.try_get("title")?,
-            exit_code: row.try_get("exit_code")?,
-            reason: row.try_get("reason")?,
-            created_at: time(row, "created_at")?,
-            started_at: maybe_time(row, "started_at")?,
-            completed_at: maybe_time(row, "completed_at")?,
-            last_activity_at: Freshness::of_row(maybe_time(row, "last_activity_at")?),
-            usage: row.try_get("usage")?,
-            touched: false,
-        };
-        rows.invocations.insert((row.try_get("task")?, name), invocation);
-    }
-    Ok(())
+fn invocation_row(row: &SqliteRow) -> Result<InvocationRow, StoreError> {
+    Ok(InvocationRow {
+        key: Some(row.try_get("id")?),
+        status: word(row, "status")?.ok_or_else(|| foreign("status"))?,
+        agent: row.try_get("agent")?,
+        title: row.try_get("title")?,
+        exit_code: row.try_get("exit_code")?,
+        reason: row.try_get("reason")?,
+        created_at: time(row, "created_at")?,
+        started_at: maybe_time(row, "started_at")?,
+        completed_at: maybe_time(row, "completed_at")?,
+        last_activity_at: Freshness::of_row(maybe_time(row, "last_activity_at")?),
+        usage: row.try_get("usage")?,
+        touched: false,
+    })
 }
 
-/// Which of the events with given ids are in the log already. One writer at a time makes looking first as good as a conflict clause.
-async fn load_known(
-    connection: &mut SqliteConnection,
-    batch: &[Append],
-    attempt: Attempt,
-    rows: &mut Rows,
-) -> Result<(), StoreError> {
-    let wanted: Vec<_> = batch
-        .iter()
-        .filter(|item| attempt == Attempt::Again || item.activity.event_id_given)
-        .map(|item| json!([rows.tasks[&item.task].key, item.activity.activity.event_id.to_string()]))
-        .collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let found = sqlx::query(
-        "SELECT activities.task, activities.event_id, activities.\"offset\" FROM json_each(?1) AS wanted \
-         CROSS JOIN activities ON activities.task = wanted.value ->> 0 AND activities.event_id = unhex(wanted.value ->> 1, '-')",
-    )
-    .bind(text(&wanted))
-    .fetch_all(connection)
-    .await?;
-    for row in &found {
-        rows.known.insert((row.try_get("task")?, event_id(row)?), offset(row, "offset")?);
-    }
-    Ok(())
-}
-
-pub(super) fn event_id(row: &sqlx::sqlite::SqliteRow) -> Result<EventId, StoreError> {
+pub(super) fn event_id(row: &SqliteRow) -> Result<EventId, StoreError> {
     let bytes: &[u8] = row.try_get("event_id")?;
-    bytes.try_into().map(EventId::from_bytes).map_err(|_| super::sqlite::foreign("event_id"))
-}
-
-async fn insert_invocations(connection: &mut SqliteConnection, rows: &mut Rows) -> Result<(), StoreError> {
-    let new: Vec<_> = rows
-        .invocations
-        .iter()
-        .filter(|(_, row)| row.key.is_none())
-        .map(|((task, name), row)| {
-            let created = row.created_at;
-            let last = row.last_activity_at.to_write().unwrap_or(created);
-            json!([task, name.as_str(), row.status.as_str(), created.as_millis(), last.as_millis()])
-        })
-        .collect();
-    if new.is_empty() {
-        return Ok(());
-    }
-    let made = sqlx::query(
-        "INSERT INTO invocations (task, name, status, created_at, last_activity_at) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) RETURNING id, task, name",
-    )
-    .bind(text(&new))
-    .fetch_all(connection)
-    .await?;
-    for row in &made {
-        let name = word(row, "name")?.ok_or_else(|| super::sqlite::foreign("name"))?;
-        if let Some(invocation) = rows.invocations.get_mut(&(row.try_get("task")?, name)) {
-            invocation.key = Some(row.try_get("id")?);
-        }
-    }
-    Ok(())
-}
-
-/// The sizes of multi-row inserts: few, so that each is prepared once; 256 rows of 10 values stay far below SQLite's 32,766 parameters.
-const CHUNKS: [usize; 3] = [256, 16, 1];
-
-async fn insert_activities(
-    connection: &mut SqliteConnection,
-    batch: &[Append],
-    appended: &Appended,
-    rows: &Rows,
-) -> Result<(), StoreError> {
-    let mut new: Vec<(usize, i64)> = Vec::with_capacity(batch.len());
-    for commit in &appended.commits {
-        new.extend(commit.items.iter().zip(0..).map(|(index, after)| (*index, stored(commit.first.plus(after).get()))));
-    }
-    let mut rest = new.as_slice();
-    while !rest.is_empty() {
-        let size = CHUNKS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
-        let (chunk, tail) = rest.split_at(size);
-        rest = tail;
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO activities \
-             (task, \"offset\", invocation, event_id, type, timestamp, received_at, data, series, series_ends) ",
-        );
-        query.push_values(chunk, |mut values, (index, offset)| {
-            let item = &batch[*index];
-            let activity = &item.activity.activity;
-            let task = rows.tasks[&item.task].key;
-            let invocation = rows.invocations[&(task, activity.invocation.clone())].key;
-            values
-                .push_bind(task)
-                .push_bind(*offset)
-                .push_bind(invocation)
-                .push_bind(activity.event_id.as_bytes().to_vec())
-                .push_bind(activity.kind.as_str())
-                .push_bind(stored(activity.timestamp.as_millis()))
-                .push_bind(stored(activity.received_at.as_millis()))
-                .push_bind(activity.data.as_str().to_owned())
-                .push_bind(item.activity.series.as_ref().map(|series| series.id.to_string()))
-                .push_bind(item.activity.series.as_ref().map(|series| series.is_final));
-        });
-        query.build().execute(&mut *connection).await?;
-    }
-    Ok(())
-}
-
-fn millis(time: Option<Timestamp>) -> Option<u64> {
-    time.map(Timestamp::as_millis)
-}
-
-async fn update_invocations(connection: &mut SqliteConnection, rows: &Rows) -> Result<(), StoreError> {
-    let touched: Vec<_> = rows
-        .invocations
-        .values()
-        .filter(|row| row.touched)
-        .map(|row| {
-            json!([
-                row.key,
-                row.status.as_str(),
-                row.agent,
-                row.title,
-                row.exit_code,
-                row.reason,
-                millis(row.started_at),
-                millis(row.completed_at),
-                row.last_activity_at.to_write().unwrap_or(row.created_at).as_millis(),
-                row.usage,
-            ])
-        })
-        .collect();
-    if touched.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "UPDATE invocations SET status = new.value ->> 1, agent = new.value ->> 2, title = new.value ->> 3, \
-         exit_code = new.value ->> 4, reason = new.value ->> 5, started_at = new.value ->> 6, completed_at = new.value ->> 7, \
-         last_activity_at = new.value ->> 8, usage = new.value ->> 9 \
-         FROM json_each(?1) AS new WHERE invocations.id = new.value ->> 0",
-    )
-    .bind(text(&touched))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn update_tasks(connection: &mut SqliteConnection, appended: &Appended, rows: &Rows) -> Result<(), StoreError> {
-    let touched: Vec<_> = appended
-        .commits
-        .iter()
-        .map(|commit| &rows.tasks[&commit.task])
-        .filter(|row| row.touched)
-        .map(|row| {
-            let counts = row.counts;
-            json!([
-                row.key,
-                row.head,
-                row.status.map(Status::as_str),
-                counts.pending,
-                counts.running,
-                counts.completed,
-                counts.failed,
-                counts.cancelled,
-                counts.lost,
-                millis(row.last_activity_at.to_write()),
-            ])
-        })
-        .collect();
-    if touched.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "UPDATE tasks SET head = new.value ->> 1, status = new.value ->> 2, pending = new.value ->> 3, running = new.value ->> 4, \
-         completed = new.value ->> 5, failed = new.value ->> 6, cancelled = new.value ->> 7, lost = new.value ->> 8, \
-         last_activity_at = new.value ->> 9 \
-         FROM json_each(?1) AS new WHERE tasks.id = new.value ->> 0",
-    )
-    .bind(text(&touched))
-    .execute(connection)
-    .await?;
-    Ok(())
+    bytes.try_into().map(EventId::from_bytes).map_err(|_| foreign("event_id"))
 }

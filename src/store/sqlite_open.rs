@@ -72,7 +72,13 @@ async fn give_new_epochs(connection: &mut SqliteConnection) -> Result<(), sqlx::
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None)
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A file in this process does not go away; asking before each use would only cost a call.
+        .test_before_acquire(false)
 }
 
 async fn bring_up_to_date(writer: &SqlitePool, path: &Path, migrate: bool) -> Result<(), OpenError> {

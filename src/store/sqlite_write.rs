@@ -1,0 +1,183 @@
+//! The write of an append: new runs, what changed of runs and tasks, and the activities, the last of them with the commit.
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+
+use crate::model::{Status, Timestamp};
+
+use super::{
+    Append, Appended, StoreError,
+    plan::Rows,
+    sqlite::{foreign, stored, word},
+    sqlite_append::text,
+};
+
+/// The sizes of multi-row inserts: few, so that each is prepared once; 256 rows of 10 values stay far below SQLite's 32,766 parameters.
+const CHUNKS: [usize; 3] = [256, 16, 1];
+
+/// Writes what the plan came to, and commits.
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    batch: &[Append],
+    appended: &Appended,
+    rows: &mut Rows,
+) -> Result<(), StoreError> {
+    insert_invocations(connection, rows).await?;
+    update_invocations(connection, rows).await?;
+    update_tasks(connection, appended, rows).await?;
+    insert_activities_and_commit(connection, batch, appended, rows).await
+}
+
+async fn insert_invocations(connection: &mut SqliteConnection, rows: &mut Rows) -> Result<(), StoreError> {
+    let new: Vec<_> = rows
+        .invocations
+        .iter()
+        .filter(|(_, row)| row.key.is_none())
+        .map(|((task, name), row)| {
+            let created = row.created_at;
+            let last = row.last_activity_at.to_write().unwrap_or(created);
+            json!([task, name.as_str(), row.status.as_str(), created.as_millis(), last.as_millis()])
+        })
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let made = sqlx::query(
+        "INSERT INTO invocations (task, name, status, created_at, last_activity_at) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) RETURNING id, task, name",
+    )
+    .bind(text(&new))
+    .fetch_all(connection)
+    .await?;
+    for row in &made {
+        let name = word(row, "name")?.ok_or_else(|| foreign("name"))?;
+        if let Some(invocation) = rows.invocations.get_mut(&(row.try_get("task")?, name)) {
+            invocation.key = Some(row.try_get("id")?);
+        }
+    }
+    Ok(())
+}
+
+/// An insert of so many activities, and, at the end, the commit.
+fn insert(rows: usize, commit: bool) -> String {
+    let mut sql = "INSERT INTO activities \
+                   (task, \"offset\", invocation, event_id, type, timestamp, received_at, data, series, series_ends) VALUES "
+        .to_owned();
+    sql.push_str(&vec!["(?,?,?,?,?,?,?,?,?,?)"; rows].join(","));
+    if commit {
+        sql.push_str("; COMMIT");
+    }
+    sql
+}
+
+async fn insert_activities_and_commit(
+    connection: &mut SqliteConnection,
+    batch: &[Append],
+    appended: &Appended,
+    rows: &Rows,
+) -> Result<(), StoreError> {
+    let mut new: Vec<(&Append, i64)> = Vec::with_capacity(batch.len());
+    for commit in &appended.commits {
+        new.extend(commit.items.iter().zip(0..).map(|(index, after)| (&batch[*index], stored(commit.first.plus(after).get()))));
+    }
+    let mut rest = new.as_slice();
+    while !rest.is_empty() {
+        let size = CHUNKS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
+        let (chunk, tail) = rest.split_at(size);
+        rest = tail;
+        let mut query = sqlx::query(AssertSqlSafe(insert(size, rest.is_empty())));
+        for (item, offset) in chunk {
+            let activity = &item.activity.activity;
+            let task = rows.tasks[&item.task].key;
+            query = query
+                .bind(task)
+                .bind(*offset)
+                .bind(rows.invocations[&(task, activity.invocation.clone())].key)
+                .bind(activity.event_id.as_bytes().to_vec())
+                .bind(activity.kind.as_str())
+                .bind(stored(activity.timestamp.as_millis()))
+                .bind(stored(activity.received_at.as_millis()))
+                .bind(activity.data.as_str().to_owned())
+                .bind(item.activity.series.as_ref().map(|series| series.id.to_string()))
+                .bind(item.activity.series.as_ref().map(|series| series.is_final));
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+fn millis(time: Option<Timestamp>) -> Option<u64> {
+    time.map(Timestamp::as_millis)
+}
+
+async fn update_invocations(connection: &mut SqliteConnection, rows: &Rows) -> Result<(), StoreError> {
+    let touched: Vec<_> = rows
+        .invocations
+        .values()
+        .filter(|row| row.touched)
+        .map(|row| {
+            json!([
+                row.key,
+                row.status.as_str(),
+                row.agent,
+                row.title,
+                row.exit_code,
+                row.reason,
+                millis(row.started_at),
+                millis(row.completed_at),
+                row.last_activity_at.to_write().unwrap_or(row.created_at).as_millis(),
+                row.usage,
+            ])
+        })
+        .collect();
+    if touched.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE invocations SET status = new.value ->> 1, agent = new.value ->> 2, title = new.value ->> 3, \
+         exit_code = new.value ->> 4, reason = new.value ->> 5, started_at = new.value ->> 6, completed_at = new.value ->> 7, \
+         last_activity_at = new.value ->> 8, usage = new.value ->> 9 \
+         FROM json_each(?1) AS new WHERE invocations.id = new.value ->> 0",
+    )
+    .bind(text(&touched))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn update_tasks(connection: &mut SqliteConnection, appended: &Appended, rows: &Rows) -> Result<(), StoreError> {
+    let touched: Vec<_> = appended
+        .commits
+        .iter()
+        .map(|commit| &rows.tasks[&commit.task])
+        .filter(|row| row.touched)
+        .map(|row| {
+            let counts = row.counts;
+            json!([
+                row.key,
+                row.head,
+                row.status.map(Status::as_str),
+                counts.pending,
+                counts.running,
+                counts.completed,
+                counts.failed,
+                counts.cancelled,
+                counts.lost,
+                millis(row.last_activity_at.to_write()),
+            ])
+        })
+        .collect();
+    if touched.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE tasks SET head = new.value ->> 1, status = new.value ->> 2, pending = new.value ->> 3, running = new.value ->> 4, \
+         completed = new.value ->> 5, failed = new.value ->> 6, cancelled = new.value ->> 7, lost = new.value ->> 8, \
+         last_activity_at = new.value ->> 9 \
+         FROM json_each(?1) AS new WHERE tasks.id = new.value ->> 0",
+    )
+    .bind(text(&touched))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
