@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use hdrhistogram::Histogram;
 use memchr::memmem;
 use parking_lot::Mutex;
@@ -62,7 +62,6 @@ impl Viewer {
 pub struct Seen {
     live: AtomicUsize,
     activities: AtomicU64,
-    bytes: AtomicU64,
     faults: AtomicU64,
     closed: AtomicU64,
     measuring: AtomicBool,
@@ -76,10 +75,6 @@ impl Seen {
 
     pub fn activities(&self) -> u64 {
         self.activities.load(Ordering::Relaxed)
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
     }
 
     pub fn closed(&self) -> u64 {
@@ -366,7 +361,6 @@ fn consume(
             _ => {}
         }
     }
-    state.seen.bytes.fetch_add(used as u64, Ordering::Relaxed);
     Ok(used)
 }
 
@@ -406,9 +400,4 @@ fn client_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 /// What is left of a histogram when one knows only these: in milliseconds.
 pub fn millis(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1e6
-}
-
-/// The activities that a store holds, as a check.
-pub fn expect(what: &str, expected: u64, got: u64) -> anyhow::Result<()> {
-    (expected == got).then_some(()).with_context(|| format!("{what}: expected {expected}, got {got}"))
 }
