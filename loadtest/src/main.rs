@@ -17,7 +17,9 @@ mod report;
 mod request;
 mod server;
 mod services;
+mod slow;
 mod start;
+mod storm;
 mod tasks;
 mod viewers;
 
@@ -60,6 +62,10 @@ enum Command {
     Idle(idle::Options),
     /// A cold viewer of a long log, beside COPY TO STDOUT.
     Catchup(catchup::Options),
+    /// Everybody reconnects at once.
+    Storm(storm::Options),
+    /// Viewers that stop reading, and what others notice.
+    Slow(slow::Options),
     /// How long a start takes, and how large the program is.
     Start(start::Options),
     /// What a node more costs: processor time and Redis bytes per activity at 1, 2 and 4 nodes.
@@ -88,6 +94,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Tasks(options) => tasks::run(&bench, options).await?,
         Command::Idle(options) => idle::run(&bench, options).await?,
         Command::Catchup(options) => catchup::run(&bench, options).await?,
+        Command::Storm(options) => storm::run(&bench, options).await?,
+        Command::Slow(options) => slow::run(&bench, options).await?,
         Command::Start(options) => start::run(&bench, options).await?,
         Command::Nodes => return nodes::run(&bench.binary, bench.services()?).await,
         Command::OpenTasks => return open_tasks::run(&bench.binary, bench.services()?).await,

@@ -51,7 +51,8 @@ impl Publishers {
             let mut connection = Connection::open(address).await?;
             let (stop, stored, turn, plan) = (this.stop.clone(), this.stored.clone(), turn.clone(), plan.clone());
             this.work.spawn(async move {
-                let mut body = Body::of(number, plan.batch);
+                // Where tasks take turns, each has one run.
+                let mut body = Body::of(if plan.tasks == 1 { number } else { 1 }, plan.batch);
                 while !stop.is_cancelled() {
                     let task = format!("t{}", turn.fetch_add(1, Ordering::Relaxed) % plan.tasks);
                     connection.publish(&task, body.next()).await?;
