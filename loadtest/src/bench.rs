@@ -32,9 +32,9 @@ impl Bench {
         self.services.as_ref()
     }
 
-    /// How long something is measured: this many seconds, or a few when all must be quick.
+    /// How long something is measured: this many seconds, or one when all must be quick.
     pub fn seconds(&self, seconds: u64) -> Duration {
-        Duration::from_secs(if self.quick { seconds.min(2) } else { seconds })
+        Duration::from_secs(if self.quick { seconds.min(1) } else { seconds })
     }
 
     /// How many of something there are: so many, or a tenth when all must be quick.

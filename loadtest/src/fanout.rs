@@ -1,8 +1,6 @@
 //! What a delivery costs: the server's processor time per delivery, and the time from publisher to viewer, of the hub and of the references,
 //! one after the other within the same minute.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use clap::Args;
 use hdrhistogram::Histogram;
@@ -77,7 +75,7 @@ impl Run {
 }
 
 /// How long load runs before it counts.
-const WARM_UP: Duration = Duration::from_secs(2);
+const WARM_UP_SECONDS: u64 = 2;
 
 /// Above this rate events are joined, and what counts is that nothing is lost and what a delivery costs.
 const FLAT_OUT: f64 = 1_000.0;
@@ -150,10 +148,11 @@ async fn reference_server(bench: &Bench, server: Server, name: &str, options: &O
     let all = vec![Viewer::of("load"); options.viewers];
     let viewers = Viewers::start(&reference.address, Transport::WebSocket, all).await?;
     // The publisher's connection is the first and only one, so warming up and measuring are one run.
-    let time = WARM_UP + bench.seconds(options.seconds);
+    let warm_up = bench.seconds(WARM_UP_SECONDS);
+    let time = warm_up + bench.seconds(options.seconds);
     let publishing = publisher::to_reference(&reference.publisher, options.rate, options.batch, time);
     let measuring = async {
-        tokio::time::sleep(WARM_UP).await;
+        tokio::time::sleep(warm_up).await;
         viewers.measure();
         anyhow::Ok((reference.process.cpu_seconds()?, viewers.seen().activities()))
     };
@@ -171,7 +170,7 @@ async fn hub(bench: &Bench, server: Server, transport: Transport, options: &Opti
     let viewers = Viewers::start(&hub.address, transport, vec![Viewer::of("load"); options.viewers]).await?;
     let tasks = ["load".to_owned()];
     let (rate, batch) = (options.rate, options.batch);
-    let warm = publisher::to_hub(&hub, &tasks, rate, batch, WARM_UP).await?;
+    let warm = publisher::to_hub(&hub, &tasks, rate, batch, bench.seconds(WARM_UP_SECONDS)).await?;
     viewers.wait_for(warm * options.viewers as u64, SETTLE).await?;
     viewers.measure();
     let (cpu, seen) = (hub.process.cpu_seconds()?, viewers.seen().activities());

@@ -30,24 +30,24 @@ const WARM: usize = 100;
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
-    let mut rows = Vec::new();
+    let (mut rows, count) = (Vec::new(), bench.count(options.viewers));
     for (transport, name) in [(Transport::WebSocket, "WebSocket"), (Transport::Sse, "SSE")] {
         let hub = Hub::start(&bench.binary)?;
         publisher::one(&hub, "load").await?;
         let warm = Viewers::start(&hub.address, transport, vec![Viewer::of("load"); WARM]).await?;
         sleep(SETTLE).await;
         let before = hub.process.memory_kib()?;
-        let viewers = Viewers::start(&hub.address, transport, vec![Viewer::of("load"); options.viewers]).await?;
+        let viewers = Viewers::start(&hub.address, transport, vec![Viewer::of("load"); count]).await?;
         sleep(SETTLE).await;
-        let each = hub.process.memory_kib()?.saturating_sub(before) as f64 / options.viewers as f64;
+        let each = hub.process.memory_kib()?.saturating_sub(before) as f64 / count as f64;
         let (cpu, time) = (hub.process.cpu_seconds()?, bench.seconds(options.seconds));
         sleep(time).await;
         let share = (hub.process.cpu_seconds()? - cpu) / time.as_secs_f64() * 100.0;
-        let later = hub.process.memory_kib()?.saturating_sub(before) as f64 / options.viewers as f64;
+        let later = hub.process.memory_kib()?.saturating_sub(before) as f64 / count as f64;
         viewers.check()?;
         warm.check()?;
-        let what = |figure: &str| format!("{} idle viewers, {name}: {figure}", options.viewers);
-        let per_10_000 = share * 10_000.0 / options.viewers as f64;
+        let what = |figure: &str| format!("{count} idle viewers, {name}: {figure}");
+        let per_10_000 = share * 10_000.0 / count as f64;
         rows.push(
             Row::new("4", what("memory of each"), each.max(later), Target::AtMost(5.0))
                 .unit(" KiB")

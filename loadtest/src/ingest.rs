@@ -23,24 +23,24 @@ use super::{
 pub struct Options {
     /// How long each is measured, in seconds.
     #[arg(long, default_value_t = 8)]
-    seconds: u64,
+    pub seconds: u64,
     /// How many publish at once.
     #[arg(long, default_value_t = 64)]
-    publishers: usize,
+    pub publishers: usize,
     /// Activities of a request or message.
     #[arg(long, default_value_t = 100)]
-    batch: usize,
+    pub batch: usize,
     /// For how long 10,000 tasks are written to in turn while the tables are watched.
     #[arg(long, default_value_t = 0.25)]
-    minutes: f64,
+    pub minutes: f64,
     /// Only these parts.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "http,single,redis,tasks,sqlite")]
-    only: Vec<Part>,
+    pub only: Vec<Part>,
 }
 
 /// What can be measured by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Part {
+pub enum Part {
     /// Arrays over HTTP to Postgres.
     Http,
     /// One activity a request to Postgres.
@@ -65,13 +65,6 @@ const CONNECTIONS: usize = 8;
 /// Metrics of the hub: commits, and what was in them.
 const COMMITS: &str = "tasklight_writer_commit_seconds_count";
 const APPENDED: &str = "tasklight_activities_appended_total";
-
-impl Default for Options {
-    fn default() -> Self {
-        let only = vec![Part::Http, Part::Single, Part::Redis, Part::Tasks, Part::Sqlite];
-        Self { seconds: 8, publishers: 64, batch: 100, minutes: 0.25, only }
-    }
-}
 
 /// What a hub did under load.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! Load on a hub of its own, bounded in count and time, and self-checking: a figure is only printed when nothing was lost, repeated or
 //! out of order. Every figure stands beside a reference measured in the same run, because machines differ and share their cores.
 
+mod all;
 mod bench;
 mod catchup;
 mod clock;
@@ -11,6 +12,8 @@ mod inserts;
 mod latency;
 mod nodes;
 mod open_tasks;
+mod page;
+mod plot;
 mod publisher;
 mod reference;
 mod report;
@@ -68,6 +71,8 @@ enum Command {
     Slow(slow::Options),
     /// How long a start takes, and how large the program is.
     Start(start::Options),
+    /// All of these: prints them, and writes docs/benchmarks.md with its plots.
+    All(all::Options),
     /// What a node more costs: processor time and Redis bytes per activity at 1, 2 and 4 nodes.
     Nodes,
     /// How nodes start on very many open tasks.
@@ -97,6 +102,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Storm(options) => storm::run(&bench, options).await?,
         Command::Slow(options) => slow::run(&bench, options).await?,
         Command::Start(options) => start::run(&bench, options).await?,
+        Command::All(options) => return all::run(&bench, options).await,
         Command::Nodes => return nodes::run(&bench.binary, bench.services()?).await,
         Command::OpenTasks => return open_tasks::run(&bench.binary, bench.services()?).await,
         Command::Inserts => return inserts::run(bench.services()?).await,

@@ -35,7 +35,7 @@ const STATISTICS: Duration = Duration::from_secs(2);
 const COLD_READS: &str = "tasklight_hub_cold_reads_total";
 
 pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
-    let count = options.viewers;
+    let count = bench.count(options.viewers);
     let (hub, mut database) = match bench.services_if_any() {
         Some(services) => {
             let (url, _) = services.database().await?;

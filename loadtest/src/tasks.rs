@@ -2,6 +2,7 @@
 //! costs is what the same publishing costs more with viewers than without.
 
 use clap::Args;
+use tokio::time::sleep;
 
 use super::{
     bench::Bench,
@@ -35,7 +36,8 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
     for subscriptions in [1, options.subscriptions] {
         let Costs { without, with } = measure(bench, options, subscriptions).await?;
         let delivery = with - without;
-        let (tasks, sockets) = (options.tasks, options.tasks / subscriptions);
+        let tasks = bench.count(options.tasks);
+        let sockets = tasks.div_ceil(subscriptions);
         let what = format!("{tasks} tasks on {sockets} sockets, {}/s in all: CPU per delivery", options.rate);
         rows.push(
             Row::new("3", what, delivery / reference, Target::AtMost(2.0))
@@ -54,7 +56,7 @@ struct Costs {
 
 async fn measure(bench: &Bench, options: &Options, subscriptions: usize) -> anyhow::Result<Costs> {
     let hub = Hub::start(&bench.binary)?;
-    let tasks: Vec<_> = (0..options.tasks).map(|n| format!("t{n}")).collect();
+    let tasks: Vec<_> = (0..bench.count(options.tasks)).map(|n| format!("t{n}")).collect();
     publisher::each(&hub, &tasks).await?;
     let time = bench.seconds(options.seconds);
     let publish = async || {
@@ -67,7 +69,7 @@ async fn measure(bench: &Bench, options: &Options, subscriptions: usize) -> anyh
     let following = tasks.chunks(subscriptions).map(|tasks| Viewer { tasks: tasks.to_vec(), ..Viewer::of("") }).collect();
     let viewers = Viewers::start(&hub.address, Transport::WebSocket, following).await?;
     // What connecting left to do must not count.
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    sleep(bench.seconds(2)).await;
     let (published, cpu) = publish().await?;
     viewers.wait_for(published, SETTLE).await?;
     let with = (hub.process.cpu_seconds()? - cpu) * 1e6 / published as f64;
