@@ -23,7 +23,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::connection::{State, watch};
+use self::{
+    connection::{Shared, watch},
+    frames::Marks,
+};
 
 /// How many viewers connect at once.
 const CONNECTING: usize = 64;
@@ -191,13 +194,13 @@ async fn all(
     stop: CancellationToken,
 ) {
     let turns = Arc::new(Semaphore::new(CONNECTING));
-    let scratch = Arc::new(Mutex::new(vec![0; SCRATCH]));
+    let scratch = Mutex::new(vec![0; SCRATCH]);
+    let shared = Arc::new(Shared { seen, latency, scratch, marks: Marks::new() });
     let mut tasks = JoinSet::new();
     let began = tokio::time::Instant::now();
     for (number, viewer) in viewers.into_iter().enumerate() {
-        let (turns, scratch, seen, latency) = (turns.clone(), scratch.clone(), seen.clone(), latency.clone());
+        let (turns, shared) = (turns.clone(), shared.clone());
         tasks.spawn(async move {
-            let state = State::new(seen.clone(), latency, &viewer);
             let turn = match viewer.comes {
                 Some(comes) => {
                     sleep_until(began + comes).await;
@@ -205,9 +208,9 @@ async fn all(
                 }
                 None => turns.acquire_owned().await.ok(),
             };
-            if let Err(error) = watch(address, transport, (number, viewer), turn, &scratch, state).await {
-                seen.closed.fetch_add(1, Ordering::Relaxed);
-                seen.fault(format!("{error:#}"));
+            if let Err(error) = watch(address, transport, (number, viewer), turn, &shared).await {
+                shared.seen.closed.fetch_add(1, Ordering::Relaxed);
+                shared.seen.fault(format!("{error:#}"));
             }
         });
     }

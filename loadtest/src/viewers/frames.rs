@@ -1,19 +1,76 @@
 //! What viewers know of the protocol: where a message begins and ends, and the few fields that they check.
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
-/// The number after a mark.
-pub fn number(frame: &[u8], mark: &[u8]) -> Option<u64> {
-    let start = memmem::find(frame, mark)? + mark.len();
-    let digits = frame[start..].iter().take_while(|b| b.is_ascii_digit());
-    Some(digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
+/// What is looked for in messages. Made once: making a finder costs more than finding.
+pub struct Marks {
+    activity: Finder<'static>,
+    task: Finder<'static>,
+    offset: Finder<'static>,
+    sent: Finder<'static>,
+    live: Finder<'static>,
+    waits: Finder<'static>,
+    reset: Finder<'static>,
 }
 
-/// The text after a mark, up to the next quote.
-pub fn text<'a>(frame: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
-    let start = memmem::find(frame, mark)? + mark.len();
-    let length = memchr::memchr(b'"', &frame[start..])?;
-    Some(&frame[start..start + length])
+/// A message, as far as viewers care.
+pub enum Message {
+    Activity,
+    /// A task is caught up with, or not there yet and waited for.
+    Live,
+    Reset,
+    Other,
+}
+
+/// An activity says that it is one among its first bytes.
+const BEGINNING: usize = 48;
+
+impl Marks {
+    pub fn new() -> Self {
+        Self {
+            activity: Finder::new("\"op\":\"activity\""),
+            task: Finder::new("\"taskId\":\""),
+            offset: Finder::new("\"offset\":"),
+            sent: Finder::new("\"data\":{\"t\":"),
+            live: Finder::new("\"op\":\"live\""),
+            waits: Finder::new("\"epoch\":null"),
+            reset: Finder::new("\"op\":\"reset\""),
+        }
+    }
+
+    pub fn message(&self, payload: &[u8]) -> Message {
+        let has = |mark: &Finder<'_>| mark.find(payload).is_some();
+        if self.activity.find(&payload[..payload.len().min(BEGINNING)]).is_some() {
+            Message::Activity
+        } else if has(&self.live) || has(&self.waits) {
+            Message::Live
+        } else if has(&self.reset) {
+            Message::Reset
+        } else {
+            Message::Other
+        }
+    }
+
+    pub fn offset(&self, activity: &[u8]) -> Option<u64> {
+        number(activity, &self.offset)
+    }
+
+    /// When it should have been published, if it is of this program.
+    pub fn sent(&self, activity: &[u8]) -> Option<u64> {
+        number(activity, &self.sent)
+    }
+
+    pub fn task<'a>(&self, activity: &'a [u8]) -> Option<&'a [u8]> {
+        let start = self.task.find(activity)? + self.task.needle().len();
+        let length = memchr::memchr(b'"', &activity[start..])?;
+        Some(&activity[start..start + length])
+    }
+}
+
+fn number(activity: &[u8], mark: &Finder<'_>) -> Option<u64> {
+    let start = mark.find(activity)? + mark.needle().len();
+    let digits = activity[start..].iter().take_while(|b| b.is_ascii_digit());
+    Some(digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
 }
 
 /// The first whole WebSocket frame: its opcode, its payload, its length.
