@@ -46,10 +46,10 @@ lint:
 fmt:
 	$(CARGO) fmt --all
 
-## bench: the figures of docs/benchmarks.md, measured on this machine
+## bench: docs/benchmarks.md with its plots, measured on this machine in about ten minutes; FLAGS="--quick" for a rough one in three
 bench:
 	$(CARGO) build --release --workspace
-	./target/release/tasklight-loadtest all --hub-binary target/release/tasklight
+	bash tests/services.sh ./target/release/tasklight-loadtest all $(FLAGS)
 
 ## clean: what was built; ./data stays
 clean:

@@ -1,29 +1,63 @@
-//! What an idle viewer costs: resident memory of the hub, with one subscription on each WebSocket.
+//! What an idle viewer costs: resident memory of the hub, and its processor time for heartbeats.
 
-use std::path::Path;
+use std::time::Duration;
 
-use super::server::Hub;
+use clap::Args;
+use tokio::time::sleep;
 
-const VIEWERS: usize = 5_000;
+use super::{
+    bench::Bench,
+    publisher,
+    report::{Row, Target},
+    server::Hub,
+    viewers::{Transport, Viewer, Viewers},
+};
 
-pub async fn run(binary: &Path) -> anyhow::Result<()> {
-    let hub = Hub::start(binary)?;
-    let client = reqwest::Client::new();
-    client.post(hub.publish_url("load")).body(super::publisher::activity(0)).send().await?;
-    // Warm: what the hub allocates once must not count for viewers.
-    let mut sockets = Vec::with_capacity(VIEWERS);
-    for _ in 0..100 {
-        sockets.push(hub.follow("load").await?);
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// How many viewers.
+    #[arg(long, default_value_t = 10_000)]
+    pub viewers: usize,
+    /// How long they are idle, in seconds: longer than a heartbeat's period (25 s), or there are none to pay for.
+    #[arg(long, default_value_t = 30)]
+    pub seconds: u64,
+}
+
+/// Viewers that are there before anything is measured: what the hub allocates once must not count for viewers.
+const WARM: usize = 100;
+
+/// How long connections settle before they count as idle.
+const SETTLE: Duration = Duration::from_secs(2);
+
+pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
+    let (mut rows, count) = (Vec::new(), bench.count(options.viewers));
+    for (transport, name) in [(Transport::WebSocket, "WebSocket"), (Transport::Sse, "SSE")] {
+        let hub = Hub::start(&bench.binary)?;
+        publisher::one(&hub, "load").await?;
+        let warm = Viewers::start(&hub.address, transport, vec![Viewer::of("load"); WARM]).await?;
+        sleep(SETTLE).await;
+        let before = hub.process.memory_kib()?;
+        let viewers = Viewers::start(&hub.address, transport, vec![Viewer::of("load"); count]).await?;
+        sleep(SETTLE).await;
+        let each = hub.process.memory_kib()?.saturating_sub(before) as f64 / count as f64;
+        let (cpu, time) = (hub.process.cpu_seconds()?, bench.seconds(options.seconds));
+        sleep(time).await;
+        let share = (hub.process.cpu_seconds()? - cpu) / time.as_secs_f64() * 100.0;
+        let later = hub.process.memory_kib()?.saturating_sub(before) as f64 / count as f64;
+        viewers.check()?;
+        warm.check()?;
+        let what = |figure: &str| format!("{count} idle viewers, {name}: {figure}");
+        let per_10_000 = share * 10_000.0 / count as f64;
+        rows.push(
+            Row::new("4", what("memory of each"), each.max(later), Target::AtMost(5.0))
+                .unit(" KiB")
+                .measured(format!("{each:.1} KiB, {later:.1} KiB after {} s", time.as_secs())),
+        );
+        rows.push(
+            Row::new("4", what("share of a core for 10,000"), per_10_000, Target::AtMost(0.3))
+                .unit(" %")
+                .measured(format!("{per_10_000:.2} % over {} s", time.as_secs())),
+        );
     }
-    let before = hub.process.memory_kib()?;
-    while sockets.len() < VIEWERS {
-        sockets.push(hub.follow("load").await?);
-    }
-    let grown = hub.process.memory_kib()? - before;
-    let each = grown as f64 / (VIEWERS - 100) as f64;
-    println!(
-        "| memory for each idle WebSocket of {VIEWERS} | {each:.1} KiB | 4 KiB read buffer of each socket | {:.1} |",
-        each / 4.0
-    );
-    Ok(())
+    Ok(rows)
 }

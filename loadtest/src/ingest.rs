@@ -1,55 +1,203 @@
-//! Activities a second through POST: publishers that wait for their receipts, with one or a hundred activities a request.
+//! Activities a second into the store: publishers that wait for what says that theirs are stored, beside what the bare database takes into
+//! the same tables.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+mod publishers;
+mod worst;
+
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use tokio::task::JoinSet;
+use clap::Args;
+use sqlx::PgConnection;
+use tokio::time::sleep;
 
-use super::{publisher::activity, reference::sqlite as reference, server::Hub};
+use self::publishers::{Plan, Publishers};
+use super::{
+    bench::Bench,
+    reference,
+    report::{Row, Target},
+    server::Hub,
+};
 
-const TIME: Duration = Duration::from_secs(8);
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// How long each is measured, in seconds.
+    #[arg(long, default_value_t = 8)]
+    pub seconds: u64,
+    /// How many publish at once.
+    #[arg(long, default_value_t = 64)]
+    pub publishers: usize,
+    /// Activities of a request or message.
+    #[arg(long, default_value_t = 100)]
+    pub batch: usize,
+    /// For how long 10,000 tasks are written to in turn while the tables are watched.
+    #[arg(long, default_value_t = 0.25)]
+    pub minutes: f64,
+    /// Only these parts.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "http,single,redis,tasks,sqlite")]
+    pub only: Vec<Part>,
+}
 
-pub async fn run(binary: &Path) -> anyhow::Result<()> {
-    for (publishers, batch) in [(1, 1), (64, 1), (1, 100), (16, 100)] {
-        let hub = Hub::start(binary)?;
-        let rate = measure(&hub, publishers, batch).await?;
-        let commits = reference::commits(batch, Duration::from_secs(2)).await?;
-        let bare = commits.len() as f64 * batch as f64 / (commits.iter().sum::<f64>() / 1_000.0);
-        println!(
-            "| POST, {publishers} publishers, {batch} a request | {rate:.0} activities/s | {bare:.0} rows/s bare SQLite, {batch} a commit | {:.2} |",
-            rate / bare
-        );
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Arrays over HTTP to Postgres.
+    Http,
+    /// One activity a request to Postgres.
+    Single,
+    /// Arrays over Redis to Postgres.
+    Redis,
+    /// Ten thousand tasks in turn.
+    Tasks,
+    /// Arrays over HTTP to SQLite.
+    Sqlite,
+}
+
+/// How long publishers run before they count.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// How many rows a large COPY has.
+const LARGE: usize = 5_000;
+
+/// From how many connections events are written one by one.
+const CONNECTIONS: usize = 8;
+
+/// Metrics of the hub: commits, and what was in them.
+const COMMITS: &str = "tasklight_writer_commit_seconds_count";
+const APPENDED: &str = "tasklight_activities_appended_total";
+
+/// What a hub did under load.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    /// Activities a second.
+    rate: f64,
+    /// The hub's processor time for each, in microseconds.
+    cpu: f64,
+    /// Activities of a commit, on average.
+    commit: f64,
+}
+
+pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
+    let has = |part| options.only.contains(&part);
+    let time = bench.seconds(options.seconds);
+    let arrays = Plan { publishers: options.publishers, batch: options.batch, tasks: 1 };
+    let single = Plan { batch: 1, ..arrays.clone() };
+    let mut rows = Vec::new();
+    if has(Part::Http) {
+        let load = http(bench, &arrays, time).await?;
+        rows.extend(beside_copy(bench, "HTTP", &arrays, load, time, Target::AtLeast(0.8)).await?);
+        rows.push(beside_one_by_one(bench, load, time).await?);
     }
+    if has(Part::Redis) {
+        let load = redis(bench, &arrays, time).await?;
+        rows.extend(beside_copy(bench, "Redis", &arrays, load, time, Target::AtLeast(0.8)).await?);
+    }
+    if has(Part::Single) {
+        let load = http(bench, &single, time).await?;
+        rows.extend(beside_copy(bench, "HTTP", &single, load, time, Target::None).await?);
+    }
+    if has(Part::Tasks) {
+        rows.extend(worst::run(bench, &single, time, options.minutes).await?);
+    }
+    if has(Part::Sqlite) {
+        rows.push(sqlite(bench, &arrays, time).await?);
+    }
+    Ok(rows)
+}
+
+/// A hub on an empty Postgres, loaded over HTTP.
+async fn http(bench: &Bench, plan: &Plan, time: Duration) -> anyhow::Result<Load> {
+    let (url, mut database) = bench.services()?.database().await?;
+    let hub = Hub::start_node(&bench.binary, &url, &[])?;
+    let publishers = Publishers::over_http(&hub.address, plan).await?;
+    let (load, stored) = measure(&hub, publishers, time).await?;
+    expect_stored(&mut database, stored).await?;
+    Ok(load)
+}
+
+/// The same over Redis.
+async fn redis(bench: &Bench, plan: &Plan, time: Duration) -> anyhow::Result<Load> {
+    let services = bench.services()?;
+    let (url, mut database) = services.database().await?;
+    let prefix = format!("load{:08x}:", rand::random::<u32>());
+    let settings = [("TASKLIGHT__BROKER__URL", services.redis.as_str()), ("TASKLIGHT__BROKER__PREFIX", &prefix)];
+    let hub = Hub::start_node(&bench.binary, &url, &settings)?;
+    while !hub.is_well().await? {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let publishers = Publishers::over_redis(&services.redis, &prefix, plan).await?;
+    let (load, stored) = measure(&hub, publishers, time).await?;
+    expect_stored(&mut database, stored).await?;
+    Ok(load)
+}
+
+/// What the hub does in this time; and how many activities were stored before, in and after it.
+async fn measure(hub: &Hub, publishers: Publishers, time: Duration) -> anyhow::Result<(Load, u64)> {
+    sleep(WARM_UP).await;
+    let (began, stored, cpu) = (Instant::now(), publishers.stored(), hub.process.cpu_seconds()?);
+    let (commits, appended) = (hub.metric(COMMITS).await?, hub.metric(APPENDED).await?);
+    sleep(time).await;
+    let count = (publishers.stored() - stored) as f64;
+    let cpu = hub.process.cpu_seconds()? - cpu;
+    let rate = count / began.elapsed().as_secs_f64();
+    let commit = (hub.metric(APPENDED).await? - appended) / (hub.metric(COMMITS).await? - commits);
+    Ok((Load { rate, cpu: cpu * 1e6 / count, commit }, publishers.finish().await?))
+}
+
+/// Whether the store holds what was confirmed, without a hole.
+async fn expect_stored(database: &mut PgConnection, confirmed: u64) -> anyhow::Result<()> {
+    let sql = "SELECT (SELECT count(*) FROM activities), (SELECT sum(head)::int8 FROM tasks)";
+    let (rows, heads): (i64, Option<i64>) = sqlx::query_as(sql).fetch_one(database).await?;
+    let confirmed = i64::try_from(confirmed)?;
+    ensure!(rows == confirmed && heads == Some(confirmed), "{confirmed} are confirmed, {rows} stored, the heads say {heads:?}");
     Ok(())
 }
 
-async fn measure(hub: &Hub, publishers: usize, batch: usize) -> anyhow::Result<f64> {
-    let client = reqwest::Client::new();
-    let body = (0..batch).map(activity).collect::<Vec<_>>().join("\n");
-    let started = Instant::now();
-    let mut work = JoinSet::new();
-    for _ in 0..publishers {
-        let (client, body, url) = (client.clone(), body.clone(), hub.publish_url("load"));
-        work.spawn(async move {
-            let mut sent = 0;
-            while started.elapsed() < TIME {
-                let response = client.post(&url).body(body.clone()).send().await?;
-                ensure!(response.status().is_success(), "the hub refused a request: {}", response.status());
-                response.bytes().await?;
-                sent += batch;
-            }
-            anyhow::Ok(sent)
-        });
-    }
-    let mut sent = 0;
-    while let Some(publisher) = work.join_next().await {
-        sent += publisher??;
-    }
-    let rate = sent as f64 / started.elapsed().as_secs_f64();
-    let stored = hub.head("load").await?;
-    ensure!(stored == sent as u64, "{sent} activities have receipts, {stored} are stored");
-    Ok(rate)
+/// COPY of as many rows a transaction as the hub commits, and of many.
+async fn beside_copy(
+    bench: &Bench,
+    how: &str,
+    plan: &Plan,
+    load: Load,
+    time: Duration,
+    target: Target,
+) -> anyhow::Result<[Row; 2]> {
+    let (url, _) = reference::postgres::schema(&bench.binary, bench.services()?).await?;
+    let commit = (load.commit.round() as usize).max(1);
+    let same = reference::postgres::copy(&url, commit, time / 2).await?;
+    let large = reference::postgres::copy(&url, LARGE, time / 2).await?;
+    let what = format!("stored in Postgres, {} publishers over {how}, {} a request", plan.publishers, plan.batch);
+    let Load { rate, cpu, .. } = load;
+    Ok([
+        Row::new("5", &what, rate / same, target)
+            .measured(format!("{rate:.0}/s, {cpu:.1} µs of the hub's CPU each"))
+            .reference(format!("{same:.0}/s by COPY, {commit} a transaction as the hub's")),
+        Row::new("5", what, rate / large, Target::None)
+            .measured(format!("{rate:.0}/s"))
+            .reference(format!("{large:.0}/s by COPY, {LARGE} a transaction")),
+    ])
+}
+
+/// INSERT and UPDATE for each event.
+async fn beside_one_by_one(bench: &Bench, load: Load, time: Duration) -> anyhow::Result<Row> {
+    let (url, _) = reference::postgres::schema(&bench.binary, bench.services()?).await?;
+    let rate = reference::postgres::one_by_one(&url, CONNECTIONS, time / 2).await?;
+    Ok(Row::new("5", "the same, beside a transaction for each event", load.rate / rate, Target::AtLeast(10.0))
+        .measured(format!("{:.0}/s", load.rate))
+        .reference(format!("{rate:.0}/s by INSERT and UPDATE from {CONNECTIONS} connections")))
+}
+
+async fn sqlite(bench: &Bench, plan: &Plan, time: Duration) -> anyhow::Result<Row> {
+    let hub = Hub::start(&bench.binary)?;
+    let publishers = Publishers::over_http(&hub.address, plan).await?;
+    let (Load { rate, cpu, commit }, stored) = measure(&hub, publishers, time).await?;
+    let head = hub.head("t0").await?;
+    ensure!(head == stored, "{stored} are confirmed, the head says {head}");
+    drop(hub);
+    let commit = (commit.round() as usize).max(1);
+    let bare = reference::sqlite::rows(commit, time / 2).await?;
+    let what = format!("stored in SQLite, {} publishers over HTTP, {} a request", plan.publishers, plan.batch);
+    Ok(Row::new("5", what, rate / bare, Target::AtLeast(0.8))
+        .measured(format!("{rate:.0}/s, {cpu:.1} µs of the hub's CPU each"))
+        .reference(format!("{bare:.0}/s by a prepared INSERT, {commit} a transaction as the hub's")))
 }

@@ -1,6 +1,9 @@
 //! Load on a hub of its own, bounded in count and time, and self-checking: a figure is only printed when nothing was lost, repeated or
 //! out of order. Every figure stands beside a reference measured in the same run, because machines differ and share their cores.
 
+mod all;
+mod bench;
+mod catchup;
 mod clock;
 mod fanout;
 mod idle;
@@ -9,15 +12,25 @@ mod inserts;
 mod latency;
 mod nodes;
 mod open_tasks;
+mod page;
+mod plot;
 mod publisher;
 mod reference;
+mod report;
+mod request;
 mod server;
 mod services;
+mod slow;
+mod start;
+mod storm;
+mod tasks;
 mod viewers;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use self::{bench::Bench, services::Services};
 
 /// Measures a Tasklight hub on this machine.
 #[derive(Debug, Parser)]
@@ -25,59 +38,78 @@ struct Cli {
     /// The program to measure; build it with `cargo build --release`.
     #[arg(long, default_value = "target/release/tasklight", global = true)]
     hub_binary: PathBuf,
+    /// Seconds must be enough for everything: the figures are rough.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// A Redis that nobody else uses at the same time.
+    #[arg(long, env = "TASKLIGHT_TEST_REDIS_URL", global = true)]
+    redis: Option<String>,
+    /// A Postgres in which databases may be made.
+    #[arg(long, env = "TASKLIGHT_TEST_POSTGRES_URL", global = true)]
+    postgres: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Activities a second through POST, beside bare SQLite commits.
-    Ingest,
-    /// From POST to a viewer, beside one bare SQLite commit.
-    Latency,
     /// What a delivery costs: processor time and latency, beside a bare write(2) and the way of the tutorials.
     Fanout(fanout::Options),
+    /// Activities a second into the store, beside COPY and bare inserts.
+    Ingest(ingest::Options),
+    /// From publish to viewer, beside a bare commit.
+    Latency(latency::Options),
+    /// Many tasks with a viewer each, and many on each socket.
+    Tasks(tasks::Options),
+    /// What idle viewers cost: memory, and processor time for heartbeats.
+    Idle(idle::Options),
+    /// A cold viewer of a long log, beside COPY TO STDOUT.
+    Catchup(catchup::Options),
+    /// Everybody reconnects at once.
+    Storm(storm::Options),
+    /// Viewers that stop reading, and what others notice.
+    Slow(slow::Options),
+    /// How long a start takes, and how large the program is.
+    Start(start::Options),
+    /// All of these: prints them, and writes docs/benchmarks.md with its plots.
+    All(all::Options),
+    /// What a node more costs: processor time and Redis bytes per activity at 1, 2 and 4 nodes.
+    Nodes,
+    /// How nodes start on very many open tasks.
+    OpenTasks,
+    /// Ways to write activities to Postgres: UNNEST, COPY and VALUES, short keys and names.
+    Inserts,
     /// A reference server: one thread, one write(2) per viewer.
     #[command(hide = true)]
     Floor,
     /// A reference server: tokio-tungstenite and a broadcast channel.
     #[command(hide = true)]
     Tutorial,
-    /// Memory for each idle viewer.
-    Idle,
-    /// All of these, as one table in Markdown.
-    All,
-    /// What a node more costs: processor time and Redis bytes per activity at 1, 2 and 4 nodes.
-    Nodes(services::Services),
-    /// How nodes start on very many open tasks.
-    OpenTasks(services::Services),
-    /// Ways to write activities to Postgres: UNNEST, COPY and VALUES, short keys and names.
-    Inserts(services::Services),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    match &cli.command {
-        Command::Nodes(services) => return nodes::run(&cli.hub_binary, services).await,
-        Command::OpenTasks(services) => return open_tasks::run(&cli.hub_binary, services).await,
-        Command::Inserts(services) => return inserts::run(services).await,
-        Command::Fanout(options) => return fanout::run(&cli.hub_binary, options).await,
+    let services = cli.redis.zip(cli.postgres).map(|(redis, postgres)| Services { redis, postgres });
+    let bench = Bench::new(cli.hub_binary, cli.quick, services);
+    let rows = match &cli.command {
+        Command::Fanout(options) => fanout::run(&bench, options).await?,
+        Command::Ingest(options) => ingest::run(&bench, options).await?,
+        Command::Latency(options) => latency::run(&bench, options).await?,
+        Command::Tasks(options) => tasks::run(&bench, options).await?,
+        Command::Idle(options) => idle::run(&bench, options).await?,
+        Command::Catchup(options) => catchup::run(&bench, options).await?,
+        Command::Storm(options) => storm::run(&bench, options).await?,
+        Command::Slow(options) => slow::run(&bench, options).await?,
+        Command::Start(options) => start::run(&bench, options).await?,
+        Command::All(options) => return all::run(&bench, options).await,
+        Command::Nodes => return nodes::run(&bench.binary, bench.services()?).await,
+        Command::OpenTasks => return open_tasks::run(&bench.binary, bench.services()?).await,
+        Command::Inserts => return inserts::run(bench.services()?).await,
         Command::Floor => return reference::floor::run(),
         Command::Tutorial => return reference::tutorial::run().await,
-        _ => {}
-    }
-    println!("| what | measured | reference in the same run | ratio |\n|---|---|---|---|");
-    let all = matches!(cli.command, Command::All);
-    if all || matches!(cli.command, Command::Ingest) {
-        ingest::run(&cli.hub_binary).await?;
-    }
-    if all || matches!(cli.command, Command::Latency) {
-        latency::run(&cli.hub_binary).await?;
-    }
-    if all || matches!(cli.command, Command::Idle) {
-        idle::run(&cli.hub_binary).await?;
-    }
+    };
+    report::print(&rows);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -88,7 +88,7 @@ pub struct Hub {
     pub process: Process,
     pub address: String,
     admin: String,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Hub {
@@ -104,14 +104,6 @@ impl Hub {
         Self::start_in(TempDir::new()?, binary, store, settings)
     }
 
-    /// A hub on this store; `None` for an empty SQLite.
-    pub fn start_on(binary: &Path, store: Option<&str>) -> anyhow::Result<Self> {
-        match store {
-            Some(url) => Self::start_node(binary, url, &[]),
-            None => Self::start(binary),
-        }
-    }
-
     fn start_in(folder: TempDir, binary: &Path, store: &str, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let admin = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let process = Process::start(
@@ -122,12 +114,7 @@ impl Hub {
         )?;
         let url = process.line.split_whitespace().nth(1).context("an address")?;
         let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Ok(Self { process, address, admin, folder })
-    }
-
-    /// Where its SQLite file is, if it has one.
-    pub fn database(&self) -> PathBuf {
-        self.folder.path().join("log.db")
+        Ok(Self { process, address, admin, _folder: folder })
     }
 
     pub fn publish_url(&self, task: &str) -> String {

@@ -1,18 +1,15 @@
 //! The Redis and the Postgres that several nodes meet at, as `tests/services.sh` starts them.
 
 use anyhow::Context;
-use clap::Args;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// Where they are.
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub struct Services {
     /// A Redis that nobody else uses at the same time.
-    #[arg(long, env = "TASKLIGHT_TEST_REDIS_URL")]
     pub redis: String,
     /// A Postgres in which databases may be made.
-    #[arg(long, env = "TASKLIGHT_TEST_POSTGRES_URL")]
-    postgres: String,
+    pub postgres: String,
 }
 
 impl Services {

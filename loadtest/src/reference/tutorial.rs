@@ -31,6 +31,7 @@ pub async fn run() -> anyhow::Result<()> {
     loop {
         let (stream, _) = viewers.accept().await?;
         let mut events = events.subscribe();
+        #[expect(clippy::disallowed_methods, reason = "the way of the tutorials is what is measured")]
         tokio::spawn(async move {
             stream.set_nodelay(true)?;
             let (mut sink, mut source) = accept_async(stream).await?.split();

@@ -1,8 +1,10 @@
 //! What the hub is compared with: the cheapest way there could be, the way of the tutorials, and the bare databases.
 
 pub mod floor;
+pub mod postgres;
 pub mod sqlite;
 pub mod tutorial;
+pub mod wire;
 
 use std::io::Write;
 

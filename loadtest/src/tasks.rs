@@ -1,0 +1,77 @@
+//! Many tasks with one viewer each, and many on each socket: nothing is shared between the deliveries but the machinery. What a delivery
+//! costs is what the same publishing costs more with viewers than without.
+
+use clap::Args;
+use tokio::time::sleep;
+
+use super::{
+    bench::Bench,
+    fanout::{self, Server},
+    publisher::{self, SETTLE},
+    report::{Row, Target},
+    server::Hub,
+    viewers::{Transport, Viewer, Viewers},
+};
+
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// How many tasks.
+    #[arg(long, default_value_t = 10_000)]
+    pub tasks: usize,
+    /// Activities a second, of all tasks together.
+    #[arg(long, default_value_t = 2_000.0)]
+    pub rate: f64,
+    /// How many tasks a socket follows in the second case.
+    #[arg(long, default_value_t = 50)]
+    pub subscriptions: usize,
+    /// How long, in seconds.
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+}
+
+pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
+    let one = fanout::Options { viewers: 1_000, rate: 200.0, batch: 1, seconds: options.seconds, hub_only: true };
+    let reference = fanout::measure(bench, Server::HubWebSocket, &one).await?.cpu;
+    let mut rows = Vec::new();
+    for subscriptions in [1, options.subscriptions] {
+        let Costs { without, with } = measure(bench, options, subscriptions).await?;
+        let delivery = with - without;
+        let tasks = bench.count(options.tasks);
+        let sockets = tasks.div_ceil(subscriptions);
+        let what = format!("{tasks} tasks on {sockets} sockets, {}/s in all: CPU per delivery", options.rate);
+        rows.push(
+            Row::new("3", what, delivery / reference, Target::AtMost(2.0))
+                .measured(format!("{delivery:.1} µs beside the publishing ({with:.1} µs with it, {without:.1} µs it alone)"))
+                .reference(format!("{reference:.2} µs to 1,000 viewers of one task")),
+        );
+    }
+    Ok(rows)
+}
+
+/// The hub's processor time for an activity, in microseconds.
+struct Costs {
+    without: f64,
+    with: f64,
+}
+
+async fn measure(bench: &Bench, options: &Options, subscriptions: usize) -> anyhow::Result<Costs> {
+    let hub = Hub::start(&bench.binary)?;
+    let tasks: Vec<_> = (0..bench.count(options.tasks)).map(|n| format!("t{n}")).collect();
+    publisher::each(&hub, &tasks).await?;
+    let time = bench.seconds(options.seconds);
+    let publish = async || {
+        let cpu = hub.process.cpu_seconds()?;
+        let published = publisher::to_hub(&hub, &tasks, options.rate, 1, time).await?;
+        anyhow::Ok((published, cpu))
+    };
+    let (published, cpu) = publish().await?;
+    let without = (hub.process.cpu_seconds()? - cpu) * 1e6 / published as f64;
+    let following = tasks.chunks(subscriptions).map(|tasks| Viewer { tasks: tasks.to_vec(), ..Viewer::of("") }).collect();
+    let viewers = Viewers::start(&hub.address, Transport::WebSocket, following).await?;
+    // What connecting left to do must not count.
+    sleep(bench.seconds(2)).await;
+    let (published, cpu) = publish().await?;
+    viewers.wait_for(published, SETTLE).await?;
+    let with = (hub.process.cpu_seconds()? - cpu) * 1e6 / published as f64;
+    Ok(Costs { without, with })
+}
