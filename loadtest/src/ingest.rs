@@ -77,6 +77,13 @@ struct Load {
     commit: f64,
 }
 
+impl Load {
+    fn mean(self, other: Self) -> Self {
+        let mean = f64::midpoint;
+        Self { rate: mean(self.rate, other.rate), cpu: mean(self.cpu, other.cpu), commit: mean(self.commit, other.commit) }
+    }
+}
+
 pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
     let has = |part| options.only.contains(&part);
     let time = bench.seconds(options.seconds);
@@ -84,17 +91,15 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
     let single = Plan { batch: 1, ..arrays.clone() };
     let mut rows = Vec::new();
     if has(Part::Http) {
-        let load = http(bench, &arrays, time).await?;
-        rows.extend(beside_copy(bench, "HTTP", &arrays, load, time, Target::AtLeast(0.8)).await?);
+        let (load, beside) = beside_copy(bench, Way::Http, &arrays, time, Target::AtLeast(0.8)).await?;
+        rows.extend(beside);
         rows.push(beside_one_by_one(bench, load, time).await?);
     }
     if has(Part::Redis) {
-        let load = redis(bench, &arrays, time).await?;
-        rows.extend(beside_copy(bench, "Redis", &arrays, load, time, Target::AtLeast(0.8)).await?);
+        rows.extend(beside_copy(bench, Way::Redis, &arrays, time, Target::AtLeast(0.8)).await?.1);
     }
     if has(Part::Single) {
-        let load = http(bench, &single, time).await?;
-        rows.extend(beside_copy(bench, "HTTP", &single, load, time, Target::None).await?);
+        rows.extend(beside_copy(bench, Way::Http, &single, time, Target::None).await?.1);
     }
     if has(Part::Tasks) {
         rows.extend(worst::run(bench, &single, time, options.minutes).await?);
@@ -105,27 +110,27 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// A hub on an empty Postgres, loaded over HTTP.
-async fn http(bench: &Bench, plan: &Plan, time: Duration) -> anyhow::Result<Load> {
-    let (url, mut database) = bench.services()?.database().await?;
-    let hub = Hub::start_node(&bench.binary, &url, &[])?;
-    let publishers = Publishers::over_http(&hub.address, plan).await?;
-    let (load, stored) = measure(&hub, publishers, time).await?;
-    expect_stored(&mut database, stored).await?;
-    Ok(load)
+/// How activities come to the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Http,
+    Redis,
 }
 
-/// The same over Redis.
-async fn redis(bench: &Bench, plan: &Plan, time: Duration) -> anyhow::Result<Load> {
+/// A hub on an empty Postgres under load.
+async fn load(bench: &Bench, way: Way, plan: &Plan, time: Duration) -> anyhow::Result<Load> {
     let services = bench.services()?;
     let (url, mut database) = services.database().await?;
     let prefix = format!("load{:08x}:", rand::random::<u32>());
-    let settings = [("TASKLIGHT__BROKER__URL", services.redis.as_str()), ("TASKLIGHT__BROKER__PREFIX", &prefix)];
-    let hub = Hub::start_node(&bench.binary, &url, &settings)?;
+    let broker = [("TASKLIGHT__BROKER__URL", services.redis.as_str()), ("TASKLIGHT__BROKER__PREFIX", &prefix)];
+    let hub = Hub::start_node(&bench.binary, &url, if way == Way::Redis { &broker } else { &[] })?;
     while !hub.is_well().await? {
         sleep(Duration::from_millis(20)).await;
     }
-    let publishers = Publishers::over_redis(&services.redis, &prefix, plan).await?;
+    let publishers = match way {
+        Way::Http => Publishers::over_http(&hub.address, plan).await?,
+        Way::Redis => Publishers::over_redis(&services.redis, &prefix, plan).await?,
+    };
     let (load, stored) = measure(&hub, publishers, time).await?;
     expect_stored(&mut database, stored).await?;
     Ok(load)
@@ -146,36 +151,33 @@ async fn measure(hub: &Hub, publishers: Publishers, time: Duration) -> anyhow::R
 
 /// Whether the store holds what was confirmed, without a hole.
 async fn expect_stored(database: &mut PgConnection, confirmed: u64) -> anyhow::Result<()> {
-    let sql = "SELECT (SELECT count(*) FROM activities), (SELECT sum(head)::int8 FROM tasks)";
-    let (rows, heads): (i64, Option<i64>) = sqlx::query_as(sql).fetch_one(database).await?;
-    let confirmed = i64::try_from(confirmed)?;
-    ensure!(rows == confirmed && heads == Some(confirmed), "{confirmed} are confirmed, {rows} stored, the heads say {heads:?}");
+    let sql = "SELECT sum(rows)::int8, sum(last)::int8 FROM (SELECT count(*) AS rows, max(\"offset\") AS last FROM activities GROUP BY task)";
+    let (rows, last): (Option<i64>, Option<i64>) = sqlx::query_as(sql).fetch_one(database).await?;
+    let expected = Some(i64::try_from(confirmed)?);
+    ensure!(rows == expected && last == expected, "{confirmed} are confirmed, {rows:?} stored, the last offsets say {last:?}");
     Ok(())
 }
 
-/// COPY of as many rows a transaction as the hub commits, and of many.
-async fn beside_copy(
-    bench: &Bench,
-    how: &str,
-    plan: &Plan,
-    load: Load,
-    time: Duration,
-    target: Target,
-) -> anyhow::Result<[Row; 2]> {
+/// The hub before and after COPY of as many rows a transaction as the hub commits, and of many.
+async fn beside_copy(bench: &Bench, way: Way, plan: &Plan, time: Duration, target: Target) -> anyhow::Result<(Load, [Row; 2])> {
+    let before = load(bench, way, plan, time / 2).await?;
     let (url, _) = reference::postgres::schema(&bench.binary, bench.services()?).await?;
-    let commit = (load.commit.round() as usize).max(1);
+    let commit = (before.commit.round() as usize).max(1);
     let same = reference::postgres::copy(&url, commit, time / 2).await?;
     let large = reference::postgres::copy(&url, LARGE, time / 2).await?;
-    let what = format!("stored in Postgres, {} publishers over {how}, {} a request", plan.publishers, plan.batch);
-    let Load { rate, cpu, .. } = load;
-    Ok([
+    let both = before.mean(load(bench, way, plan, time / 2).await?);
+    let how = if way == Way::Redis { "Redis" } else { "HTTP" };
+    let what = format!("stored in Postgres, {} publishers over {how}, {} at once", plan.publishers, plan.batch);
+    let Load { rate, cpu, .. } = both;
+    let rows = [
         Row::new("5", &what, rate / same, target)
             .measured(format!("{rate:.0}/s, {cpu:.1} µs of the hub's CPU each"))
             .reference(format!("{same:.0}/s by COPY, {commit} a transaction as the hub's")),
         Row::new("5", what, rate / large, Target::None)
             .measured(format!("{rate:.0}/s"))
             .reference(format!("{large:.0}/s by COPY, {LARGE} a transaction")),
-    ])
+    ];
+    Ok((both, rows))
 }
 
 /// INSERT and UPDATE for each event.
@@ -187,16 +189,21 @@ async fn beside_one_by_one(bench: &Bench, load: Load, time: Duration) -> anyhow:
         .reference(format!("{rate:.0}/s by INSERT and UPDATE from {CONNECTIONS} connections")))
 }
 
+/// The hub before and after bare inserts.
 async fn sqlite(bench: &Bench, plan: &Plan, time: Duration) -> anyhow::Result<Row> {
-    let hub = Hub::start(&bench.binary)?;
-    let publishers = Publishers::over_http(&hub.address, plan).await?;
-    let (Load { rate, cpu, commit }, stored) = measure(&hub, publishers, time).await?;
-    let head = hub.head("t0").await?;
-    ensure!(head == stored, "{stored} are confirmed, the head says {head}");
-    drop(hub);
-    let commit = (commit.round() as usize).max(1);
+    let load = async || {
+        let hub = Hub::start(&bench.binary)?;
+        let publishers = Publishers::over_http(&hub.address, plan).await?;
+        let (load, stored) = measure(&hub, publishers, time / 2).await?;
+        let head = hub.head("t0").await?;
+        ensure!(head == stored, "{stored} are confirmed, the head says {head}");
+        Ok(load)
+    };
+    let before = load().await?;
+    let commit = (before.commit.round() as usize).max(1);
     let bare = reference::sqlite::rows(commit, time / 2).await?;
-    let what = format!("stored in SQLite, {} publishers over HTTP, {} a request", plan.publishers, plan.batch);
+    let Load { rate, cpu, .. } = before.mean(load().await?);
+    let what = format!("stored in SQLite, {} publishers over HTTP, {} at once", plan.publishers, plan.batch);
     Ok(Row::new("5", what, rate / bare, Target::AtLeast(0.8))
         .measured(format!("{rate:.0}/s, {cpu:.1} µs of the hub's CPU each"))
         .reference(format!("{bare:.0}/s by a prepared INSERT, {commit} a transaction as the hub's")))

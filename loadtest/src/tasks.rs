@@ -1,6 +1,8 @@
 //! Many tasks with one viewer each, and many on each socket: nothing is shared between the deliveries but the machinery. What a delivery
 //! costs is what the same publishing costs more with viewers than without.
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio::time::sleep;
 
@@ -29,6 +31,9 @@ pub struct Options {
     pub seconds: u64,
 }
 
+/// How long the hub may rest when viewers have come or gone.
+const REST: Duration = Duration::from_secs(2);
+
 pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
     let one = fanout::Options { viewers: 1_000, rate: 200.0, batch: 1, seconds: options.seconds, hub_only: true };
     let reference = fanout::measure(bench, Server::HubWebSocket, &one).await?.cpu;
@@ -50,6 +55,7 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
 
 /// The hub's processor time for an activity, in microseconds.
 struct Costs {
+    /// Without viewers: the mean of before they came and after they went.
     without: f64,
     with: f64,
 }
@@ -64,14 +70,17 @@ async fn measure(bench: &Bench, options: &Options, subscriptions: usize) -> anyh
         let published = publisher::to_hub(&hub, &tasks, options.rate, 1, time).await?;
         anyhow::Ok((published, cpu))
     };
-    let (published, cpu) = publish().await?;
-    let without = (hub.process.cpu_seconds()? - cpu) * 1e6 / published as f64;
+    let each = |(published, cpu)| anyhow::Ok((hub.process.cpu_seconds()? - cpu) * 1e6 / published as f64);
+    let before = each(publish().await?)?;
     let following = tasks.chunks(subscriptions).map(|tasks| Viewer { tasks: tasks.to_vec(), ..Viewer::of("") }).collect();
     let viewers = Viewers::start(&hub.address, Transport::WebSocket, following).await?;
     // What connecting left to do must not count.
-    sleep(bench.seconds(2)).await;
-    let (published, cpu) = publish().await?;
-    viewers.wait_for(published, SETTLE).await?;
-    let with = (hub.process.cpu_seconds()? - cpu) * 1e6 / published as f64;
-    Ok(Costs { without, with })
+    sleep(REST).await;
+    let begun = publish().await?;
+    viewers.wait_for(begun.0, SETTLE).await?;
+    let with = each(begun)?;
+    drop(viewers);
+    sleep(REST).await;
+    let after = each(publish().await?)?;
+    Ok(Costs { without: f64::midpoint(before, after), with })
 }
