@@ -17,6 +17,8 @@
 //! the last owner's mark has named, which must not turn back either.
 
 mod act;
+#[cfg(test)]
+mod bounds;
 mod handover;
 mod leaving;
 mod place;
@@ -200,7 +202,14 @@ impl Ownership {
             && place.let_go()
         {
             self.acts.push(Act::Unsubscribe(task.clone()));
+            // What is held is let go of when it is acked.
+            self.acts.push(Act::HearAcks(task.clone()));
         }
+    }
+
+    /// Whether there is room to hold what will be heard on another channel.
+    fn has_room(&self) -> bool {
+        self.held.0 < self.options.hold_bytes / 2 && self.held.1 < self.options.hold_activities / 2
     }
 
     /// Forgets what is held without an `eventId` from this number on: somebody else has taken it.
@@ -257,7 +266,7 @@ impl Ownership {
         if self.former.take_if(|(_, until)| *until <= now).is_some() {
             self.review_all(now);
         }
-        let room = self.held.0 < self.options.hold_bytes / 2 && self.held.1 < self.options.hold_activities / 2;
+        let room = self.has_room();
         let tasks: Vec<_> =
             self.places.iter().filter(|(_, place)| place.role != Role::Owner).map(|(task, _)| task.clone()).collect();
         for task in tasks {
@@ -346,9 +355,11 @@ impl Ownership {
         self.members.alive.iter().chain(former).filter(|node| **node != self.me).cloned().collect()
     }
 
-    /// Whoever has a part in a task listens.
+    /// Whoever has a part in a task listens, unless it holds all it may: then it comes back when there is room, whoever announces the task.
     fn listen(&mut self, task: &TaskId, now: Instant) {
+        let room = self.has_room();
         if let Some(place) = self.places.get_mut(task)
+            && (room || place.held.is_empty())
             && !std::mem::replace(&mut place.listens, true)
         {
             self.acts.push(Act::Subscribe(task.clone()));
@@ -379,8 +390,7 @@ impl Ownership {
 
     fn remove(&mut self, task: &TaskId) {
         self.hold(task, |place| place.held = super::held::Held::default());
-        if self.places.remove(task).is_some_and(|place| place.listens) {
-            self.acts.push(Act::Unsubscribe(task.clone()));
-        }
+        let Some(place) = self.places.remove(task) else { return };
+        self.acts.push(if place.listens { Act::Unsubscribe(task.clone()) } else { Act::IgnoreAcks(task.clone()) });
     }
 }
