@@ -188,6 +188,9 @@ impl Ownership {
         place.heard = now;
         if place.role.takes() {
             place.held.pass_over();
+            if place.role == Role::Owner && place.unsure.is_some_and(|since| now - since < STRAGGLERS) {
+                activities.retain(|activity| activity.event_id_given);
+            }
             self.acts.push(Act::Append(task.clone(), activities));
             return;
         }
@@ -326,7 +329,7 @@ impl Ownership {
                 if waiting.len() < before && *claim != Claim::Mine {
                     *claim = Claim::Others;
                     self.drop_anonymous(task, 0);
-                    self.claim(task);
+                    self.claim(task, now);
                 }
                 self.listen(task, now);
             }
@@ -343,7 +346,7 @@ impl Ownership {
                 let claim = if place.listens { Claim::Others } else { Claim::Perhaps };
                 place.role = Role::arriving(others, claim);
                 self.drop_anonymous(task, 0);
-                self.claim(task);
+                self.claim(task, now);
                 self.listen(task, now);
             }
         }

@@ -540,3 +540,13 @@ proptest! {
         play(&moves, Faults::Rough, FEW);
     }
 }
+
+/// Found by the first property: node 1 hands the task to node 3 and is gone before that one has read what node 1 still took.
+#[test]
+fn what_an_owner_that_has_gone_since_has_taken_is_not_taken_again() {
+    use Move::{Join, Leave, Publish, Read, Settle, Store, Tick};
+    let given = |task| Publish(task, true);
+    let start = [Join(1), Settle, given(2), Tick(1), Join(4), given(0), Settle, Join(3), Settle];
+    let handover = [Leave(1), given(1), Read(3), Read(3), Read(3), Tick(4), Read(3), Store(4), Publish(0, false), Read(4)];
+    play(&[&start[..], &handover[..]].concat(), Faults::Planned, ENOUGH);
+}
