@@ -48,7 +48,7 @@ impl Times {
     pub fn short() -> Self {
         Self {
             hub_down: tenths(1, 15),
-            frozen: tenths(80, 100),
+            frozen: tenths(300, 310),
             redis_down: tenths(5, 25),
             cut: tenths(70, 90),
             until_noticed: true,
