@@ -21,7 +21,7 @@ test-unit:
 
 test-clients:
 	$(CARGO) build --quiet
-	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/clients/run.sh
+	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/services.sh bash tests/clients/run.sh
 
 ## test-chaos: every fault once, in under three minutes; FLAGS="--seed 7" repeats a run
 test-chaos:

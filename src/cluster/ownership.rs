@@ -17,6 +17,8 @@
 //! the last owner's mark has named, which must not turn back either.
 
 mod act;
+#[cfg(test)]
+mod bounds;
 mod handover;
 mod leaving;
 mod place;
@@ -186,6 +188,9 @@ impl Ownership {
         place.heard = now;
         if place.role.takes() {
             place.held.pass_over();
+            if place.role == Role::Owner && place.unsure.is_some_and(|since| now - since < STRAGGLERS) {
+                activities.retain(|activity| activity.event_id_given);
+            }
             self.acts.push(Act::Append(task.clone(), activities));
             return;
         }
@@ -200,7 +205,14 @@ impl Ownership {
             && place.let_go()
         {
             self.acts.push(Act::Unsubscribe(task.clone()));
+            // What is held is let go of when it is acked.
+            self.acts.push(Act::HearAcks(task.clone()));
         }
+    }
+
+    /// Whether there is room to hold what will be heard on another channel.
+    fn has_room(&self) -> bool {
+        self.held.0 < self.options.hold_bytes / 2 && self.held.1 < self.options.hold_activities / 2
     }
 
     /// Forgets what is held without an `eventId` from this number on: somebody else has taken it.
@@ -257,7 +269,7 @@ impl Ownership {
         if self.former.take_if(|(_, until)| *until <= now).is_some() {
             self.review_all(now);
         }
-        let room = self.held.0 < self.options.hold_bytes / 2 && self.held.1 < self.options.hold_activities / 2;
+        let room = self.has_room();
         let tasks: Vec<_> =
             self.places.iter().filter(|(_, place)| place.role != Role::Owner).map(|(task, _)| task.clone()).collect();
         for task in tasks {
@@ -317,7 +329,7 @@ impl Ownership {
                 if waiting.len() < before && *claim != Claim::Mine {
                     *claim = Claim::Others;
                     self.drop_anonymous(task, 0);
-                    self.claim(task);
+                    self.claim(task, now);
                 }
                 self.listen(task, now);
             }
@@ -334,7 +346,7 @@ impl Ownership {
                 let claim = if place.listens { Claim::Others } else { Claim::Perhaps };
                 place.role = Role::arriving(others, claim);
                 self.drop_anonymous(task, 0);
-                self.claim(task);
+                self.claim(task, now);
                 self.listen(task, now);
             }
         }
@@ -346,9 +358,11 @@ impl Ownership {
         self.members.alive.iter().chain(former).filter(|node| **node != self.me).cloned().collect()
     }
 
-    /// Whoever has a part in a task listens.
+    /// Whoever has a part in a task listens, unless it holds all it may: then it comes back when there is room, whoever announces the task.
     fn listen(&mut self, task: &TaskId, now: Instant) {
+        let room = self.has_room();
         if let Some(place) = self.places.get_mut(task)
+            && (room || place.held.is_empty())
             && !std::mem::replace(&mut place.listens, true)
         {
             self.acts.push(Act::Subscribe(task.clone()));
@@ -379,8 +393,7 @@ impl Ownership {
 
     fn remove(&mut self, task: &TaskId) {
         self.hold(task, |place| place.held = super::held::Held::default());
-        if self.places.remove(task).is_some_and(|place| place.listens) {
-            self.acts.push(Act::Unsubscribe(task.clone()));
-        }
+        let Some(place) = self.places.remove(task) else { return };
+        self.acts.push(if place.listens { Act::Unsubscribe(task.clone()) } else { Act::IgnoreAcks(task.clone()) });
     }
 }

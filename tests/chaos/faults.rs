@@ -28,6 +28,8 @@ pub struct Times {
     pub redis_down: Range<Duration>,
     /// A direction is swallowed: longer than it takes to find out (5 s).
     pub cut: Range<Duration>,
+    /// It is swallowed at least until the node says so.
+    pub until_noticed: bool,
     /// Postgres stays away.
     pub postgres_down: Range<Duration>,
     /// An added node stays.
@@ -46,9 +48,10 @@ impl Times {
     pub fn short() -> Self {
         Self {
             hub_down: tenths(1, 15),
-            frozen: tenths(80, 100),
+            frozen: tenths(300, 310),
             redis_down: tenths(5, 25),
             cut: tenths(70, 90),
+            until_noticed: true,
             postgres_down: tenths(5, 25),
             added: tenths(20, 30),
             between: tenths(3, 10),
@@ -62,6 +65,7 @@ impl Times {
             frozen: tenths(20, 330),
             redis_down: tenths(1, 100),
             cut: tenths(10, 300),
+            until_noticed: false,
             postgres_down: tenths(1, 100),
             added: tenths(10, 100),
             between: tenths(3, 60),
@@ -211,10 +215,11 @@ impl Arena {
             Kind::CutToHub | Kind::CutFromHub => {
                 let began = Instant::now();
                 member.proxy.cut(if fault.kind == Kind::CutToHub { Cut::ToHub } else { Cut::FromHub });
-                if timeout(lasts, member.hub.unwell()).await.is_ok() {
+                let at_most = if times.until_noticed { lasts.max(NOTICE) } else { lasts };
+                if timeout(at_most, member.hub.unwell()).await.is_ok() {
                     self.run.figures.noticed(fault.kind, began.elapsed());
                 } else {
-                    ensure!(lasts < NOTICE, "{} was cut off for {lasts:?} and says that all is well", member.hub.name);
+                    ensure!(at_most < NOTICE, "{} was cut off for {at_most:?} and says that all is well", member.hub.name);
                 }
                 sleep_until(began + lasts).await;
                 member.proxy.heal();

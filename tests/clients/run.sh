@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the hub against clients that are not ours: Python (websockets, raw sockets, http.client) and Node.
-# Needs TASKLIGHT_BIN; keeps what it installs in TASKLIGHT_CLIENTS_CACHE.
+# Needs TASKLIGHT_BIN and what tests/services.sh provides; keeps what it installs in TASKLIGHT_CLIENTS_CACHE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -13,16 +13,16 @@ use crate::{
 use tasklight::config::Settings;
 
 /// Hubs, and an agent that only knows Redis.
-struct Cluster {
-    hubs: Vec<TestHub>,
-    database: Database,
+pub struct Cluster {
+    pub hubs: Vec<TestHub>,
+    pub database: Database,
     redis: String,
-    prefix: String,
-    agent: redis::aio::MultiplexedConnection,
+    pub prefix: String,
+    pub agent: redis::aio::MultiplexedConnection,
 }
 
 impl Cluster {
-    async fn start(count: usize, redis: &str, change: impl Fn(&mut Settings)) -> Self {
+    pub async fn start(count: usize, redis: &str, change: impl Fn(&mut Settings)) -> Self {
         let (database, prefix, agent) = (postgres_database().await, prefix(), agent(redis).await);
         let mut cluster = Self { hubs: Vec::new(), database, redis: redis.to_owned(), prefix, agent };
         for _ in 0..count {
@@ -31,7 +31,7 @@ impl Cluster {
         cluster
     }
 
-    async fn add(&mut self, change: impl Fn(&mut Settings)) {
+    pub async fn add(&mut self, change: impl Fn(&mut Settings)) {
         let number = self.hubs.len() + 1;
         let hub = TestHub::start_with(|settings| {
             settings.node.id = format!("hub-{number}");
@@ -50,7 +50,7 @@ impl Cluster {
     }
 
     /// Publishes until somebody hears it, announcing the task while nobody does; gives how many heard it.
-    async fn publish(&mut self, task: &str, payload: &Value) -> u64 {
+    pub async fn publish(&mut self, task: &str, payload: &Value) -> u64 {
         let published = async {
             loop {
                 let channel = format!("{}task:{task}", self.prefix);
@@ -71,14 +71,14 @@ impl Cluster {
     }
 
     /// Until `count` nodes hear what is published to the task.
-    async fn heard_by(&mut self, task: &str, count: u64) {
+    pub async fn heard_by(&mut self, task: &str, count: u64) {
         let heartbeat = json!({"invocationId": "probe", "type": "heartbeat"});
         let heard = async { while self.publish(task, &heartbeat).await != count {} };
         timeout(PATIENCE, heard).await.expect("an owner and a standby");
     }
 
     /// The log by REST of one of the hubs, once it has `count` activities.
-    async fn log_of(&self, hub: usize, task: &str, count: usize) -> Vec<Value> {
+    pub async fn log_of(&self, hub: usize, task: &str, count: usize) -> Vec<Value> {
         let mut viewer = Viewer::subscribe(self.hubs[hub].address(), task, json!({"after": "start"})).await;
         viewer.activities(count).await;
         self.hubs[hub].log(task).await
@@ -90,12 +90,14 @@ async fn agent(redis: &str) -> redis::aio::MultiplexedConnection {
     client.get_multiplexed_async_connection().await.expect("Redis is there")
 }
 
-fn numbered(n: usize) -> Value {
+/// A message with a number and an `eventId`.
+pub fn numbered(n: usize) -> Value {
     let event = uuid::Uuid::now_v7().to_string();
     json!({"invocationId": "r", "type": "message", "eventId": event, "data": {"n": n}})
 }
 
-fn numbers(log: &[Value]) -> Vec<u64> {
+/// The numbers of messages.
+pub fn numbers(log: &[Value]) -> Vec<u64> {
     log.iter().map(|activity| activity["data"]["n"].as_u64().expect("a number")).collect()
 }
 

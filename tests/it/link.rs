@@ -131,6 +131,62 @@ async fn a_batch_larger_than_a_hint_may_be_arrives_whole() {
 }
 
 #[tokio::test]
+async fn channels_beyond_what_one_connection_may_have_go_to_another_and_all_deliver() {
+    let redis = OwnRedis::start().await;
+    let database = postgres_database().await;
+    let hubs = hubs(2, &database, &redis.url(), |_, settings| settings.broker.lane_channels = 3).await;
+    let port = redis.url().rsplit(':').next().expect("a port").to_owned();
+    let subscribers = || redis_cli(&["-p", &port, "client", "list", "type", "pubsub"]).lines().count();
+    let before = subscribers();
+    let mut viewer = Viewer::connect(hubs[1].address()).await;
+    for n in 0..20 {
+        viewer.say(json!({"op": "subscribe", "task": format!("t{n}")})).await;
+        viewer.until("subscribed").await;
+    }
+    for n in 0..20 {
+        let text = format!("hint {n}");
+        hubs[0].publish(&format!("t{n}"), &[&text]).await;
+        assert_eq!(viewer.texts(1).await, [text]);
+    }
+    assert!(before + 20 / 3 <= subscribers(), "{before} connections became {}", subscribers());
+    // Whichever of them the server ends, all that was on it is made up for.
+    redis_cli(&["-p", &port, "client", "kill", "type", "pubsub"]);
+    for n in 0..20 {
+        let text = format!("afterwards {n}");
+        hubs[0].publish(&format!("t{n}"), &[&text]).await;
+        assert_eq!(viewer.texts(1).await, [text]);
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_stays_behind_on_a_demoted_master_is_noticed_and_moved() {
+    let servers = Servers::with_replica().await;
+    let [master, replica, sentinel] = [0, 1, 2].map(|place| servers.ports[place].to_string());
+    let url = format!("redis+sentinel://127.0.0.1:{sentinel}/main");
+    let database = postgres_database().await;
+    let hubs = hubs(2, &database, &url, |_, _| {}).await;
+    let mut viewer = Viewer::subscribe(hubs[1].address(), "t", json!({})).await;
+    publish(&url, &[], "before").await;
+    assert_eq!(viewer.texts(1).await, ["before"]);
+    // By hand, because a Sentinel also closes the connections of subscribers on the master that it demotes, if it reaches it.
+    redis_cli(&["-p", &sentinel, "sentinel", "remove", "main"]);
+    redis_cli(&["-p", &replica, "replicaof", "no", "one"]);
+    redis_cli(&["-p", &master, "replicaof", "127.0.0.1", &replica]);
+    until_said(&["-p", &master, "role"], "slave").await;
+    until_said(&["-p", &master, "pubsub", "numsub", "tasklight:task:t"], "2").await;
+    redis_cli(&["-p", &sentinel, "sentinel", "monitor", "main", "127.0.0.1", &replica, "1"]);
+    until_said(&["-p", &replica, "pubsub", "numsub", "tasklight:task:t"], "2").await;
+    until_said(&["-p", &master, "pubsub", "numsub", "tasklight:task:t"], "0").await;
+    publish(&url, &[], "to the new master").await;
+    assert_eq!(viewer.texts(1).await, ["to the new master"]);
+    hubs[0].publish("t", &["hints go by the new master"]).await;
+    assert_eq!(viewer.texts(1).await, ["hints go by the new master"]);
+    for hub in &hubs {
+        until_broker(hub, true).await;
+    }
+}
+
+#[tokio::test]
 async fn a_failover_that_leaves_the_old_master_alive_is_followed() {
     let servers = Servers::with_replica().await;
     let [master, replica, sentinel] = [0, 1, 2].map(|place| servers.ports[place].to_string());

@@ -8,6 +8,7 @@ mod config;
 mod harness;
 mod http;
 mod link;
+mod membership;
 mod over_redis;
 mod postgres;
 mod postgres_away;

@@ -135,6 +135,36 @@ async fn a_held_lock_costs_a_bounded_time_and_passes() {
 }
 
 #[tokio::test]
+async fn a_deadlock_with_somebody_elses_locks_is_tried_again() {
+    let database = postgres_database().await;
+    let mut patient = options(database.url());
+    patient.busy_timeout = PATIENCE;
+    let store = Store::open(&patient).await.expect("it opens");
+    receipts(&store, &[message("a", "before"), message("b", "before")]).await;
+    let mut intruder = connect(&database.url()).await;
+    // It is the hub's connection that looks for deadlocks, and is ended by the server.
+    run(&mut intruder, "SET deadlock_timeout = '60s'; BEGIN; SELECT 1 FROM tasks WHERE name = 'b' FOR UPDATE").await;
+    let mut server = connect(&database.url()).await;
+    let crossed = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while count(&mut server, waiting).await == 0 {}
+        run(&mut intruder, "SELECT 1 FROM tasks WHERE name = 'a' FOR UPDATE; ROLLBACK").await;
+    };
+    let batch = [message("a", "during"), message("b", "during")];
+    let (appended, ()) = tokio::join!(store.append(&batch, Attempt::First), crossed);
+    assert!(appended.expect("nobody hears of it").results.iter().all(Result::is_ok));
+    assert_eq!(texts(&store, "a", &everything()).await.len(), 2);
+    store.close().await;
+    let deadlocks = "SELECT deadlocks::int8 FROM pg_stat_database WHERE datname = current_database()";
+    let told = async {
+        while count(&mut server, deadlocks).await == 0 {
+            run(&mut server, "SELECT pg_stat_clear_snapshot()").await;
+        }
+    };
+    timeout(PATIENCE, told).await.expect("there was one");
+}
+
+#[tokio::test]
 async fn a_node_that_stops_in_the_middle_of_a_transaction_frees_its_tasks() {
     let f = postgres().await;
     receipts(&f.store, &[message("t", "before")]).await;

@@ -215,7 +215,10 @@ impl Probe {
         self.heard.get_or_insert_with(Instant::now);
         let messages: Vec<_> =
             ears.probes.iter().map(|name| (name.clone(), Bytes::from((self.number + 1).to_string()))).collect();
-        match link.commands.publish(&messages).await {
+        let began = Instant::now();
+        // Through a dead connection and a new one it might take several times as long, and nothing else is looked at meanwhile.
+        let published = timeout(link.options.response_timeout, link.commands.publish(&messages)).await;
+        match published.unwrap_or(Err(BrokerError::Timeout)) {
             Ok(counts) if counts.contains(&0) => {
                 link.metrics.deaf.inc();
                 return Err(BrokerError::Unusable("it is not subscribed where commands go"));
@@ -227,7 +230,7 @@ impl Probe {
             // That commands do not arrive does not make this connection deaf.
             Err(error) => {
                 tracing::debug!(%error, "a probe could not be published");
-                self.mute.get_or_insert_with(Instant::now);
+                self.mute.get_or_insert(began);
             }
         }
         Ok(())

@@ -14,9 +14,9 @@ pub(crate) enum Act {
     Subscribe(TaskId),
     /// Let go of both.
     Unsubscribe(TaskId),
-    /// Subscribe to the acks again: they are another node's from now on.
+    /// Subscribe to the acks again: what is held waits for another node's.
     HearAcks(TaskId),
-    /// Let go of the acks: they are this node's own now.
+    /// Let go of the acks: they are this node's own now, or nothing waits for them.
     IgnoreAcks(TaskId),
     /// Tell this node of the task: it may not have heard of it, and is to own it, or to be its standby, by what is known here.
     Tell(TaskId, NodeId),

@@ -37,6 +37,14 @@ impl Ownership {
     /// A mark came by on the task's channel.
     pub(crate) fn marked(&mut self, task: &TaskId, mark: &Mark, now: Instant) {
         let Some(place) = self.places.get_mut(task) else { return };
+        let mine = match mark {
+            Mark::Listens { .. } => false,
+            Mark::Claims { from, number } => *from == self.me && *number == place.claims,
+            Mark::Passes { to, .. } => *to == self.me,
+        };
+        if mine {
+            place.unsure = None;
+        }
         match (mark, &mut place.role) {
             (Mark::Listens { from }, _) if *from == self.me => place.early = place.held.next_number() - place.since,
             (Mark::Listens { from }, _) => drop(place.listeners.insert(from.clone(), place.held.next_number())),
@@ -153,9 +161,10 @@ impl Ownership {
         self.arrive(task, now);
     }
 
-    pub(super) fn claim(&mut self, task: &TaskId) {
+    pub(super) fn claim(&mut self, task: &TaskId, now: Instant) {
         let Some(place) = self.places.get_mut(task) else { return };
         place.claims += 1;
+        place.unsure = Some(now);
         let mark = Mark::Claims { from: self.me.clone(), number: place.claims };
         self.acts.push(Act::Mark(task.clone(), mark));
     }

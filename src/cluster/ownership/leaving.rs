@@ -58,7 +58,7 @@ impl Ownership {
             }
             place.role = Role::Lingering { since: now };
             if place.held.is_empty() {
-                self.places.remove(&task);
+                self.remove(&task);
             }
         }
     }

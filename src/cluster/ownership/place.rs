@@ -83,6 +83,9 @@ pub(super) struct Place {
     pub(super) interrupted: u64,
     /// How many claims this node has put on the channel.
     pub(super) claims: u64,
+    /// Since when a claim is on its way: what comes before it without an `eventId`, somebody who has gone may have taken. One that is lost is
+    /// not waited for for long.
+    pub(super) unsure: Option<Instant>,
     /// How many came between that and this node's own mark that it listens.
     pub(super) early: u64,
 }
@@ -118,6 +121,7 @@ impl Place {
             since: 0,
             interrupted: 0,
             claims: 0,
+            unsure: None,
             early: 0,
         }
     }

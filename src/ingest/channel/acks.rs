@@ -22,6 +22,9 @@ const PENDING: usize = 65_536;
 /// The most submissions whose acks go out together.
 const TOGETHER: usize = 512;
 
+/// The most events that one ack names: some 40 KiB. Who listens on a slow connection is cut off by Redis when it is 32 MiB behind.
+const ACK_EVENTS: usize = 1_000;
+
 /// The most rejections that wait to be kept; more are counted and answered, but not kept.
 const REJECTS: usize = 1_024;
 
@@ -115,8 +118,10 @@ fn send_releases(redis: &RedisBroker, releases: &mut BTreeMap<(NodeId, bool), Ve
 
 fn send_acks(redis: &RedisBroker, acks: &mut BTreeMap<(TaskId, InvocationId), Vec<EventId>>) {
     for ((task, invocation_id), event_ids) in std::mem::take(acks) {
-        let text = serde_json::to_vec(&Ack { invocation_id: &invocation_id, event_ids: &event_ids }).expect("an ack is JSON");
-        redis.letters.send(redis.names.ack(&task), text.into());
+        for event_ids in event_ids.chunks(ACK_EVENTS) {
+            let text = serde_json::to_vec(&Ack { invocation_id: &invocation_id, event_ids }).expect("an ack is JSON");
+            redis.letters.send(redis.names.ack(&task), text.into());
+        }
     }
 }
 

@@ -61,6 +61,9 @@ async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocatio
         attempts += 1;
         if let Ok(answer) = client.post(&url).header("content-type", "application/json").body(body.clone()).send().await {
             let status = answer.status().as_u16();
+            if status == 503 && !answer.headers().contains_key("retry-after") {
+                run.alarm(format!("{url} answered 503 and does not say when to come back"));
+            }
             match (status, answer.text().await) {
                 (200, Ok(text)) => match receipts(&text, activities) {
                     Ok(results) => {

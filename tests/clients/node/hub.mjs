@@ -1,4 +1,4 @@
-// A hub of a test's own: a process on an empty store, at a free port that it keeps over restarts.
+// A hub of a test's own: a process on an empty store, or on the one that the environment names, at a free port that it keeps over restarts.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -33,7 +33,7 @@ export class Hub {
   }
 
   async #spawn() {
-    const store = `sqlite://${join(this.#folder, "log.db")}`;
+    const store = this.#environment.TASKLIGHT__STORE__URL ?? `sqlite://${join(this.#folder, "log.db")}`;
     const flags = ["serve", "--listen", this.#listen, "--admin-listen", "127.0.0.1:0", "--store", store];
     const env = { ...process.env, ...this.#environment };
     this.#process = spawn(process.env.TASKLIGHT_BIN, flags, { env, stdio: ["ignore", "pipe", "ignore"] });

@@ -1,0 +1,68 @@
+// Two browsers on two of three hubs, as the README has it: an agent that knows only Redis publishes, and the third hub is killed meanwhile.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { randomBytes, randomUUID } from "node:crypto";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+import { Hub, within } from "./hub.mjs";
+
+const BROWSER = process.env.TASKLIGHT_CHROMIUM ?? "/usr/bin/chromium";
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const POSTGRES = process.env.TASKLIGHT_TEST_POSTGRES_URL;
+const REDIS = process.env.TASKLIGHT_TEST_REDIS_URL;
+const COUNT = 60;
+
+const name = `test_${randomBytes(8).toString("hex")}`;
+const prefix = `${name}:`;
+let browser;
+let hubs = [];
+
+const sql = (text) => execFileSync("psql", ["--quiet", "--dbname", POSTGRES, "--command", text]);
+const redis = (channel, payload) => Number(execFileSync("redis-cli", ["-u", REDIS, "publish", prefix + channel, payload]));
+
+before(async () => {
+  assert.ok(POSTGRES && REDIS, "run `make test-clients`, or paste what `make services` prints");
+  sql(`CREATE DATABASE ${name}`);
+  const store = new URL(POSTGRES);
+  store.pathname = `/${name}`;
+  const environment = { TASKLIGHT__STORE__URL: store.href, TASKLIGHT__BROKER__URL: REDIS, TASKLIGHT__BROKER__PREFIX: prefix };
+  browser = await chromium.launch({ executablePath: BROWSER, args: FLAGS });
+  hubs = await Promise.all([1, 2, 3].map(() => Hub.start(environment)));
+});
+
+after(async () => {
+  await browser?.close();
+  for (const hub of hubs) await hub.remove();
+  sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+});
+
+/** Publishes until a hub hears it, announcing the task while none does. */
+async function publish(text) {
+  const activity = JSON.stringify({ invocationId: "me", type: "message", data: { text }, eventId: randomUUID() });
+  while (redis("task:hello", activity) === 0) {
+    redis("tasks", JSON.stringify({ taskId: "hello" }));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test("browsers on different hubs show the same log, each activity once, while a third hub dies", async () => {
+  const pages = [];
+  for (const hub of [hubs[0], hubs[2]]) {
+    const page = await browser.newPage();
+    await page.goto(`${hub.url}/tasks/hello`);
+    pages.push(page);
+  }
+  const published = async () => {
+    for (let n = 1; n <= COUNT; n++) {
+      if (n === COUNT / 3) await hubs[1].end("SIGKILL");
+      await publish(`${n}`);
+    }
+  };
+  await within(published(), "publishing");
+  const expected = Array.from({ length: COUNT }, (_, n) => `${n + 1}`);
+  for (const page of pages) {
+    await page.waitForFunction((count) => document.querySelectorAll(".activity").length >= count, COUNT);
+    await page.waitForFunction((head) => document.getElementById("badge").textContent === head, `live · complete to #${COUNT}`);
+    assert.deepEqual(await page.$$eval(".activity.message .text", (found) => found.map((one) => one.textContent)), expected);
+  }
+});
