@@ -197,6 +197,8 @@ impl<A: HasAudience> Drop for Seat<A> {
 mod tests {
     use std::{future::poll_fn, task::Poll};
 
+    use tokio::task::JoinSet;
+
     use super::*;
 
     #[derive(Debug, Default)]
@@ -226,14 +228,14 @@ mod tests {
         let _stays = Seat::take(thing.clone(), &relay, first.clone(), 2);
         let _other = Seat::take(thing.clone(), &relay, second.clone(), 1);
         let passing = relay.clone();
-        let task = tokio::spawn(async move { passing.run().await });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { passing.run().await });
         thing.0.tell();
         thing.0.tell();
         assert_eq!((notes(&first).await, notes(&second).await), (vec![1, 2], vec![1]));
         drop(gone);
         thing.0.tell();
         assert_eq!((notes(&second).await, notes(&first).await), (vec![1], vec![2]));
-        task.abort();
     }
 
     #[tokio::test(start_paused = true)]
@@ -241,12 +243,12 @@ mod tests {
         let (thing, relay, mailbox) = (Arc::new(Thing::default()), Relay::default(), Arc::new(Mailbox::default()));
         let _seat = Seat::take(thing.clone(), &relay, mailbox.clone(), 7);
         let passing = relay.clone();
-        let task = tokio::spawn(async move { passing.run().await });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { passing.run().await });
         for _ in 0..1_000 {
             thing.0.tell();
             assert_eq!(notes(&mailbox).await, [7]);
         }
-        task.abort();
     }
 
     #[test]
