@@ -65,6 +65,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// Both together.
+    fn and(mut self, other: Self) -> Self {
+        self.cpu = f64::midpoint(self.cpu, other.cpu);
+        // Both have the same bounds.
+        self.latency += other.latency;
+        self
+    }
+
     pub fn p50(&self) -> f64 {
         millis(&self.latency, 0.5)
     }
@@ -95,9 +103,15 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
         }
     }
     let commits = reference::sqlite::commits(options.rate, bench.seconds(4)).await?;
-    let floor = runs.iter().find(|run| run.server == Server::Floor).unwrap_or(&runs[0]);
-    let rows = runs.iter().flat_map(|run| beside(run, floor, &commits, options));
-    Ok(rows.collect())
+    let floor = if options.hub_only {
+        runs[0].clone()
+    } else {
+        // Once more at the end: the machine may have changed meanwhile.
+        runs[0].clone().and(measure(bench, Server::Floor, options).await?)
+    };
+    // The floor itself stands beside every other.
+    let others = runs.iter().filter(|run| run.server != Server::Floor);
+    Ok(others.flat_map(|run| beside(run, &floor, &commits, options)).collect())
 }
 
 fn beside(run: &Run, floor: &Run, commits: &[f64], options: &Options) -> Vec<Row> {
