@@ -61,6 +61,8 @@ pub struct Run {
     pub server: Server,
     /// The server's processor time, in microseconds per delivery.
     pub cpu: f64,
+    /// The same of the hub's delivering threads alone; all of them in a reference.
+    pub delivering: f64,
     pub latency: Histogram<u64>,
 }
 
@@ -84,6 +86,9 @@ impl Run {
 
 /// How long load runs before it counts.
 const WARM_UP_SECONDS: u64 = 2;
+
+/// How the hub's threads that have the sockets are named.
+pub const DELIVERING: &str = "shard-";
 
 /// Above this rate events are joined, and what counts is that nothing is lost and what a delivery costs.
 const FLAT_OUT: f64 = 1_000.0;
@@ -175,7 +180,7 @@ async fn reference_server(bench: &Bench, server: Server, name: &str, options: &O
     viewers.wait_for(published? * options.viewers as u64, SETTLE).await?;
     let deliveries = viewers.seen().activities() - seen;
     let cpu = (reference.process.cpu_seconds()? - cpu) * 1e6 / deliveries as f64;
-    Ok(Run { server, cpu, latency: viewers.latency() })
+    Ok(Run { server, cpu, delivering: cpu, latency: viewers.latency() })
 }
 
 async fn hub(bench: &Bench, server: Server, transport: Transport, options: &Options) -> anyhow::Result<Run> {
@@ -187,11 +192,14 @@ async fn hub(bench: &Bench, server: Server, transport: Transport, options: &Opti
     let warm = publisher::to_hub(&hub, &tasks, rate, batch, bench.seconds(WARM_UP_SECONDS)).await?;
     viewers.wait_for(warm * options.viewers as u64, SETTLE).await?;
     viewers.measure();
-    let (cpu, seen) = (hub.process.cpu_seconds()?, viewers.seen().activities());
+    let (cpu, delivering) = (hub.process.cpu_seconds()?, hub.process.cpu_seconds_of(DELIVERING)?);
+    let seen = viewers.seen().activities();
     let published = publisher::to_hub(&hub, &tasks, rate, batch, bench.seconds(options.seconds)).await?;
     viewers.wait_for((warm + published) * options.viewers as u64, SETTLE).await?;
     let deliveries = viewers.seen().activities() - seen;
-    let cpu = (hub.process.cpu_seconds()? - cpu) * 1e6 / deliveries as f64;
+    let each = |seconds: f64| seconds * 1e6 / deliveries as f64;
+    let cpu = each(hub.process.cpu_seconds()? - cpu);
+    let delivering = each(hub.process.cpu_seconds_of(DELIVERING)? - delivering);
     ensure!(viewers.seen().closed() == 0, "{} viewers were closed", viewers.seen().closed());
-    Ok(Run { server, cpu, latency: viewers.latency() })
+    Ok(Run { server, cpu, delivering, latency: viewers.latency() })
 }
