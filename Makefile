@@ -46,7 +46,7 @@ lint:
 fmt:
 	$(CARGO) fmt --all
 
-## bench: docs/benchmarks.md with its plots, measured on this machine in about ten minutes; FLAGS="--quick" for a rough one in three
+## bench: docs/benchmarks.md with its plots, measured on this machine in a quarter of an hour; FLAGS="--quick" for a rough one in three minutes
 bench:
 	$(CARGO) build --release --workspace
 	bash tests/services.sh ./target/release/tasklight-loadtest all $(FLAGS)

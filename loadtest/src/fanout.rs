@@ -61,10 +61,20 @@ pub struct Run {
     pub server: Server,
     /// The server's processor time, in microseconds per delivery.
     pub cpu: f64,
+    /// The same of the hub's delivering threads alone; all of them in a reference.
+    pub delivering: f64,
     pub latency: Histogram<u64>,
 }
 
 impl Run {
+    /// Both together.
+    fn and(mut self, other: Self) -> Self {
+        self.cpu = f64::midpoint(self.cpu, other.cpu);
+        // Both have the same bounds.
+        self.latency += other.latency;
+        self
+    }
+
     pub fn p50(&self) -> f64 {
         millis(&self.latency, 0.5)
     }
@@ -76,6 +86,9 @@ impl Run {
 
 /// How long load runs before it counts.
 const WARM_UP_SECONDS: u64 = 2;
+
+/// How the hub's threads that have the sockets are named.
+pub const DELIVERING: &str = "shard-";
 
 /// Above this rate events are joined, and what counts is that nothing is lost and what a delivery costs.
 const FLAT_OUT: f64 = 1_000.0;
@@ -95,9 +108,15 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
         }
     }
     let commits = reference::sqlite::commits(options.rate, bench.seconds(4)).await?;
-    let floor = runs.iter().find(|run| run.server == Server::Floor).unwrap_or(&runs[0]);
-    let rows = runs.iter().flat_map(|run| beside(run, floor, &commits, options));
-    Ok(rows.collect())
+    let floor = if options.hub_only {
+        runs[0].clone()
+    } else {
+        // Once more at the end: the machine may have changed meanwhile.
+        runs[0].clone().and(measure(bench, Server::Floor, options).await?)
+    };
+    // The floor itself stands beside every other.
+    let others = runs.iter().filter(|run| run.server != Server::Floor);
+    Ok(others.flat_map(|run| beside(run, &floor, &commits, options)).collect())
 }
 
 fn beside(run: &Run, floor: &Run, commits: &[f64], options: &Options) -> Vec<Row> {
@@ -161,7 +180,7 @@ async fn reference_server(bench: &Bench, server: Server, name: &str, options: &O
     viewers.wait_for(published? * options.viewers as u64, SETTLE).await?;
     let deliveries = viewers.seen().activities() - seen;
     let cpu = (reference.process.cpu_seconds()? - cpu) * 1e6 / deliveries as f64;
-    Ok(Run { server, cpu, latency: viewers.latency() })
+    Ok(Run { server, cpu, delivering: cpu, latency: viewers.latency() })
 }
 
 async fn hub(bench: &Bench, server: Server, transport: Transport, options: &Options) -> anyhow::Result<Run> {
@@ -173,11 +192,14 @@ async fn hub(bench: &Bench, server: Server, transport: Transport, options: &Opti
     let warm = publisher::to_hub(&hub, &tasks, rate, batch, bench.seconds(WARM_UP_SECONDS)).await?;
     viewers.wait_for(warm * options.viewers as u64, SETTLE).await?;
     viewers.measure();
-    let (cpu, seen) = (hub.process.cpu_seconds()?, viewers.seen().activities());
+    let (cpu, delivering) = (hub.process.cpu_seconds()?, hub.process.cpu_seconds_of(DELIVERING)?);
+    let seen = viewers.seen().activities();
     let published = publisher::to_hub(&hub, &tasks, rate, batch, bench.seconds(options.seconds)).await?;
     viewers.wait_for((warm + published) * options.viewers as u64, SETTLE).await?;
     let deliveries = viewers.seen().activities() - seen;
-    let cpu = (hub.process.cpu_seconds()? - cpu) * 1e6 / deliveries as f64;
+    let each = |seconds: f64| seconds * 1e6 / deliveries as f64;
+    let cpu = each(hub.process.cpu_seconds()? - cpu);
+    let delivering = each(hub.process.cpu_seconds_of(DELIVERING)? - delivering);
     ensure!(viewers.seen().closed() == 0, "{} viewers were closed", viewers.seen().closed());
-    Ok(Run { server, cpu, latency: viewers.latency() })
+    Ok(Run { server, cpu, delivering, latency: viewers.latency() })
 }

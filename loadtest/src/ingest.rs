@@ -151,7 +151,7 @@ async fn measure(hub: &Hub, publishers: Publishers, time: Duration) -> anyhow::R
 
 /// Whether the store holds what was confirmed, without a hole.
 async fn expect_stored(database: &mut PgConnection, confirmed: u64) -> anyhow::Result<()> {
-    let sql = "SELECT sum(rows)::int8, sum(last)::int8 FROM (SELECT count(*) AS rows, max(\"offset\") AS last FROM activities GROUP BY task)";
+    let sql = "SELECT sum(rows)::int8, sum(last)::int8 FROM (SELECT count(*) AS rows, max(\"offset\") AS last FROM activities GROUP BY task) AS logs";
     let (rows, last): (Option<i64>, Option<i64>) = sqlx::query_as(sql).fetch_one(database).await?;
     let expected = Some(i64::try_from(confirmed)?);
     ensure!(rows == expected && last == expected, "{confirmed} are confirmed, {rows:?} stored, the last offsets say {last:?}");

@@ -37,7 +37,8 @@ fn machine() -> anyhow::Result<String> {
         .find_map(|line| line.strip_prefix("model name"))
         .map_or("an unknown processor", |line| line.trim_start_matches(|c: char| c == ':' || c.is_whitespace()));
     let cores = std::thread::available_parallelism()?;
-    let kernel = read("/proc/sys/kernel/osrelease");
+    let release = read("/proc/sys/kernel/osrelease");
+    let kernel = release.split('-').next().unwrap_or_default();
     let memory = read("/proc/meminfo").split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default();
     let date = std::process::Command::new("date").args(["-u", "+%Y-%m-%d"]).output()?.stdout;
     Ok(format!(

@@ -12,7 +12,7 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
-/// A plot with a logarithmic horizontal axis, and a vertical one that begins at 0.
+/// A plot with logarithmic axes: figures of servers differ by factors, and factors are distances here.
 #[derive(Debug, Clone)]
 pub struct Plot {
     pub title: &'static str,
@@ -24,12 +24,10 @@ pub struct Plot {
 /// The colours of the lines, in order.
 pub const COLORS: [&str; 4] = ["#8a8f98", "#d9822b", "#2f81f7", "#2da160"];
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 400.0;
 /// Where the lines may be: left, top, right, bottom.
 const AREA: (f64, f64, f64, f64) = (64.0, 48.0, 560.0, 348.0);
-/// About how many marks the vertical axis has.
-const MARKS: f64 = 5.0;
 const GREY: &str = "#808890";
 
 impl Plot {
@@ -57,18 +55,12 @@ impl Plot {
             let x = self.x(value);
             text(svg, x, AREA.3 + 20.0, "middle", &value.to_string());
         }
-        let (step, mut value) = (self.step(), 0.0);
-        while value <= self.top() + step / 2.0 {
+        for (index, value) in self.marks().into_iter().enumerate() {
             let y = self.y(value);
-            let _ = writeln!(
-                svg,
-                "<path d=\"M{:.1} {y:.1}H{:.1}\" stroke=\"{GREY}\" stroke-opacity=\"{}\"/>",
-                AREA.0,
-                AREA.2,
-                if value == 0.0 { "0.8" } else { "0.25" }
-            );
-            text(svg, AREA.0 - 8.0, y + 4.0, "end", &format!("{}", (value * 1000.0).round() / 1000.0));
-            value += step;
+            let opacity = if index == 0 { "0.8" } else { "0.25" };
+            let _ =
+                writeln!(svg, "<path d=\"M{:.1} {y:.1}H{:.1}\" stroke=\"{GREY}\" stroke-opacity=\"{opacity}\"/>", AREA.0, AREA.2);
+            text(svg, AREA.0 - 8.0, y + 4.0, "end", &value.to_string());
         }
         text(svg, f64::midpoint(AREA.0, AREA.2), AREA.3 + 42.0, "middle", self.across);
         text(svg, AREA.0, AREA.1 - 6.0, "start", self.up);
@@ -95,29 +87,37 @@ impl Plot {
         self.lines.iter().flat_map(|line| line.points.iter().copied())
     }
 
-    /// A round distance of marks.
-    fn step(&self) -> f64 {
-        let highest = self.points().map(|(_, y)| y).fold(f64::MIN_POSITIVE, f64::max);
-        let rough = highest / MARKS;
-        let ten = 10_f64.powf(rough.log10().floor());
-        [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * ten).find(|step| rough <= *step).unwrap_or(ten)
-    }
-
-    fn top(&self) -> f64 {
-        let step = self.step();
-        let highest = self.points().map(|(_, y)| y).fold(step, f64::max);
-        (highest / step).ceil() * step
+    /// The round values up, from below the lowest point to above the highest.
+    fn marks(&self) -> Vec<f64> {
+        let lowest = self.points().map(|(_, y)| y).fold(f64::INFINITY, f64::min);
+        let highest = self.points().map(|(_, y)| y).fold(0.0, f64::max);
+        let all = || (-3..6).flat_map(|ten| [1.0, 2.0, 5.0].map(|factor| round(factor * 10_f64.powi(ten))));
+        let first = all().filter(|mark| *mark <= lowest).fold(0.001, f64::max);
+        let last = all().filter(|mark| highest <= *mark).fold(f64::INFINITY, f64::min);
+        all().filter(|mark| (first..=last).contains(mark)).collect()
     }
 
     fn x(&self, value: f64) -> f64 {
-        let low = self.points().map(|(x, _)| x).fold(f64::INFINITY, f64::min).ln();
-        let high = self.points().map(|(x, _)| x).fold(f64::NEG_INFINITY, f64::max).ln();
-        AREA.0 + 16.0 + (value.ln() - low) / (high - low).max(f64::EPSILON) * (AREA.2 - AREA.0 - 32.0)
+        let low = self.points().map(|(x, _)| x).fold(f64::INFINITY, f64::min);
+        let high = self.points().map(|(x, _)| x).fold(0.0, f64::max);
+        AREA.0 + 16.0 + place(value, low, high) * (AREA.2 - AREA.0 - 32.0)
     }
 
     fn y(&self, value: f64) -> f64 {
-        AREA.3 - value / self.top() * (AREA.3 - AREA.1)
+        let marks = self.marks();
+        let (low, high) = (marks.first().copied().unwrap_or(1.0), marks.last().copied().unwrap_or(1.0));
+        AREA.3 - place(value, low, high) * (AREA.3 - AREA.1)
     }
+}
+
+/// Where a value lies between two others, from 0 to 1.
+fn place(value: f64, low: f64, high: f64) -> f64 {
+    (value / low).ln() / (high / low).ln().max(f64::EPSILON)
+}
+
+/// Without what powers leave behind the digits that matter.
+fn round(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
@@ -132,7 +132,7 @@ mod tests {
     fn marks_are_round_and_reach_above_every_point() {
         let line = Line { name: "a".to_owned(), color: COLORS[0], dashed: false, points: vec![(10.0, 3.0), (1_000.0, 7.3)] };
         let plot = Plot { title: "t", across: "x", up: "y", lines: vec![line] };
-        assert_eq!((plot.step(), plot.top()), (2.0, 8.0));
+        assert_eq!(plot.marks(), [2.0, 5.0, 10.0]);
         assert!(plot.y(7.3) < plot.y(3.0), "up is up");
         assert!(plot.to_svg().ends_with("</svg>\n"));
     }

@@ -40,10 +40,20 @@ impl Process {
 
     /// How long it has computed so far, in seconds: of all its threads that live, as the scheduler counts, in nanoseconds.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        self.cpu_seconds_of("")
+    }
+
+    /// The same of those threads whose names begin so.
+    pub fn cpu_seconds_of(&self, name: &str) -> anyhow::Result<f64> {
         let mut nanos = 0.0;
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let folder = thread?.path();
             // A thread may end meanwhile.
-            let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            let Ok(comm) = std::fs::read_to_string(folder.join("comm")) else { continue };
+            let Ok(text) = std::fs::read_to_string(folder.join("schedstat")) else { continue };
+            if !comm.starts_with(name) {
+                continue;
+            }
             nanos += text.split_whitespace().next().context("a time")?.parse::<f64>()?;
         }
         Ok(nanos / 1e9)
