@@ -1,0 +1,150 @@
+//! Text that comes in pieces: the end of each stream's last piece, so that a secret which is cut in two is found when its second half comes.
+//!
+//! Nothing is held back, so commits, receipts and their order are as without it; therefore the first half has been stored and shown by
+//! then, and only what comes after the cut is removed. What can still pass beside that first half: a secret whose halves are more than
+//! [`CarryLimits::bytes`] or a line break apart (but for private keys, of which every line is removed until the last), whose pieces come
+//! to two nodes, or a node that was started between them, or whose stream was silent while so many others spoke that its end was let go.
+
+use std::{collections::HashMap, ops::Range};
+
+use parking_lot::Mutex;
+
+use super::{Redactor, scan, scan::Span};
+
+/// How much of a piece is looked at together with the one before it.
+const WINDOW_BYTES: usize = 8 * 1024;
+
+/// How a private key begins and ends.
+const KEY_BEGINS: &[u8] = b"-----BEGIN ";
+const KEY_ENDS: &[u8] = b"-----END ";
+
+/// What is kept at most.
+#[derive(Debug, Clone, Copy)]
+pub struct CarryLimits {
+    /// The most streams whose last piece is remembered; those that were silent for longest are let go, half of them at a time.
+    pub streams: usize,
+    /// The most bytes of each.
+    pub bytes: usize,
+}
+
+/// The ends of streams.
+pub struct Carry {
+    limits: CarryLimits,
+    tails: Mutex<Tails>,
+}
+
+/// Those that were heard lately, and those that were before; the latter go when the former are many.
+#[derive(Default)]
+struct Tails {
+    young: HashMap<Box<str>, Tail>,
+    old: HashMap<Box<str>, Tail>,
+}
+
+/// The end of one stream, as it came.
+#[derive(Default)]
+struct Tail {
+    /// Its unfinished line.
+    line: Vec<u8>,
+    /// The rule that finds private keys, while one is open.
+    key: Option<usize>,
+}
+
+impl std::fmt::Debug for Carry {
+    /// Without the text, in which there may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Carry").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Carry {
+    /// Nothing yet, and never more than this.
+    pub fn new(limits: CarryLimits) -> Self {
+        Self { limits, tails: Mutex::default() }
+    }
+
+    /// What of `text`, the next piece of `stream`, is part of a secret that began before it; and remembers its end.
+    pub(super) fn next(&self, redactor: &Redactor, stream: &str, text: &[u8]) -> Vec<Span> {
+        let before = {
+            let mut tails = self.tails.lock();
+            tails.young.remove(stream).or_else(|| tails.old.remove(stream)).unwrap_or_default()
+        };
+        let (mut spans, mut key) = match before.key {
+            Some(rule) => rest_of_key(text, rule),
+            None => (Vec::new(), None),
+        };
+        let line_ends = text.contains(&b'\n');
+        let mut line = before.line;
+        if !line.is_empty() {
+            let cut = line.len();
+            line.extend_from_slice(&text[..text.len().min(WINDOW_BYTES)]);
+            if redactor.words.suspects(&line, &redactor.keys) {
+                let found = scan::spans(redactor, &line).into_iter().filter(|span| cut < span.range.end);
+                spans
+                    .extend(found.map(|span| Span { range: span.range.start.saturating_sub(cut)..span.range.end - cut, ..span }));
+            }
+            key = key.or_else(|| open_key(redactor, &line));
+            line.truncate(cut);
+        }
+        key = key.or_else(|| open_key(redactor, text));
+        if line_ends {
+            line.clear();
+        }
+        line.extend_from_slice(last_line(text));
+        let surplus = line.len().saturating_sub(self.limits.bytes);
+        line.drain(..surplus);
+        if !line.is_empty() || key.is_some() {
+            self.keep(stream, Tail { line, key });
+        }
+        spans
+    }
+
+    fn keep(&self, stream: &str, tail: Tail) {
+        let mut tails = self.tails.lock();
+        if self.limits.streams / 2 <= tails.young.len() {
+            tails.old = std::mem::take(&mut tails.young);
+        }
+        tails.young.insert(stream.into(), tail);
+    }
+}
+
+/// The text after the last line break.
+fn last_line(text: &[u8]) -> &[u8] {
+    let start = text.iter().rposition(|byte| matches!(byte, b'\n')).map_or(0, |at| at + 1);
+    &text[start..]
+}
+
+/// The rule of private keys, if one is open at the end of `text`: begun, without an end, and nothing else behind it.
+fn open_key(redactor: &Redactor, text: &[u8]) -> Option<usize> {
+    let rule = redactor.rules.iter().position(|rule| rule.id == "private-key")?;
+    let begin = find_last(text, KEY_BEGINS)?;
+    let after = &text[begin + KEY_BEGINS.len()..];
+    let name = after.iter().position(|byte| *byte == b'-')?;
+    let body = after[name..].strip_prefix(b"-----")?;
+    let is_private = after[..name].windows(11).any(|window| window == b"PRIVATE KEY");
+    (is_private && body.iter().all(|byte| is_key_byte(*byte))).then_some(rule)
+}
+
+/// What of `text` still belongs to a private key that was open before it, and the rule if it still is.
+fn rest_of_key(text: &[u8], rule: usize) -> (Vec<Span>, Option<usize>) {
+    let mut end = text.iter().take_while(|byte| is_key_byte(**byte)).count();
+    let rest = &text[end..];
+    let mut open = rest.is_empty();
+    if rest.starts_with(KEY_ENDS) {
+        let after = &rest[KEY_ENDS.len()..];
+        end += KEY_ENDS.len() + after.windows(5).position(|window| window == b"-----").map_or(after.len(), |at| at + 5);
+    } else if KEY_ENDS.starts_with(rest) {
+        (end, open) = (text.len(), true);
+    }
+    let blanks = text[..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let range: Range<usize> = blanks..end - text[blanks..end].iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let spans = if range.is_empty() { Vec::new() } else { vec![Span { range, rule }] };
+    (spans, open.then_some(rule))
+}
+
+fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r')
+}
+
+fn find_last(text: &[u8], word: &[u8]) -> Option<usize> {
+    text.windows(word.len()).rposition(|window| window == word)
+}
