@@ -138,26 +138,44 @@ impl Redactor {
 
     /// The same of an activity's payload. What it says as a piece of running text is looked at together with the end of the piece
     /// before it, which `carry` keeps under `scope` and the stream that the payload names.
-    pub fn payload(&self, data: &[u8], is_output: bool, scope: &str, carry: &Carry) -> Option<Redacted<Vec<u8>>> {
+    pub fn payload(&self, data: &[u8], is_output: bool, scope: impl Fn() -> String, carry: &Carry) -> Option<Redacted<Vec<u8>>> {
         let Some(continued) = piece::continued(self, data, is_output, scope, carry) else { return self.json(data) };
         let Some(mut redacted) = self.json(&continued.text) else { return Some(continued) };
         redacted.rules.splice(0..0, continued.rules);
         Some(redacted)
     }
 
+    /// The same of the next piece of plain text of `stream`, of which `carry` keeps the end.
+    pub fn piece(&self, stream: &str, text: &[u8], carry: &Carry) -> Option<Redacted<Vec<u8>>> {
+        let spans = carry.next(self, stream, text);
+        if spans.is_empty() {
+            return self.bytes(text);
+        }
+        let mut rules = Vec::new();
+        let edits = spans.into_iter().map(|span| Edit::content(span.range, span.rule)).collect();
+        let text = splice::apply(self, text, edits, &mut rules);
+        let Some(redacted) = self.bytes(&text) else { return Some(Redacted { text, rules }) };
+        rules.extend(redacted.rules);
+        Some(Redacted { text: redacted.text, rules })
+    }
+
     /// `text` without its secrets; nothing if there are none.
     pub fn text(&self, text: &str) -> Option<Redacted<String>> {
-        if !self.words.suspects(text.as_bytes(), &self.keys) {
+        let Redacted { text, rules } = self.bytes(text.as_bytes())?;
+        Some(Redacted { text: String::from_utf8_lossy(&text).into_owned(), rules })
+    }
+
+    /// The same of text that need not be UTF-8.
+    fn bytes(&self, text: &[u8]) -> Option<Redacted<Vec<u8>>> {
+        if !self.words.suspects(text, &self.keys) {
             return None;
         }
-        let redacted = self.until_clean(text.as_bytes(), |redactor, text| {
+        self.until_clean(text, |redactor, text| {
             if redactor.max_text < text.len() {
                 return vec![Edit::content(0..text.len(), redactor.own(Own::TooBig))];
             }
             scan::spans(redactor, text).into_iter().map(|span| Edit::content(span.range, span.rule)).collect()
-        })?;
-        let text = String::from_utf8_lossy(&redacted.text).into_owned();
-        Some(Redacted { text, rules: redacted.rules })
+        })
     }
 
     /// The value that a name such as a label's gives, without secrets; all of it if the name says that it is one.

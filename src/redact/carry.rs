@@ -148,3 +148,91 @@ fn is_key_byte(byte: u8) -> bool {
 fn find_last(text: &[u8], word: &[u8]) -> Option<usize> {
     text.windows(word.len()).rposition(|window| window == word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::tests::redactor;
+
+    const LIMITS: CarryLimits = CarryLimits { streams: 8, bytes: 1_024 };
+
+    /// What these pieces of one stream become, joined.
+    fn passed(pieces: &[&str]) -> String {
+        let redactor = redactor();
+        let carry = Carry::new(LIMITS);
+        let pass = |text: &&str| match redactor.piece("s", text.as_bytes(), &carry) {
+            Some(redacted) => String::from_utf8(redacted.text).expect("UTF-8"),
+            None => (*text).to_owned(),
+        };
+        pieces.iter().map(pass).collect()
+    }
+
+    #[test]
+    fn wherever_a_secret_is_cut_its_second_half_goes() {
+        for (before, secret, after) in [
+            ("see ", "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8", " there\n"),
+            ("export PASSWORD=", "hunter2-zebra9", "\nnext"),
+            ("x postgres://me:", "hunter2zebra9", "@db y"),
+        ] {
+            let text = format!("{before}{secret}{after}");
+            for cut in 1..text.len() {
+                let out = passed(&[&text[..cut], &text[cut..]]);
+                let shown = cut.saturating_sub(before.len()).min(secret.len());
+                let rest = out.get(before.len() + shown..).unwrap_or_default();
+                assert!(!out.contains(secret) && out.ends_with(after), "cut at {cut}: {out}");
+                assert!(shown == secret.len() || !rest.contains(&secret[shown..]), "cut at {cut}: {out}");
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_that_come_letter_by_letter_are_stopped_as_soon_as_they_are_one() {
+        let secret = "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8S9t0";
+        let pieces: Vec<String> = secret.chars().map(String::from).collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let out = passed(&pieces);
+        assert!(out.starts_with("ghp_A1b2") && !out.contains("8S") && out.ends_with("[redacted:github-token]"), "{out}");
+    }
+
+    #[test]
+    fn a_private_key_goes_to_its_end_however_it_is_cut() {
+        let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(4);
+        let text = format!("before\n-----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----\nafter\n");
+        let begins = text.find("MII").expect("a key");
+        for cut in begins..text.len() - 40 {
+            let out = passed(&[&text[..begins], &text[begins..cut], &text[cut..]]);
+            assert!(!out.contains("MIIEvQ") || cut - begins < 24, "cut at {cut}: {out}");
+            assert!(out.starts_with("before\n") && out.ends_with("\nafter\n"), "cut at {cut}: {out}");
+        }
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let out = passed(&lines);
+        assert!(!out.contains("MII") && out.ends_with("\nafter\n"), "{out}");
+    }
+
+    #[test]
+    fn innocent_pieces_stay_and_streams_are_apart() {
+        let redactor = redactor();
+        let carry = Carry::new(LIMITS);
+        assert!(redactor.piece("a", b"export PASSWORD=", &carry).is_none());
+        assert!(redactor.piece("b", b"hunter2", &carry).is_none(), "another stream");
+        assert!(redactor.piece("a", b"hunter2", &carry).is_some());
+        assert_eq!(
+            passed(&["max_tok", "ens: 12 ", "author", "ity\n", "é", "€ the bea", "rer of this\n"]),
+            "max_tokens: 12 authority\né€ the bearer of this\n"
+        );
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_not_shown() {
+        let redactor = redactor();
+        let carry = Carry::new(LIMITS);
+        for number in 0..100 {
+            carry.next(redactor, &format!("{number}"), "é".repeat(5_000).as_bytes());
+        }
+        let tails = carry.tails.lock();
+        assert!(tails.young.len() + tails.old.len() <= LIMITS.streams);
+        assert!(tails.young.values().chain(tails.old.values()).all(|tail| tail.line.len() <= LIMITS.bytes));
+        drop(tails);
+        assert!(!format!("{carry:?}").contains('é'));
+    }
+}

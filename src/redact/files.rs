@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::{
     marker,
-    rule::{Allow, Rule, Target, compile},
+    rule::{Allow, Pattern, Rule, Target, compile},
 };
 
 /// The largest rule file, and the most rules of one; gitleaks has some 220 in 100 KiB.
@@ -168,12 +168,12 @@ fn read(raw: RawRule, of_all: &[RawAllow]) -> Result<Option<Rule>, String> {
     if !marker::is_id(&raw.id) {
         return Err(format!("an id has 1 to {} letters, digits, dots, - and _", marker::ID_CHARS));
     }
-    let regex = compile(pattern)?;
-    if regex.is_match(b"") {
+    let regex = Pattern::new(pattern)?;
+    if regex.get().is_match(b"") {
         return Err("the regex matches nothing at all, and so everywhere: ask for at least one character".to_owned());
     }
-    if regex.captures_len() <= raw.secret_group {
-        return Err(format!("secretGroup = {}, but the regex has {} groups", raw.secret_group, regex.captures_len() - 1));
+    if regex.get().captures_len() <= raw.secret_group {
+        return Err(format!("secretGroup = {}, but the regex has {} groups", raw.secret_group, regex.get().captures_len() - 1));
     }
     if raw.keywords.is_empty() && !raw.always {
         return Err(
@@ -240,5 +240,76 @@ fn check(rule: &Rule, tp: &[String], fp: &[String]) -> Result<(), String> {
 }
 
 fn finds(rule: &Rule, text: &str) -> bool {
-    rule.regex.captures_iter(text.as_bytes()).any(|captures| rule.secret(text.as_bytes(), &captures).is_some())
+    rule.regex.get().captures_iter(text.as_bytes()).any(|captures| rule.secret(text.as_bytes(), &captures).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(text: &str) -> Result<Vec<Rule>, String> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        let mut rules = Vec::new();
+        let name = file.path().display().to_string();
+        load(file.path(), &mut rules).map_err(|error| error.to_string().replace(&name, "FILE"))?;
+        Ok(rules)
+    }
+
+    #[test]
+    fn a_file_as_gitleaks_writes_it_is_understood() {
+        let text = r#"
+title = "gitleaks config"
+minVersion = "v8.25.0"
+[[allowlists]]
+description = "global"
+regexes = ['''(?i)^true|false|null$''', '''^\$?{[a-z]+}$''']
+paths = ['''gitleaks\.toml''']
+[[rules]]
+id = "acme-key"
+description = "Acme"
+regex = '''(?i)[\w.-]{0,50}?(?:acme)(?:[ \t\w.-]{0,20})[\s'"]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)[\x60'"\s=]{0,5}([a-z0-9]{20})(?:[\x60'"\s;]|\\[nr]|$)'''
+entropy = 3
+keywords = ["acme"]
+[[rules.allowlists]]
+condition = "AND"
+regexTarget = "match"
+regexes = ['''test''']
+stopwords = ["abcde"]
+[[rules]]
+id = "file-only"
+path = '''(?i)(?:^|\/)[^\/]+\.p(?:12|fx)$'''
+"#;
+        let rules = loaded(text).expect("it is understood");
+        assert_eq!(rules.iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["acme-key"]);
+        assert!(finds(&rules[0], "acme_token = 'q7w8e9r0t1y2u3i4o5p6'"));
+        assert!(!finds(&rules[0], "acme_token = 'aaaaaaaaaaaaaaaaaaaa'"), "entropy");
+        assert!(!finds(&rules[0], "acme_test = 'abcde9r0t1y2u3i4o5p6'"), "allowed");
+    }
+
+    #[test]
+    fn a_bad_file_names_the_line_the_rule_and_what_would_be_right() {
+        let rule = |rest: &str| format!("# a comment\n\n[[rules]]\nid = \"mine\"\n{rest}\n");
+        for (text, words) in [
+            ("[[rules]\n".to_owned(), vec!["FILE, line 1"]),
+            (rule("regexx = 'a'"), vec!["line 5", "regexx"]),
+            (rule("regex = 'a('\nkeywords = ['abc']"), vec!["line 3", "\"mine\"", "unclosed group"]),
+            (rule("regex = 'a*'\nkeywords = ['abc']"), vec!["line 3", "at least one character"]),
+            (rule("regex = 'abc'"), vec!["no keywords", "always = true"]),
+            (rule("regex = 'abc'\nkeywords = ['ab']"), vec!["\"ab\"", "at least 3"]),
+            (rule("regex = 'abc'\nkeywords = ['abc']\nsecretGroup = 2"), vec!["secretGroup = 2", "0 groups"]),
+            (rule("regex = 'abc'\nkeywords = ['abc']\ntp = ['abd abc', 'abd']"), vec!["tp = \"abd\""]),
+            (rule("regex = 'abc'\nkeywords = ['abc']\nfp = ['xabcx']"), vec!["fp = \"xabcx\""]),
+            (rule("regex = 'abc'\nkeywords = ['abc']").replace("mine", "a b"), vec!["letters, digits"]),
+            (rule("regex = '(\\w{900}){900}'\nkeywords = ['abc']"), vec!["repeat less"]),
+        ] {
+            let error = loaded(&text).expect_err(&text);
+            for word in words {
+                assert!(error.contains(word), "{word:?} is missing in {error:?}");
+            }
+        }
+        let mut rules = Vec::new();
+        let error = load("/nowhere/rules.toml".as_ref(), &mut rules).expect_err("it is not there").to_string();
+        assert!(error.contains("/nowhere/rules.toml"), "{error}");
+    }
 }

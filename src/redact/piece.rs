@@ -27,7 +27,7 @@ pub(super) fn continued(
     redactor: &Redactor,
     data: &[u8],
     is_output: bool,
-    scope: &str,
+    scope: impl Fn() -> String,
     carry: &Carry,
 ) -> Option<Redacted<Vec<u8>>> {
     let is_series = || data.windows(SERIES.len()).any(|window| window == SERIES);
@@ -44,7 +44,7 @@ pub(super) fn continued(
         return None;
     }
     let text = decode::string(content.as_bytes());
-    let spans = carry.next(redactor, &format!("{scope}\n{name}"), &text);
+    let spans = carry.next(redactor, &format!("{}\n{name}", scope()), &text);
     if spans.is_empty() {
         return None;
     }

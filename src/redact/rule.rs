@@ -1,6 +1,6 @@
 //! A rule: which words to look for first, what a secret looks like, and what looks so and is none.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
@@ -38,13 +38,36 @@ pub(super) struct Rule {
     pub tail: usize,
     /// Whether it is applied to every text, keyword or not.
     pub always: bool,
-    pub regex: Regex,
+    pub regex: Pattern,
     /// Which group is the secret; 0 stands for the first that matched, or all if there are none.
     pub group: usize,
     /// A secret's entropy must be higher.
     pub entropy: f64,
     pub check: Option<Check>,
     pub allow: Vec<Allow>,
+}
+
+/// A regular expression. Those of the program itself are compiled when they are first needed: most never are.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    text: String,
+    regex: OnceLock<Regex>,
+}
+
+impl Pattern {
+    /// One that is known to compile.
+    pub(super) fn known(text: String) -> Self {
+        Self { text, regex: OnceLock::new() }
+    }
+
+    /// One of somebody else, compiled at once.
+    pub(super) fn new(text: &str) -> Result<Self, String> {
+        Ok(Self { text: text.to_owned(), regex: OnceLock::from(compile(text)?) })
+    }
+
+    pub(super) fn get(&self) -> &Regex {
+        self.regex.get_or_init(|| compile(&self.text).expect("a test compiles them all"))
+    }
 }
 
 /// What a rule finds and leaves alone all the same.

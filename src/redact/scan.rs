@@ -29,7 +29,7 @@ pub(super) fn spans(redactor: &Redactor, text: &[u8]) -> Vec<Span> {
     }
     spans.retain(|span| !marker::holds(text, &span.range));
     for span in &mut spans {
-        while is_within_character(text, span.range.start) {
+        while 0 < span.range.start && is_within_character(text, span.range.start) {
             span.range.start -= 1;
         }
         while is_within_character(text, span.range.end) {
@@ -42,7 +42,7 @@ pub(super) fn spans(redactor: &Redactor, text: &[u8]) -> Vec<Span> {
 fn by_rule(rule: &Rule, number: usize, text: &[u8], spans: &mut Vec<Span>) {
     let mut at = 0;
     // From the end of the secret, and not of the match: what ends one may begin the next.
-    while let Some(captures) = rule.regex.captures_at(text, at) {
+    while let Some(captures) = rule.regex.get().captures_at(text, at) {
         let whole = captures.get(0).map_or(text.len()..text.len(), |whole| whole.range());
         let secret = rule.secret(text, &captures);
         at = secret.as_ref().map_or(whole.end, |secret| secret.end).max(at + 1);

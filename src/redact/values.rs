@@ -6,7 +6,7 @@ use super::{keys::Strength, marker};
 const SHORTEST: usize = 3;
 
 /// Words that stand where a secret would, in documents, schemas and code.
-const BLAND: [&str; 44] = [
+const BLAND: [&str; 45] = [
     "any",
     "apikey",
     "basic",
@@ -25,6 +25,7 @@ const BLAND: [&str; 44] = [
     "hidden",
     "int",
     "integer",
+    "key",
     "invalid",
     "masked",
     "missing",
@@ -105,7 +106,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         return true;
     }
     let shouted = value.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_');
-    if shouted && (value.contains(&b'_') || value.len() <= 8) {
+    if shouted && value.contains(&b'_') {
         return true;
     }
     let lower = value.to_ascii_lowercase();

@@ -15,6 +15,7 @@ mod program;
 #[path = "../chaos/proxy.rs"]
 mod proxy;
 mod publish;
+mod redact;
 mod redis_servers;
 mod rejects;
 mod repair;
