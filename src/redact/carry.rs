@@ -19,6 +19,9 @@ const WINDOW_BYTES: usize = 8 * 1024;
 const KEY_BEGINS: &[u8] = b"-----BEGIN ";
 const KEY_ENDS: &[u8] = b"-----END ";
 
+/// How long the line is that begins one.
+const KEY_NAME_BYTES: usize = 64;
+
 /// What is kept at most.
 #[derive(Debug, Clone, Copy)]
 pub struct CarryLimits {
@@ -114,15 +117,14 @@ fn last_line(text: &[u8]) -> &[u8] {
     &text[start..]
 }
 
-/// The rule of private keys, if one is open at the end of `text`: begun, without an end, and nothing else behind it.
+/// The rule of private keys, if one is open at the end of `text`: begun, and nothing but a key behind it.
 fn open_key(redactor: &Redactor, text: &[u8]) -> Option<usize> {
-    let rule = redactor.rules.iter().position(|rule| rule.id == "private-key")?;
-    let begin = find_last(text, KEY_BEGINS)?;
-    let after = &text[begin + KEY_BEGINS.len()..];
-    let name = after.iter().position(|byte| *byte == b'-')?;
-    let body = after[name..].strip_prefix(b"-----")?;
-    let is_private = after[..name].windows(11).any(|window| window == b"PRIVATE KEY");
-    (is_private && body.iter().all(|byte| is_key_byte(*byte))).then_some(rule)
+    // From the end, where it is mostly seen at once that none is.
+    let body = text.iter().rev().take_while(|byte| is_key_byte(**byte)).count();
+    let name = text[..text.len() - body].strip_suffix(b"-----")?;
+    let name = &name[name.len().saturating_sub(KEY_NAME_BYTES)..];
+    let holds = |word: &[u8]| name.windows(word.len()).any(|window| window == word);
+    (holds(KEY_BEGINS) && holds(b"PRIVATE KEY")).then(|| redactor.rules.iter().position(|rule| rule.id == "private-key"))?
 }
 
 /// What of `text` still belongs to a private key that was open before it, and the rule if it still is.
@@ -144,10 +146,6 @@ fn rest_of_key(text: &[u8], rule: usize) -> (Vec<Span>, Option<usize>) {
 
 fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r')
-}
-
-fn find_last(text: &[u8], word: &[u8]) -> Option<usize> {
-    text.windows(word.len()).rposition(|window| window == word)
 }
 
 #[cfg(test)]

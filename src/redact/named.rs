@@ -14,8 +14,14 @@ const NAME_BYTES: usize = 64;
 /// How many blanks, quotes and colours may stand between a name and its value.
 const JOINT_BYTES: usize = 32;
 
-/// The longest value in one piece; what is longer is taken up to here.
-const VALUE_BYTES: usize = 8 * 1024;
+/// How much of a value is looked at to tell whether it is a secret; if it is, all of it is one, however long.
+const VALUE_BYTES: usize = 1024;
+
+/// The longest value of a header.
+const LINE_BYTES: usize = 8 * 1024;
+
+/// How far before a name the beginning of its line is looked for.
+const INDENT_BYTES: usize = 64;
 
 /// Whether a name around the keyword at `at` in `text`, which may be JSON, is one of a secret and joined to a value. May say yes where
 /// [`secret`] finds nothing, and never no where it finds something.
@@ -54,8 +60,11 @@ pub(super) fn secret(text: &[u8], at: Range<usize>, keys: &Keys) -> Option<Range
     match strength {
         Strength::Header => after_scheme(text, line(text, at)),
         Strength::Cookie => Some(line(text, at)).filter(|line| holds_cookie(&text[line.clone()])),
-        _ => match quoted(text, at) {
-            Some(content) => is_secret_in_quotes(&text[name], strength, &text[content.clone()]).then_some(content),
+        _ => match quoted(text, at, VALUE_BYTES) {
+            Some(content) => {
+                let is_secret = is_secret_in_quotes(&text[name], strength, &text[content]);
+                is_secret.then(|| quoted(text, at, text.len())).flatten()
+            }
             None => plain(text, &name, strength, form, at),
         },
     }
@@ -153,7 +162,7 @@ fn after_blanks(text: &[u8], mut at: usize, most: usize) -> usize {
 }
 
 /// The content of the quotes that begin here, if any do.
-fn quoted(text: &[u8], mut at: usize) -> Option<Range<usize>> {
+fn quoted(text: &[u8], mut at: usize, most: usize) -> Option<Range<usize>> {
     // A string's prefix, such as in b"…".
     let is_quote = |byte: Option<&u8>| matches!(byte, Some(b'"' | b'\'' | b'`'));
     if matches!(text.get(at), Some(b'b' | b'f' | b'r' | b'u')) && is_quote(text.get(at + 1)) {
@@ -162,7 +171,7 @@ fn quoted(text: &[u8], mut at: usize) -> Option<Range<usize>> {
     let escapes = text[at..].iter().take_while(|byte| **byte == b'\\').count();
     let quote = text.get(at + escapes).filter(|byte| is_quote(Some(byte)))?;
     let start = at + escapes + 1;
-    let most = text.len().min(start + VALUE_BYTES);
+    let most = text.len().min(start + most);
     Some(start..closing(&text[..most], start, *quote, escapes))
 }
 
@@ -182,8 +191,8 @@ fn closing(text: &[u8], start: usize, quote: u8, escapes: usize) -> usize {
 
 /// From here to the end of the line, or of the quotes that the line stands in.
 fn line(text: &[u8], at: usize) -> Range<usize> {
-    let start = quoted(text, at).map_or(at, |content| content.start);
-    let most = text.len().min(start + VALUE_BYTES);
+    let start = quoted(text, at, 0).map_or(at, |content| content.start);
+    let most = text.len().min(start + LINE_BYTES);
     let ends = |at: &usize| match text[*at] {
         b'\n' | b'\r' | b'"' | b'\'' | b'`' => true,
         b'\\' => matches!(text.get(at + 1), Some(b'n' | b'r' | b'"' | b'\'' | b'\\')),
@@ -234,13 +243,14 @@ fn is_secret_in_quotes(name: &[u8], strength: Strength, content: &[u8]) -> bool 
 
 /// A value without quotes, which in code is mostly none.
 fn plain(text: &[u8], name: &Range<usize>, strength: Strength, form: Form, at: usize) -> Option<Range<usize>> {
-    let before = &text[..name.start];
+    let before = &text[name.start.saturating_sub(INDENT_BYTES)..name.start];
     let line_start = before.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
     let is_flag = text[name.start..].starts_with(b"--");
     let is_field = matches!(before.last(), Some(b'?' | b'&'));
     let is_variable = form == Form::Tight && !text[name.clone()].iter().any(u8::is_ascii_lowercase);
     let begins_line = matches!(before[line_start..].trim_ascii(), b"" | b"export" | b"set");
-    let end = end_of_piece(text, at, is_variable && begins_line);
+    let whole_word = is_variable && begins_line;
+    let end = end_of_piece(text, at, whole_word, VALUE_BYTES);
     let value = &text[at..end];
     // In a URL only part of it is secret, which the rule of URLs finds.
     let is_url = value.windows(3).any(|window| window == b"://");
@@ -252,11 +262,11 @@ fn plain(text: &[u8], name: &Range<usize>, strength: Strength, form: Form, at: u
     } else {
         is_variable || (is_field && !values::is_code(value)) || values::is_likely(value)
     };
-    is_secret.then_some(at..end)
+    is_secret.then(|| at..end_of_piece(text, at, whole_word, text.len()))
 }
 
-fn end_of_piece(text: &[u8], start: usize, whole_word: bool) -> usize {
-    let most = text.len().min(start + VALUE_BYTES);
+fn end_of_piece(text: &[u8], start: usize, whole_word: bool, most: usize) -> usize {
+    let most = text.len().min(start + most);
     let ends = |at: &usize| match text[*at] {
         0..=b' ' | b'"' | b'\'' | b'`' | b'<' | b'>' => true,
         b',' | b';' | b'&' | b')' | b']' | b'}' | b'|' => !whole_word,

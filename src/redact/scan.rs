@@ -24,8 +24,15 @@ pub(super) fn spans(redactor: &Redactor, text: &[u8]) -> Vec<Span> {
         }
     }
     let named = redactor.own(Own::Named);
+    let mut known = 0;
     for name in names {
-        spans.extend(named::secret(text, name, &redactor.keys).map(|range| Span { range, rule: named }));
+        // What names something within a secret that was found adds nothing; looking again at each would cost more than a pass.
+        if known <= name.start
+            && let Some(range) = named::secret(text, name, &redactor.keys)
+        {
+            known = range.end;
+            spans.push(Span { range, rule: named });
+        }
     }
     spans.retain(|span| !marker::holds(text, &span.range));
     for span in &mut spans {

@@ -172,6 +172,33 @@ fn what_cannot_be_looked_at_is_replaced() {
 }
 
 #[test]
+fn a_long_secret_goes_whole_and_no_text_is_slow() {
+    let long = "a1B2".repeat(10_000);
+    for text in [format!("API_KEY={long} x"), format!("api_key: \"{long}\" x")] {
+        let redacted = redactor().text(&text).expect("a secret");
+        assert!(redacted.text.len() < 60 && redacted.text.ends_with(" x"), "{}", redacted.text);
+    }
+    // Each of these looks like the beginning of something at every few bytes; a pass over all for each would take minutes.
+    let began = std::time::Instant::now();
+    for piece in [
+        "token=",
+        "\"token\":\"",
+        "Authorization: Bearer ",
+        "://a:",
+        "cookie: ",
+        "--password ",
+        "-----BEGIN PRIVATE KEY-----\n",
+        "eyJhbGci.",
+        "key=key",
+    ] {
+        let text = piece.repeat((64 << 10) / piece.len());
+        let _ = redactor().text(&text);
+        let _ = redactor().json(json!({"text": text}).to_string().as_bytes());
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_rule_can_be_switched_off_and_a_wrong_id_is_said() {
     let off = |id: &str| Redactor::new(&RedactOptions { disable: vec![id.to_owned()], ..RedactOptions::default() });
     assert!(off("named-secret").expect("it is there").text("PASSWORD=hunter2").is_none());
