@@ -7,6 +7,8 @@ mod hub_args;
 mod lines;
 mod migrate;
 mod publish;
+mod redact;
+mod redact_args;
 mod rejects;
 mod run;
 mod serve;
@@ -59,6 +61,8 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Show what was refused of what came over Redis for a task.
     Rejects(rejects::RejectsArgs),
+    /// Take secrets out of text, and try out rules that find them.
+    Redact(redact::RedactCommand),
     /// Bring the store's schema up to date without serving.
     Migrate(migrate::MigrateArgs),
     /// Show every configuration value, where it came from and what it means.
@@ -95,6 +99,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Publish(args) => publish::run(args).await,
         Command::Tasks(args) => tasks::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,
+        Command::Redact(args) => redact::run(&args),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
     }

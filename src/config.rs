@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
     BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings, NodeSettings,
-    ReconcilerSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
+    ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
 };
 pub use values::{List, Size, Span};
 

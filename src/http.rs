@@ -28,7 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     broker::Broker,
     hub::Hub,
-    ingest::{ChannelIngest, IngestLimits},
+    ingest::{ChannelIngest, IngestLimits, Redaction},
     metrics::Metrics,
     session::{SessionOptions, ending::Ending},
     store::Store,
@@ -58,6 +58,7 @@ pub(crate) struct App {
     pub broker: Broker,
     pub ingest: Option<ChannelIngest>,
     pub limits: IngestLimits,
+    pub redaction: Arc<Redaction>,
     pub session: Arc<SessionOptions>,
     pub origins: Origins,
     pub body_timeout: Duration,

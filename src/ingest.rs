@@ -3,6 +3,7 @@
 
 mod channel;
 mod item;
+mod redaction;
 mod shape;
 
 use bytes::Bytes;
@@ -12,7 +13,8 @@ use crate::model::{EventId, Fields, InvocationId, JsonLimits, NewActivity, TaskI
 use crate::store::Refusal;
 
 pub use channel::{ChannelIngest, ChannelOptions};
-pub use item::parse_item;
+use item::parse_item;
+pub use redaction::Redaction;
 pub(crate) use shape::shape_of;
 
 /// The bounds of what publishers may send.
@@ -104,8 +106,20 @@ impl BodyError {
     }
 }
 
-/// Reads a body for `task`: one object, an array, or NDJSON (one object a line), told apart by what it begins with.
+/// Reads a body as [`read_body`] does, with whatever secrets there are in it: for those who store nothing.
 pub fn parse_body(body: &Bytes, task: &TaskId, now: Timestamp, limits: &IngestLimits) -> Result<Body, BodyError> {
+    read_body(body, task, now, limits, &Redaction::off())
+}
+
+/// Reads a body for `task`: one object, an array, or NDJSON (one object a line), told apart by what it begins with. What is understood
+/// holds no secrets any more, nor does what is said of the rest; only `texts` are as they were sent.
+pub fn read_body(
+    body: &Bytes,
+    task: &TaskId,
+    now: Timestamp,
+    limits: &IngestLimits,
+    redaction: &Redaction,
+) -> Result<Body, BodyError> {
     let trimmed = body.trim_ascii();
     if trimmed.is_empty() {
         return Err(BodyError::Empty);
@@ -114,7 +128,8 @@ pub fn parse_body(body: &Bytes, task: &TaskId, now: Timestamp, limits: &IngestLi
     let mut texts = Vec::new();
     let mut read = |text: &[u8]| {
         let text = body.slice_ref(text);
-        let item = parse_item(&text, task, now, limits, &mut replaced);
+        let item =
+            parse_item(&text, task, now, limits, redaction, &mut replaced).map_err(|rejected| redaction.rejected(rejected));
         texts.push(text);
         item
     };

@@ -16,6 +16,7 @@ pub mod hub;
 pub mod ingest;
 pub mod model;
 pub mod node;
+pub mod redact;
 pub mod session;
 pub mod store;
 pub mod telemetry;

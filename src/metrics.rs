@@ -14,6 +14,12 @@ pub(crate) struct Code {
     pub code: &'static str,
 }
 
+/// The rule that found something. Rules are those of the program and its files, so there are few.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RuleLabel {
+    pub rule: String,
+}
+
 /// The handles of one way out to Redis.
 #[derive(Debug, Clone, Default)]
 pub struct OutboxMetrics {
@@ -61,6 +67,7 @@ pub(crate) struct Metrics {
     pub heartbeats: Counter,
     pub rejected: Family<Code, Counter>,
     pub replaced_characters: Counter,
+    pub redacted: Family<RuleLabel, Counter>,
     pub queue_activities: Gauge,
     pub queue_bytes: Gauge,
     pub batch_activities: Histogram,
@@ -87,6 +94,7 @@ impl Metrics {
             heartbeats: Counter::default(),
             rejected: Family::default(),
             replaced_characters: Counter::default(),
+            redacted: Family::default(),
             queue_activities: Gauge::default(),
             queue_bytes: Gauge::default(),
             batch_activities: Histogram::new([1., 3., 10., 30., 100., 300., 1_000., 3_000.]),
@@ -110,6 +118,7 @@ impl Metrics {
         registry.register("heartbeats_taken", "Heartbeats taken", m.heartbeats.clone());
         registry.register("activities_rejected", "Activities refused, by code", m.rejected.clone());
         registry.register("characters_replaced", "NUL and lone surrogates turned into U+FFFD", m.replaced_characters.clone());
+        registry.register("secrets_redacted", "Secrets removed from what was published, by rule", m.redacted.clone());
         registry.register("writer_queue_activities", "Activities that wait for their commit", m.queue_activities.clone());
         registry.register("writer_queue_bytes", "Bytes that wait for their commit", m.queue_bytes.clone());
         registry.register("writer_batch_activities", "Activities in a commit", m.batch_activities.clone());

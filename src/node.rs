@@ -18,7 +18,7 @@ use crate::{
     config::Settings,
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
-    ingest::ChannelIngest,
+    ingest::{ChannelIngest, Redaction},
     metrics::Metrics,
     session::{
         ending::{Ending, Stage},
@@ -62,8 +62,10 @@ impl Node {
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let listener = bind("listen", settings.listen).await?;
         let admin_listener = bind("admin_listen", settings.admin_listen).await?;
+        let redactor = settings.redactor()?;
         let store = Store::open(&settings.store_options()).await?;
         let (metrics, registry) = Metrics::new();
+        let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
         let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
         let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
         let (broker, readers) = match settings.redis_options()? {
@@ -85,6 +87,7 @@ impl Node {
                 store.clone(),
                 writer.clone(),
                 settings.ingest_limits(),
+                redaction.clone(),
                 settings.channel_options(),
                 metrics.clone(),
                 &work,
@@ -104,6 +107,7 @@ impl Node {
             broker,
             ingest: ingest.clone(),
             limits: settings.ingest_limits(),
+            redaction,
             session: session.clone(),
             origins: Origins { allowed: settings.http.origins.words().to_vec(), loopback: address.ip().is_loopback() },
             body_timeout: settings.http.body_timeout.get(),

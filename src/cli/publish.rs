@@ -18,13 +18,14 @@ use super::{
     exit,
     hub_args::{code_of, failed},
     lines::{Line, Lines},
+    redact_args::{RedactArgs, Scrubber},
 };
 use crate::{
     backoff::Backoff,
     client::{ClientError, ItemResult, Publisher, Refusal},
     model::{ActivityType, EventId, Fields, InvocationId, TaskId, Timestamp},
 };
-use item::{prepare, quoted, with};
+use item::{prepare, quoted, with, without_secrets};
 use report::Report;
 
 /// The most bytes of a line of input. Hubs take 64 KiB unless they are told otherwise.
@@ -47,6 +48,7 @@ line, and sent as they come:
 Fields: type, invocationId (or --invocation for all), data, eventId (a UUID)
 and timestamp (milliseconds since 1970). Types: status, message, thinking,
 tool_call, tool_result, output, progress, error, usage, custom; and heartbeat.
+Secrets in data are replaced by [redacted:RULE] before they are sent.
 A line without an eventId gets one, so that a retry stores nothing twice.
 
 Examples:
@@ -94,6 +96,8 @@ pub(crate) struct PublishArgs {
     json: bool,
     #[command(flatten)]
     destination: DestinationArgs,
+    #[command(flatten)]
+    redact: RedactArgs,
 }
 
 fn kind(text: &str) -> Result<String, String> {
@@ -141,10 +145,11 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         Ok(publisher) => publisher,
         Err(error) => return Ok(failed(&error)),
     };
+    let scrubber = args.redact.scrubber()?;
     let (limits, report) = (BatchLimits::default(), Report::new(args.json));
-    let mut publishing = Publishing { publisher, retry_for: args.retry_for, limits, report };
+    let mut publishing = Publishing { publisher, scrubber, retry_for: args.retry_for, limits, report };
     let done = match single {
-        Some(activity) => publishing.send(vec![(1, activity)]).await,
+        Some(activity) => publishing.send(vec![(1, without_secrets(activity, &publishing.scrubber))]).await,
         None => publishing.send_lines(args.invocation.as_ref()).await?,
     };
     publishing.report.summary(&args.task)?;
@@ -163,6 +168,7 @@ type Numbered = (u64, Bytes);
 
 struct Publishing {
     publisher: Publisher,
+    scrubber: Scrubber,
     retry_for: Duration,
     limits: BatchLimits,
     report: Report,
@@ -210,7 +216,7 @@ impl Publishing {
             }
         };
         match prepared {
-            Ok(activity) => Some(activity),
+            Ok(activity) => Some(without_secrets(activity, &self.scrubber)),
             Err(refusal) => {
                 self.report.take(number, &ItemResult::Refused(refusal));
                 None

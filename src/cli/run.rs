@@ -29,7 +29,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{destination::DestinationArgs, hub_args::failed};
+use super::{destination::DestinationArgs, hub_args::failed, redact_args::RedactArgs};
 use crate::{
     config::Size,
     model::{InvocationId, Status, TaskId},
@@ -55,6 +55,10 @@ It is never slowed down by a hub that is away: up to 4 MiB wait in memory and
 --spill-limit on disk (in $TMPDIR); everything arrives once and in order when
 the hub is back. What is left when the command has ended and --wait is over is
 kept in a file, whose name is said.
+
+Secrets in its output and in the title are replaced by [redacted:RULE] before
+anything is kept or sent; what is passed through stays as it is. See
+`tasklight redact --help`.
 
 Inside the command TASKLIGHT_TASK and TASKLIGHT_INVOCATION are set, and where
 to deliver (TASKLIGHT_HUB or TASKLIGHT_REDIS), so it can add to its own
@@ -99,6 +103,8 @@ pub(crate) struct RunArgs {
     command: Vec<OsString>,
     #[command(flatten)]
     destination: DestinationArgs,
+    #[command(flatten)]
+    redact: RedactArgs,
 }
 
 /// Runs the command and delivers what it does. Exits as the command did.
@@ -114,7 +120,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let invocation = args.invocation.clone().map_or_else(random_invocation, Ok)?;
     let mut signals = Signals::new()?;
     let outbox = Outbox::new(args.spill_limit.bytes() as u64);
-    let journal = Journal::new(&outbox, invocation.clone());
+    let journal = Journal::new(&outbox, invocation.clone(), args.redact.scrubber()?);
     let mut sender = Sender::new(publisher, &outbox, journal.heartbeat(), args.quiet);
     let (code, delivered) = {
         let mut sending = pin!(sender.run());

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{ConfigError, Settings};
 use crate::broker::RedisAddress;
 
+/// The deepest nesting that redaction walks into, level by level on its stack.
+const MOST_REDACT_DEPTH: usize = 512;
+
 impl Settings {
     /// Refuses values that make no sense by themselves or together.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
@@ -39,6 +42,8 @@ impl Settings {
             ("cluster.hold_activities", self.cluster.hold_activities),
             ("cluster.hold_bytes", self.cluster.hold_bytes.bytes()),
             ("ingest.queue_bytes", self.ingest.queue_bytes.bytes()),
+            ("redact.max_depth", self.redact.max_depth),
+            ("redact.max_text", self.redact.max_text.bytes()),
             ("hub.ring_activities", self.hub.ring_activities),
             ("hub.ring_bytes", self.hub.ring_bytes.bytes()),
             ("hub.cold_reads", self.hub.cold_reads),
@@ -56,6 +61,9 @@ impl Settings {
         ];
         if let Some((key, _)) = counts.iter().find(|(_, value)| *value == 0) {
             return bad(format!("{key} must be at least 1"));
+        }
+        if MOST_REDACT_DEPTH < self.redact.max_depth {
+            return bad(format!("redact.max_depth must be at most {MOST_REDACT_DEPTH}"));
         }
         let spans = [
             ("writer.heartbeat_interval", self.writer.heartbeat_interval),

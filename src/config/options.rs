@@ -7,6 +7,7 @@ use crate::{
     hub::HubOptions,
     ingest::{ChannelOptions, IngestLimits},
     model::JsonLimits,
+    redact::{CarryLimits, RedactOptions, Redactor, RuleError},
     session::SessionOptions,
     store::StoreOptions,
     writer::WriterOptions,
@@ -109,6 +110,23 @@ impl Settings {
             drain_spread: self.session.drain_spread.get(),
             reconnect_window: self.session.reconnect_window.get(),
         }
+    }
+
+    /// The rules that remove secrets; nothing if that is switched off.
+    pub(crate) fn redactor(&self) -> Result<Option<Redactor>, RuleError> {
+        let options = RedactOptions {
+            files: self.redact.rules.words().iter().map(Into::into).collect(),
+            disable: self.redact.disable.words().to_vec(),
+            keys_deny: self.redact.keys_deny.words().to_vec(),
+            keys_allow: self.redact.keys_allow.words().to_vec(),
+            max_depth: self.redact.max_depth,
+            max_text: self.redact.max_text.bytes(),
+        };
+        self.redact.enabled.then(|| Redactor::new(&options)).transpose()
+    }
+
+    pub(crate) fn carry_limits(&self) -> CarryLimits {
+        CarryLimits { streams: self.redact.carry_streams, bytes: self.redact.carry_bytes.bytes() }
     }
 
     pub(crate) fn ingest_limits(&self) -> IngestLimits {

@@ -45,6 +45,8 @@ settings! {
         cluster: ClusterSettings = ClusterSettings::default(),
         /// Activities from agents over Redis.
         ingest: IngestSettings = IngestSettings::default(),
+        /// The secrets that are removed from what is published.
+        redact: RedactSettings = RedactSettings::default(),
         /// The durable truth.
         store: StoreSettings = StoreSettings::default(),
         /// This process.
@@ -145,6 +147,30 @@ settings! {
         queue_bytes: Size = Size::mebibytes(32),
         /// After so long without activities a task in which nothing runs is no longer listened to, until it is announced again.
         idle_timeout: Span = Span::seconds(600),
+    }
+}
+
+settings! {
+    /// `[redact]`
+    RedactSettings {
+        /// Remove secrets before anything is queued, stored, shown or logged.
+        enabled: bool = true,
+        /// Files of further rules, in the form that gitleaks uses.
+        rules: List = List::default(),
+        /// Ids of rules that are not applied; `tasklight redact --list` shows them all.
+        disable: List = List::default(),
+        /// Names of fields and variables whose values are secrets, beside password, authorization and the like.
+        keys_deny: List = List::default(),
+        /// Names whose values are no secrets although they end in token or the like.
+        keys_allow: List = List::default(),
+        /// How deep a payload with a keyword in it is looked at; what lies deeper is replaced as a whole.
+        max_depth: usize = 64,
+        /// The longest text that is looked at; a longer one with a keyword in it is replaced as a whole.
+        max_text: Size = Size::mebibytes(1),
+        /// The most streams of output whose last piece is remembered, to find secrets that were cut in two.
+        carry_streams: usize = 4_096,
+        /// The most bytes of each.
+        carry_bytes: Size = Size::kibibytes(1),
     }
 }
 
@@ -284,6 +310,7 @@ impl Settings {
         BrokerSettings::describe("broker.", &mut all);
         ClusterSettings::describe("cluster.", &mut all);
         IngestSettings::describe("ingest.", &mut all);
+        RedactSettings::describe("redact.", &mut all);
         StoreSettings::describe("store.", &mut all);
         NodeSettings::describe("node.", &mut all);
         LogSettings::describe("log.", &mut all);

@@ -19,7 +19,7 @@ use super::{
     extract::{Query, Task, body},
 };
 use crate::{
-    ingest::{Item, Rejected, parse_body, refused_by_store},
+    ingest::{Item, Rejected, read_body, refused_by_store},
     metrics::Code,
     model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
     store::{Page, ReadAfter, Receipt},
@@ -71,7 +71,7 @@ pub(super) async fn publish(
         return Err(Problem::stopping());
     }
     let bytes = body(&app, &headers, request, app.limits.request_bytes).await?;
-    let parsed = parse_body(&bytes, &task, Timestamp::now(), &app.limits).map_err(|error| {
+    let parsed = read_body(&bytes, &task, Timestamp::now(), &app.limits, &app.redaction).map_err(|error| {
         let status = match error.code() {
             "too_many_activities" => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,

@@ -174,7 +174,14 @@ async fn description(app: &App, headers: &HeaderMap, body: Body) -> Result<TaskC
     if !app.is_running() {
         return Err(Problem::stopping());
     }
-    json_body::<Description>(app, headers, body).await?.check()
+    let change = json_body::<Description>(app, headers, body).await?.check()?;
+    let shortened = |text: String, most| text.chars().take(most).collect::<String>();
+    let title = change.title.map(|title| title.map(|title| shortened(app.redaction.text(title), TITLE_CHARS)));
+    let label = |(name, value): (String, String)| {
+        let value = shortened(app.redaction.named(&name, value), LABEL_VALUE_CHARS);
+        (shortened(app.redaction.text(name), LABEL_NAME_CHARS), value)
+    };
+    Ok(TaskChange { title, labels: change.labels.map(|labels| labels.into_iter().map(label).collect()) })
 }
 
 /// `DELETE /v1/tasks/{id}`, with everything below it.

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::IngestLimits;
+use super::{IngestLimits, Redaction};
 use crate::{
     broker::{LinkReader, RedisBroker},
     cluster::OwnershipOptions,
@@ -61,6 +61,7 @@ impl ChannelIngest {
         store: Store,
         writer: Writer,
         limits: IngestLimits,
+        redaction: Arc<Redaction>,
         options: ChannelOptions,
         metrics: Arc<Metrics>,
         tracker: &TaskTracker,
@@ -68,11 +69,23 @@ impl ChannelIngest {
     ) -> Self {
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let (member_sender, member) = watch::channel(false);
-        let rejections = Rejections::start(redis.clone(), store.clone(), tracker);
+        let rejections = Rejections::start(redis.clone(), store.clone(), redaction.clone(), tracker);
         let counts = metrics.channel.clone();
         let queue = submit::start(redis.clone(), rejections.clone(), writer.clone(), options.queue_bytes, counts, tracker);
         let beat = beat::start(redis.clone(), options.clone(), questions.clone(), tracker, stop.clone());
-        let tools = Tools { redis, store, writer, limits, options, metrics, queue, beat, rejections, tracker: tracker.clone() };
+        let tools = Tools {
+            redis,
+            store,
+            writer,
+            limits,
+            redaction,
+            options,
+            metrics,
+            queue,
+            beat,
+            rejections,
+            tracker: tracker.clone(),
+        };
         tracker.spawn(Keeper::new(tools, questions.clone(), member_sender).run(reader, asked, stop));
         Self { questions, member }
     }

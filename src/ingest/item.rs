@@ -11,7 +11,7 @@ use crate::model::{
     StatusChange, TaskId, Timestamp, check_json,
 };
 
-use super::{IngestLimits, Item, Rejected};
+use super::{IngestLimits, Item, Redaction, Rejected};
 
 /// The longest descriptions that an invocation's row keeps; the activity itself keeps them whole.
 const AGENT_CHARS: usize = 128;
@@ -21,12 +21,13 @@ const REASON_CHARS: usize = 4_096;
 /// The longest series id, in characters.
 const SERIES_CHARS: usize = 128;
 
-/// Reads one item. `replaced` is raised by the NUL characters and lone surrogates that became U+FFFD.
-pub fn parse_item(
+/// Reads one item, and takes the secrets out of it. `replaced` is raised by the NUL characters and lone surrogates that became U+FFFD.
+pub(super) fn parse_item(
     text: &Bytes,
     task: &TaskId,
     now: Timestamp,
     limits: &IngestLimits,
+    redaction: &Redaction,
     replaced: &mut usize,
 ) -> Result<Item, Rejected> {
     if limits.activity_bytes < text.len() {
@@ -40,8 +41,10 @@ pub fn parse_item(
     {
         return Err(Rejected::new("task_mismatch", Some("taskId"), format!("taskId must be {task}, the task published to")));
     }
+    redaction.id(&envelope.invocation)?;
     let Some(kind) = envelope.kind else { return Ok(Item::Heartbeat(envelope.invocation)) };
     let data = payload(text, envelope.data, limits, replaced)?;
+    let data = redaction.data(task, &envelope.invocation, kind, data);
     let activity = Activity {
         event_id: envelope.event_id.unwrap_or_else(EventId::generate),
         invocation: envelope.invocation,
@@ -247,7 +250,7 @@ mod tests {
         let limits = IngestLimits { activity_bytes: 400, request_activities: 3, request_bytes: 10_000, json };
         let task = "build-42".parse().expect("valid");
         let now = Timestamp::from_millis(1_000).expect("small");
-        parse_item(&Bytes::copy_from_slice(text.as_bytes()), &task, now, &limits, &mut 0)
+        parse_item(&Bytes::copy_from_slice(text.as_bytes()), &task, now, &limits, &Redaction::off(), &mut 0)
     }
 
     fn activity(text: &str) -> NewActivity {

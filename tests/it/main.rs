@@ -16,6 +16,7 @@ mod program;
 #[path = "../chaos/proxy.rs"]
 mod proxy;
 mod publish;
+mod redact;
 mod redis_servers;
 mod rejects;
 mod repair;

@@ -1,10 +1,12 @@
 //! One line of input made ready to be sent: what it lacks is filled in, everything else stays as it was written.
 
 use crate::{
+    cli::redact_args::Scrubber,
     client::Refusal,
     model::{EventId, Fields, InvocationId},
 };
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 /// Whether the field is there and not null, which counts as not given.
 fn has(fields: &Fields<'_>, name: &str) -> bool {
@@ -41,6 +43,20 @@ pub(super) fn prepare(line: &[u8], invocation: Option<&InvocationId>) -> Result<
     Ok(with(&fields, &more))
 }
 
+/// An activity that was prepared, with its payload free of secrets. Without any it is the same bytes.
+pub(super) fn without_secrets(activity: Bytes, scrubber: &Scrubber) -> Bytes {
+    let Ok(Fields(mut fields)) = serde_json::from_slice::<Fields<'_>>(&activity) else { return activity };
+    let value = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map_or("", |(_, value)| value.get());
+    let redacted = scrubber.payload(value("data"), value("type") == r#""output""#, value("invocationId"));
+    let Some(raw) = redacted.and_then(|text| RawValue::from_string(text).ok()) else { return activity };
+    for (name, value) in &mut fields {
+        if name == "data" {
+            *value = &raw;
+        }
+    }
+    with(&Fields(fields), &[])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +82,17 @@ mod tests {
         assert_eq!((value["invocationId"].as_str(), value["type"].as_str()), (Some("a\"b"), Some("message")));
         assert!(value["eventId"].as_str().is_some_and(|id| id.parse::<EventId>().is_ok()));
         assert!(prepared("{}", None).starts_with(r#"{"eventId":""#));
+    }
+
+    #[test]
+    fn secrets_go_and_the_rest_stays_as_it_was_written() {
+        let redactor = crate::redact::Redactor::new(&crate::redact::RedactOptions::default()).expect("the rules compile");
+        let scrubber = Scrubber::new(Some(redactor));
+        let line = r#"{"eventId":"x","type":"custom","data":{"a": 1.0,"password":"hunter2"}}"#;
+        let clean = without_secrets(Bytes::from_static(line.as_bytes()), &scrubber);
+        assert_eq!(clean, line.replace("hunter2", "[redacted:named-secret]").as_bytes());
+        let same = Bytes::from_static(br#"{"type":"custom","data":{"max_tokens":1}}"#);
+        assert_eq!(without_secrets(same.clone(), &scrubber).as_ptr(), same.as_ptr());
     }
 
     #[test]

@@ -110,7 +110,10 @@ async fn at(time: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::run::{journal::Journal, outbox::Outbox};
+    use crate::cli::{
+        redact_args::Scrubber,
+        run::{journal::Journal, outbox::Outbox},
+    };
     use serde_json::Value;
 
     fn texts(outbox: &Outbox) -> Vec<String> {
@@ -121,7 +124,7 @@ mod tests {
     /// Captures `from` into `to` with a command that has ended already; gives how it ended and what was recorded.
     async fn captured(from: impl AsyncRead + Unpin, to: impl AsyncWrite + Unpin) -> (End, Vec<String>) {
         let outbox = Outbox::new(0);
-        let journal = Journal::new(&outbox, "r".parse().expect("valid"));
+        let journal = Journal::new(&outbox, "r".parse().expect("valid"), Scrubber::new(None));
         let (_exited, exit) = watch::channel(Some(Instant::now()));
         let end = capture(from, to, Stream::Stdout, &Recorder::new(&journal), exit).await;
         (end, texts(&outbox))

@@ -5,7 +5,10 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::outbox::{Keep, Outbox};
-use crate::model::{ActivityType, EventId, InvocationId, Status, Timestamp};
+use crate::{
+    cli::redact_args::Scrubber,
+    model::{ActivityType, EventId, InvocationId, Status, Timestamp},
+};
 
 /// The most characters of the invocation's title; a command line may have millions.
 const TITLE_CHARS: usize = 1_000;
@@ -18,6 +21,15 @@ pub(super) enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
+}
+
+impl Stream {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
 }
 
 /// The fields of a `status` activity.
@@ -47,13 +59,15 @@ struct Gap {
 pub(super) struct Journal<'a> {
     outbox: &'a Outbox,
     invocation: InvocationId,
+    scrubber: Scrubber,
     gap: Mutex<Gap>,
     dropped: Mutex<Gap>,
 }
 
 impl<'a> Journal<'a> {
-    pub(super) fn new(outbox: &'a Outbox, invocation: InvocationId) -> Self {
-        Self { outbox, invocation, gap: Mutex::default(), dropped: Mutex::default() }
+    /// What is written has no secrets that `scrubber` finds: not in memory, on disk, or on its way.
+    pub(super) fn new(outbox: &'a Outbox, invocation: InvocationId, scrubber: Scrubber) -> Self {
+        Self { outbox, invocation, scrubber, gap: Mutex::default(), dropped: Mutex::default() }
     }
 
     /// Output of the command. It is dropped when there is no room; the first time, that is said on standard error.
@@ -63,6 +77,8 @@ impl<'a> Journal<'a> {
             stream: Stream,
             text: &'a str,
         }
+        let scrubbed = self.scrubber.piece(stream.name(), text);
+        let text = scrubbed.as_deref().unwrap_or(text);
         let activity = self.encode(ActivityType::Output, timestamp, &Output { stream, text });
         self.close_gap(activity.len());
         let gap_open = 0 < self.gap.lock().pieces;
@@ -81,11 +97,12 @@ impl<'a> Journal<'a> {
     /// The invocation's status. It is always kept.
     pub(super) fn status(&self, data: StatusData) {
         self.say_gap();
-        let title = data.title.map(|title| match title.char_indices().nth(TITLE_CHARS) {
+        let [agent, title, reason] = [data.agent, data.title, data.reason].map(|text| text.map(|text| self.scrubber.text(text)));
+        let title = title.map(|title| match title.char_indices().nth(TITLE_CHARS) {
             Some((end, _)) => format!("{}…", &title[..end]),
             None => title,
         });
-        let activity = self.encode(ActivityType::Status, Timestamp::now(), &StatusData { title, ..data });
+        let activity = self.encode(ActivityType::Status, Timestamp::now(), &StatusData { agent, title, reason, ..data });
         self.outbox.push(activity, Keep::Always);
     }
 
@@ -154,7 +171,7 @@ mod tests {
     #[test]
     fn an_activity_stays_below_48_kib_whatever_must_be_escaped() {
         let outbox = Outbox::new(0);
-        let journal = Journal::new(&outbox, "\"\\é😀".repeat(32).parse().expect("128 characters"));
+        let journal = Journal::new(&outbox, "\"\\é😀".repeat(32).parse().expect("128 characters"), Scrubber::new(None));
         for byte in [0u8, b'"', b'\n', b'a', 0xff, 0x7f] {
             let (mut assembler, mut pieces) = (Assembler::default(), Vec::new());
             assembler.push(&vec![byte; 2 * PIECE_JSON_BYTES], &mut pieces);
@@ -171,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_dropped_is_said_in_its_place() {
         let outbox = Outbox::new(45_000);
-        let journal = Journal::new(&outbox, "r".parse().expect("valid"));
+        let journal = Journal::new(&outbox, "r".parse().expect("valid"), Scrubber::new(None));
         let text = "x".repeat(40_000);
         let mut kept = 0;
         while journal.dropped_bytes() == 0 {

@@ -129,13 +129,13 @@ mod tests {
         Stream::{Stderr, Stdout},
         *,
     };
-    use crate::cli::run::outbox::Outbox;
+    use crate::cli::{redact_args::Scrubber, run::outbox::Outbox};
 
     /// Performs these reads, each after a pause in milliseconds, and then the end of both streams. Gives what was recorded, with `!` before
     /// what was said on standard error.
     async fn recorded(reads: &[(u64, Stream, &str)]) -> Vec<String> {
         let outbox = Outbox::new(0);
-        let journal = Journal::new(&outbox, "r".parse().expect("valid"));
+        let journal = Journal::new(&outbox, "r".parse().expect("valid"), Scrubber::new(None));
         let recorder = Recorder::new(&journal);
         for (pause, stream, text) in reads {
             tokio::time::advance(Duration::from_millis(*pause)).await;

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     broker::RedisBroker,
     cluster::{CONTROL_TASKS, Control, NodeId, Took},
-    ingest::Rejected,
+    ingest::{Redaction, Rejected},
     model::{EventId, InvocationId, NewActivity, Reject, TaskId, Timestamp},
     store::Store,
     writer::Results,
@@ -129,11 +129,12 @@ fn send_acks(redis: &RedisBroker, acks: &mut BTreeMap<(TaskId, InvocationId), Ve
 #[derive(Debug, Clone)]
 pub(super) struct Rejections {
     redis: Arc<RedisBroker>,
+    redaction: Arc<Redaction>,
     keep: mpsc::Sender<Reject>,
 }
 
 impl Rejections {
-    pub(super) fn start(redis: Arc<RedisBroker>, store: Store, tracker: &TaskTracker) -> Self {
+    pub(super) fn start(redis: Arc<RedisBroker>, store: Store, redaction: Arc<Redaction>, tracker: &TaskTracker) -> Self {
         let (keep, mut waiting) = mpsc::channel(REJECTS);
         tracker.spawn(async move {
             let mut some: Vec<Reject> = Vec::new();
@@ -144,7 +145,7 @@ impl Rejections {
                 some.clear();
             }
         });
-        Self { redis, keep }
+        Self { redis, redaction, keep }
     }
 
     /// Says what was refused of a task's activities and why. `texts` are what was sent, of which only the shape is kept.
@@ -164,7 +165,7 @@ impl Rejections {
                 message: rejected.message,
                 event_id,
                 bytes: text.len() as u64,
-                excerpt: crate::ingest::shape_of(&text),
+                excerpt: crate::ingest::shape_of(&text, &self.redaction),
             };
             // With no room they are counted and answered all the same.
             let _ = self.keep.try_send(reject);

@@ -17,7 +17,7 @@ use super::{ChannelOptions, acks::Rejections, beat::BeatHandle, submit::Queue};
 use crate::{
     broker::{Channel, LinkEvent, LinkReader, RedisBroker},
     cluster::{CONTROL_TASKS, Control, Mark, Members, Ownership, Standing, Took},
-    ingest::{BodyError, IngestLimits, Item, Rejected, event_id_of, parse_body},
+    ingest::{BodyError, IngestLimits, Item, Redaction, Rejected, event_id_of, read_body},
     metrics::{Code, Metrics},
     model::{EventId, TaskId, Timestamp},
     store::Store,
@@ -64,6 +64,7 @@ pub(super) struct Tools {
     pub store: Store,
     pub writer: Writer,
     pub limits: IngestLimits,
+    pub redaction: Arc<Redaction>,
     pub options: ChannelOptions,
     pub metrics: Arc<Metrics>,
     pub queue: Queue,
@@ -290,7 +291,7 @@ impl Keeper {
         if limits.request_bytes < payload.len() {
             return Err(BodyError::TooLarge(limits.request_bytes));
         }
-        parse_body(payload, task, Timestamp::now(), limits)
+        read_body(payload, task, Timestamp::now(), limits, &self.tools.redaction)
     }
 
     fn tick(&mut self) {

@@ -1,0 +1,80 @@
+//! Where secrets leave what publishers send: before anything is queued, stored, shown, answered or logged.
+
+use prometheus_client::metrics::{counter::Counter, family::Family};
+
+use super::Rejected;
+use crate::{
+    metrics::RuleLabel,
+    model::{ActivityType, Data, InvocationId, TaskId},
+    redact::{Carry, CarryLimits, Redacted, Redactor},
+};
+
+/// The rules in force, what is remembered of text that comes in pieces, and how often each rule found something.
+#[derive(Debug)]
+pub struct Redaction {
+    redactor: Option<Redactor>,
+    carry: Carry,
+    hits: Family<RuleLabel, Counter>,
+}
+
+impl Redaction {
+    /// By these rules; by none, everything stays as it is.
+    pub(crate) fn new(redactor: Option<Redactor>, carry: CarryLimits, hits: Family<RuleLabel, Counter>) -> Self {
+        Self { redactor, carry: Carry::new(carry), hits }
+    }
+
+    /// That which finds nothing.
+    pub(crate) fn off() -> Self {
+        Self::new(None, CarryLimits { streams: 0, bytes: 0 }, Family::default())
+    }
+
+    /// An activity's payload without its secrets. Without any, it is the same bytes.
+    pub(super) fn data(&self, task: &TaskId, invocation: &InvocationId, kind: ActivityType, data: Data) -> Data {
+        let Some(redactor) = &self.redactor else { return data };
+        let scope = || format!("{}\n{}", task.as_str(), invocation.as_str());
+        let redacted = redactor.payload(data.as_bytes(), kind == ActivityType::Output, scope, &self.carry);
+        let Some(redacted) = redacted else { return data };
+        let text = self.count(redactor, redacted).into();
+        // What stood between characters still does; if it did not, nothing would be shown rather than too much.
+        Data::from_checked(text).unwrap_or_else(Data::empty)
+    }
+
+    /// What a person wrote, without secrets.
+    pub(crate) fn text(&self, text: String) -> String {
+        let Some((redactor, redacted)) = self.redactor.as_ref().and_then(|redactor| Some((redactor, redactor.text(&text)?)))
+        else {
+            return text;
+        };
+        self.count(redactor, redacted)
+    }
+
+    /// The value of what has a name, such as a label, without secrets.
+    pub(crate) fn named(&self, name: &str, value: String) -> String {
+        let redacted = self.redactor.as_ref().and_then(|redactor| Some((redactor, redactor.named(name, &value)?)));
+        let Some((redactor, redacted)) = redacted else { return value };
+        self.count(redactor, redacted)
+    }
+
+    /// Refuses an id that holds a secret: it is shown wherever its invocation is, and what is put in its place would name another one.
+    pub(super) fn id(&self, id: &InvocationId) -> Result<(), Rejected> {
+        let Some(redactor) = &self.redactor else { return Ok(()) };
+        let Some(found) = redactor.text(id.as_str()) else { return Ok(()) };
+        let rule = found.rules.first().map_or("", |rule| redactor.id(*rule));
+        self.count(redactor, found);
+        let message =
+            format!("invocationId looks like a secret (rule {rule}), and an id is shown to everyone: choose another one");
+        Err(Rejected { code: "secret_in_id", field: Some("invocationId".to_owned()), message })
+    }
+
+    /// A refusal without secrets: it may name a field as it was sent.
+    pub(super) fn rejected(&self, rejected: Rejected) -> Rejected {
+        Rejected { field: rejected.field.map(|field| self.text(field)), message: self.text(rejected.message), ..rejected }
+    }
+
+    fn count<T>(&self, redactor: &Redactor, redacted: Redacted<T>) -> T {
+        for rule in redacted.rules {
+            self.hits.get_or_create(&RuleLabel { rule: redactor.id(rule).to_owned() }).inc();
+        }
+        redacted.text
+    }
+}
