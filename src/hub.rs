@@ -10,6 +10,7 @@ mod fetch;
 mod follower;
 mod list;
 mod log;
+mod pages;
 mod resync;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -37,6 +38,7 @@ pub(crate) use list::{ListFollower, ListStep};
 
 use list::TaskList;
 use log::{Interest, Log};
+use pages::Pages;
 
 /// The hub's bounds.
 #[derive(Debug, Clone)]
@@ -75,6 +77,7 @@ struct Inner {
     logs: Mutex<HashMap<TaskId, Arc<Log>>>,
     list: Arc<TaskList>,
     cold_reads: Semaphore,
+    pages: Pages,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
     /// Where reads of the store run, whoever asks.
@@ -83,7 +86,7 @@ struct Inner {
 }
 
 /// A page of old activities, encoded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ColdPage {
     /// Where the log stood; nothing if the task does not exist.
     pub(crate) state: Option<LogState>,
@@ -108,7 +111,8 @@ impl Hub {
         let cold_reads = Semaphore::new(options.cold_reads.max(1));
         let (logs, list, compare) = (Mutex::default(), Arc::default(), watch::Sender::default());
         let runtime = Handle::current();
-        let inner = Inner { store, broker, options, compare, logs, list, cold_reads, metrics, tracker, runtime, stop };
+        let pages = Pages::default();
+        let inner = Inner { store, broker, options, compare, logs, list, cold_reads, pages, metrics, tracker, runtime, stop };
         let hub = Self { inner: Arc::new(inner) };
         if let Some(hints) = hints {
             hub.inner.tracker.spawn(feed::listen(hub.clone(), hints));

@@ -43,7 +43,7 @@ impl Hub {
         let hub = self.clone();
         let work = async move {
             let arrival = match wanted {
-                Wanted::Page(task, range) => Arrival::Page(hub.read(&task, &range).await),
+                Wanted::Page(task, range) => Arrival::Page(hub.page(&task, &range).await),
                 Wanted::ListPage(after) => Arrival::ListPage(hub.read_list(after).await),
             };
             if matches!(arrival, Arrival::Page(Err(_)) | Arrival::ListPage(Err(_))) {

@@ -104,6 +104,8 @@ pub struct Follower {
     verified: Verified,
     /// The last page did not fit: wait until the hub's view has changed.
     waiting: bool,
+    /// The last page began before the cursor and did not reach it.
+    fell_short: bool,
     /// See [`Follower::rests`].
     rests: bool,
 }
@@ -134,6 +136,7 @@ impl Follower {
             cold_through: Offset::ZERO,
             verified: Verified::NotAsked,
             waiting: false,
+            fell_short: false,
             rests: false,
         }
     }
@@ -184,8 +187,9 @@ impl Follower {
             return;
         }
         let fits = page.state.is_some_and(|state| Some(state.epoch) == self.epoch && state.floor <= self.cursor.next());
-        if fits && self.cursor < page.through {
-            self.cold = page.batches.into();
+        self.fell_short = page.through <= self.cursor;
+        if fits && !self.fell_short {
+            self.cold = page.batches.iter().filter_map(|batch| batch.after(self.cursor)).collect();
             self.cold_through = page.through;
         }
         self.waiting = !fits;
@@ -316,9 +320,13 @@ impl Follower {
     }
 
     fn read(&self) -> ReadAfter {
-        let window = if self.filter == Filter::default() { u64::MAX } else { FILTERED_WINDOW };
+        let whole = self.filter == Filter::default();
+        let window = if whole { u64::MAX } else { FILTERED_WINDOW };
         let (limit, bytes) = self.page;
-        ReadAfter { after: self.cursor, limit, bytes, window, filter: self.filter.clone() }
+        // The first page begins where that of others does who come at the same time, so that one read serves them all.
+        let goes_on = self.cursor == self.cold_through || self.fell_short;
+        let after = if whole && !goes_on { shared_start(self.cursor, limit) } else { self.cursor };
+        ReadAfter { after, limit, bytes, window, filter: self.filter.clone() }
     }
 
     fn hand_out_hot(&mut self, batch: FrameBatch) -> Option<Step> {
@@ -352,4 +360,10 @@ impl Follower {
         self.told = self.cursor;
         Some(Step::Skipped(self.cursor))
     }
+}
+
+/// The place at or before `cursor` at which pages of so many activities begin.
+fn shared_start(cursor: Offset, limit: usize) -> Offset {
+    let limit = (limit as u64).max(1);
+    Offset::new(cursor.get() / limit * limit).unwrap_or_default()
 }

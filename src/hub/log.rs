@@ -81,6 +81,11 @@ impl Log {
         self.view.subscribe()
     }
 
+    /// The log's life, as far as it is known.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        self.view.borrow().log.map(|state| state.epoch)
+    }
+
     /// Lets followers see this, and wakes them.
     fn show(&self, view: View) {
         self.view.send_replace(view);

@@ -104,6 +104,7 @@ pub(super) async fn sweep(hub: Hub) {
             () = hub.inner.stop.cancelled() => return,
         }
         forget_idle(&hub);
+        hub.inner.pages.forget_old();
         let tasks: Vec<TaskId> = hub.inner.logs.lock().keys().cloned().collect();
         for some in tasks.chunks(SWEEP_TASKS) {
             compare_tasks(&hub, some).await;

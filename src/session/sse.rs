@@ -198,9 +198,9 @@ impl Streaming {
         }
     }
 
-    /// Asks the follower for the next chunk, if the last one is written.
+    /// Asks the follower for chunks, while the queue has room.
     fn pump(&mut self) {
-        while self.outbox.is_empty() && matches!(self.phase, Phase::Ready) {
+        while !self.is_full() && matches!(self.phase, Phase::Ready) {
             let task = self.session.task.clone();
             let task = &task;
             let step = self.session.follower.next(CHUNK_BYTES);
@@ -223,6 +223,11 @@ impl Streaming {
                 Step::Asleep => self.phase = Phase::Asleep,
             }
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let options = &self.session.options;
+        options.queue_frames <= self.outbox.frames() || options.queue_bytes <= self.outbox.bytes()
     }
 
     fn push_frames(&mut self, batch: &FrameBatch) {

@@ -32,6 +32,12 @@ pub(super) const IDENTITY: &str = "(SELECT system_identifier FROM pg_control_sys
      (SELECT oid FROM pg_database WHERE datname = current_database())::text || '/' || \
      substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
 
+/// All our statements find rows by their keys and read logs in order of an index, and must go on to do so however small or new the tables are when
+/// they are planned: a page of a log that was just filled was read by sorting the whole log. A plan that reads a small table through all
+/// the same then counts as extremely expensive, which is not to make Postgres compile it, for half a second each time.
+const BY_KEY: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
+                      SET enable_mergejoin = off; SET jit = off";
+
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {
@@ -70,9 +76,10 @@ impl PostgresStore {
             .max_lifetime(Duration::from_secs(1_800))
             .after_connect(move |connection, _| {
                 let connector = reading.clone();
-                Box::pin(
-                    async move { connector.set_up(connection).await.map_err(|error| sqlx::Error::Protocol(error.to_string())) },
-                )
+                Box::pin(async move {
+                    connector.set_up(connection).await.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+                    connection.execute(BY_KEY).await.map(drop)
+                })
             })
             // A connection that does not answer must not keep its place in the pool for ever.
             .after_release(|connection, _| {
@@ -106,15 +113,11 @@ impl PostgresStore {
 }
 
 impl Connector {
-    /// A connection for writing: all its statements find rows by their keys, and must go on to do so however small or new the tables are
-    /// when they are planned. A plan that reads a small table through all the same then counts as extremely expensive, which is not to make
-    /// Postgres compile it, for half a second each time.
+    /// A connection for writing.
     pub(super) async fn connect_writer(&self) -> Result<PgConnection, StoreError> {
         let mut connection = self.connect().await?;
         self.set_up(&mut connection).await?;
-        connection
-            .execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
-            .await?;
+        connection.execute(BY_KEY).await?;
         Ok(connection)
     }
 

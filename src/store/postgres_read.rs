@@ -17,18 +17,21 @@ pub(super) const EPOCH: &str = "(tasks.epoch # (SELECT salt FROM store_identity)
 pub(super) const HEAD: &str =
     "greatest(tasks.head, (SELECT max(a.\"offset\") FROM activities AS a WHERE a.task = tasks.id)) AS head";
 
-const COLUMNS: &str = "activities.\"offset\", activities.event_id, activities.type, activities.timestamp, \
-                       activities.received_at, activities.data, invocations.name AS invocation \
-                       FROM activities JOIN invocations ON invocations.id = activities.invocation ";
+/// Columns of what was chosen from the log, under the name `chosen`, with the run's name. The log is cut to its page before anything is joined, so that
+/// no plan reads more of it.
+const COLUMNS: &str = "chosen.\"offset\", chosen.event_id, chosen.type, chosen.timestamp, chosen.received_at, chosen.data, \
+                       invocations.name AS invocation";
+
+const JOIN: &str = "JOIN invocations ON invocations.id = chosen.invocation";
 
 impl PostgresStore {
     pub(super) async fn read_after(&self, task: &TaskId, range: &ReadAfter) -> Result<Option<Page>, StoreError> {
         let sql = format!(
-            "SELECT {EPOCH}, {HEAD}, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL (SELECT * FROM ( \
+            "SELECT {EPOCH}, {HEAD}, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL (SELECT {COLUMNS} FROM ( \
                SELECT wanted.*, sum(octet_length(data)) OVER (ORDER BY \"offset\") - octet_length(data) AS before FROM ( \
-                 SELECT {COLUMNS} WHERE activities.task = tasks.id AND activities.\"offset\" > greatest($2, tasks.floor - 1) \
+                 SELECT * FROM activities WHERE activities.task = tasks.id AND activities.\"offset\" > greatest($2, tasks.floor - 1) \
                  AND activities.\"offset\" <= greatest($2, tasks.floor - 1) + $3 {} ORDER BY activities.\"offset\" LIMIT $4 \
-               ) AS wanted) AS counted WHERE before < $5 \
+               ) AS wanted) AS chosen {JOIN} WHERE before < $5 \
              ) AS page ON true WHERE tasks.name = $1 ORDER BY page.\"offset\"",
             conditions(&range.filter, 6)
         );
@@ -56,8 +59,9 @@ impl PostgresStore {
     ) -> Result<Option<Page>, StoreError> {
         let sql = format!(
             "SELECT {EPOCH}, {HEAD}, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL ( \
-               SELECT {COLUMNS} WHERE activities.task = tasks.id AND activities.\"offset\" >= tasks.floor \
-               AND activities.\"offset\" < $2 {} ORDER BY activities.\"offset\" DESC LIMIT $3 \
+               SELECT {COLUMNS} FROM (SELECT * FROM activities WHERE activities.task = tasks.id \
+               AND activities.\"offset\" >= tasks.floor AND activities.\"offset\" < $2 {} \
+               ORDER BY activities.\"offset\" DESC LIMIT $3) AS chosen {JOIN} \
              ) AS page ON true WHERE tasks.name = $1 ORDER BY page.\"offset\"",
             conditions(filter, 4)
         );
