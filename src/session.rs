@@ -4,6 +4,7 @@
 //! The queue of frames not yet written is bounded in count and bytes. While it is full no follower is asked for more, so a slow viewer
 //! costs its queue and nothing else; its backlog is a number, and it goes on from its cursor when it can.
 
+mod beat;
 pub(crate) mod ending;
 mod outbox;
 pub(crate) mod protocol;

@@ -156,6 +156,8 @@ fn become_session(stream: TcpStream, early: Bytes, handed: Handed, options: &Lis
             return;
         }
     };
+    // The server's buffer goes; what is in it, if anything, is little.
+    let early = early.to_vec();
     let (shards, ending) = &options.sessions;
     let ending = ending.clone();
     match handed {

@@ -50,6 +50,10 @@ impl Pages {
         cell
     }
 
+    fn has(&self, key: &Key) -> bool {
+        self.kept.lock().iter().any(|(other, _, _)| other == key)
+    }
+
     /// Lets go of this page, unless it has been read again meanwhile.
     fn forget(&self, cell: &Cell) {
         self.kept.lock().retain(|(_, other, _)| !Arc::ptr_eq(other, cell));
@@ -70,11 +74,28 @@ impl Hub {
         };
         let cell = self.inner.pages.cell(&Key { task: task.clone(), epoch, after: range.after });
         let page = cell.get_or_try_init(|| self.read(task, range)).await?;
-        if page.state.is_some_and(|state| state.epoch == epoch) && range.after < page.through {
+        if let Some(state) = page.state.filter(|state| state.epoch == epoch && range.after < page.through) {
+            if page.through < state.head {
+                self.read_ahead(Key { task: task.clone(), epoch, after: page.through }, range);
+            }
             return Ok(page.clone());
         }
         // The log has grown, or lives another life.
         self.inner.pages.forget(&cell);
         self.read(task, range).await
+    }
+
+    /// Reads what whoever got a page will want next, while that one is written, unless others wait for their turn to read.
+    fn read_ahead(&self, key: Key, range: &ReadAfter) {
+        let idle = self.inner.options.cold_reads.div_ceil(2) <= self.inner.cold_reads.available_permits();
+        if !idle || self.inner.pages.has(&key) {
+            return;
+        }
+        let cell = self.inner.pages.cell(&key);
+        let (hub, range) = (self.clone(), ReadAfter { after: key.after, ..range.clone() });
+        self.spawn(async move {
+            // Whoever wants it asks again, and hears of the error then.
+            let _ = cell.get_or_try_init(|| hub.read(&key.task, &range)).await;
+        });
     }
 }

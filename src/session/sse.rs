@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     SessionOptions,
+    beat::next_beat,
     ending::{Ending, Stage},
     outbox::Outbox,
     protocol::ServerMessage,
@@ -63,8 +64,7 @@ pub(crate) async fn serve(mut stream: TcpStream, mut session: SseSession, relay:
     let _seat = session.ending.hear(&relay, mailbox.clone());
     session.metrics.sessions.inc();
     let metrics = session.metrics.clone();
-    let now = Instant::now();
-    let beat = now + session.options.heartbeat;
+    let beat = next_beat(session.options.heartbeat);
     let timer = Box::pin(sleep_until(beat));
     let (outbox, stage, mail) = (Outbox::default(), Stage::Open, Mail::default());
     let mut streaming = Streaming {
@@ -141,10 +141,11 @@ impl Streaming {
     /// Takes what has come into the mailbox, and looks whether the node stops.
     fn hear(&mut self, context: &Context<'_>) -> io::Result<()> {
         self.mailbox.empty(&mut self.mail, context);
-        if !std::mem::take(&mut self.mail.changed).is_empty() && matches!(self.phase, Phase::Asleep) {
+        if !self.mail.changed.is_empty() && matches!(self.phase, Phase::Asleep) {
             self.phase = Phase::Ready;
         }
-        for (_, arrival) in std::mem::take(&mut self.mail.arrived) {
+        self.mail.changed.clear();
+        for (_, arrival) in self.mail.arrived.drain(..) {
             if let Arrival::Page(Ok(page)) = arrival {
                 self.session.follower.supply(page);
             }
@@ -189,7 +190,7 @@ impl Streaming {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             if self.beat <= now {
-                self.beat = now + self.session.options.heartbeat;
+                self.beat = next_beat(self.session.options.heartbeat);
                 if self.outbox.is_empty() {
                     self.heartbeat();
                     context.waker().wake_by_ref();

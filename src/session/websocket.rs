@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::{
     net::TcpStream,
     time::{Instant, Sleep, sleep_until, timeout},
@@ -29,12 +29,13 @@ use tokio_tungstenite::{
 
 use super::{
     Session,
+    beat::next_beat,
     ending::{Ending, Stage},
 };
 use crate::metrics::Code;
 
-/// The buffer that each socket reads into. Clients send little.
-const READ_BUFFER: usize = 1024;
+/// The buffer that each socket reads into. Clients send little: a subscription now and then, and pongs.
+const READ_BUFFER: usize = 256;
 
 /// The most bytes of pongs and close frames that wait for the socket.
 const CONTROL_BUFFER: usize = 16 * 1024;
@@ -97,26 +98,41 @@ impl End {
 }
 
 /// Serves one session over a connection until either side ends it. `early` is what the client sent right after its handshake.
-pub(crate) async fn serve(stream: TcpStream, early: Bytes, session: Session, ending: Arc<Ending>) {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(CONTROL_BUFFER)
-        .max_message_size(Some(session.options.frame_bytes))
-        .max_frame_size(Some(session.options.frame_bytes));
-    let socket = WebSocketStream::from_partially_read(stream, early.to_vec(), Role::Server, Some(config)).await;
-    let metrics = session.metrics.clone();
-    metrics.sessions.inc();
-    let _seat = ending.hear(&session.relay, session.mailbox.clone());
-    let mut connection = Connection::new(socket, session, ending);
-    let end = connection.run().await;
-    if let Some((code, reason, label)) = end.close() {
-        metrics.closed.get_or_create(&Code { code: label }).inc();
-        connection.close(code, reason).await;
-    } else if end == End::Closed {
-        connection.answer_close().await;
+pub(crate) fn serve(
+    stream: TcpStream,
+    early: Vec<u8>,
+    session: Session,
+    ending: Arc<Ending>,
+) -> impl Future<Output = ()> + Send + 'static {
+    // Two futures one after the other need the room of the larger one; one that awaits them both keeps what it was given, too.
+    Connection::open(stream, early, session, ending).then(Connection::drive)
+}
+
+impl Connection {
+    async fn open(stream: TcpStream, early: Vec<u8>, session: Session, ending: Arc<Ending>) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_write_buffer_size(CONTROL_BUFFER)
+            .max_message_size(Some(session.options.frame_bytes))
+            .max_frame_size(Some(session.options.frame_bytes));
+        let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await;
+        Self::new(socket, session, ending)
     }
-    metrics.sessions.dec();
+
+    async fn drive(mut self) {
+        let metrics = self.session.metrics.clone();
+        metrics.sessions.inc();
+        let _seat = self.ending.hear(&self.session.relay, self.session.mailbox.clone());
+        let end = self.run().await;
+        if let Some((code, reason, label)) = end.close() {
+            metrics.closed.get_or_create(&Code { code: label }).inc();
+            self.close(code, reason).await;
+        } else if end == End::Closed {
+            self.answer_close().await;
+        }
+        metrics.sessions.dec();
+    }
 }
 
 /// What the loop has to deal with.
@@ -148,7 +164,7 @@ struct Connection {
 impl Connection {
     fn new(socket: WebSocketStream<TcpStream>, session: Session, ending: Arc<Ending>) -> Self {
         let now = Instant::now();
-        let beat = now + jittered(session.options.heartbeat);
+        let beat = next_beat(session.options.heartbeat);
         let timer = Box::pin(sleep_until(beat));
         let stage = Stage::Open;
         Self { socket, session, ending, stage, unflushed: false, blocked: None, heard: now, beat, leave: None, timer }
@@ -267,7 +283,7 @@ impl Connection {
             return Some(End::Silent);
         }
         if self.beat <= now {
-            self.beat = now + jittered(self.session.options.heartbeat);
+            self.beat = next_beat(self.session.options.heartbeat);
             // One that is behind is not burdened with more.
             if !self.session.is_full() {
                 self.session.heartbeat();
@@ -326,9 +342,4 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// Ten percent more or less, so that sessions do not march in step.
-fn jittered(duration: Duration) -> Duration {
-    duration.mul_f64(0.9 + 0.2 * rand::random::<f64>())
 }

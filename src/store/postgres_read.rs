@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 
-use crate::model::{Activity, ActivityType, Data, EventId, Filter, LogState, Offset, TaskId};
+use crate::model::{Activity, Data, EventId, Filter, InvocationId, LogState, Offset, TaskId, Timestamp};
 
 use super::{
     Page, ReadAfter, StoreError,
-    postgres::{PostgresStore, foreign, log_state, names, number, offset, stored, time, word},
+    postgres::{PostgresStore, foreign, log_state, names, stored, word},
 };
 
 /// A task's epoch as it is seen outside.
@@ -24,15 +24,32 @@ const COLUMNS: &str = "chosen.\"offset\", chosen.event_id, chosen.type, chosen.t
 
 const JOIN: &str = "JOIN invocations ON invocations.id = chosen.invocation";
 
+/// Where the log of the task `$1` stands, as a table `tasks` of one row: found once, not again for each row of a page.
+fn log() -> String {
+    format!("(SELECT tasks.id, tasks.floor, {EPOCH}, {HEAD} FROM tasks WHERE tasks.name = $1 OFFSET 0) AS tasks")
+}
+
+/// The columns of a page, by place.
+mod column {
+    pub(super) const OFFSET: usize = 3;
+    pub(super) const EVENT_ID: usize = 4;
+    pub(super) const TYPE: usize = 5;
+    pub(super) const TIMESTAMP: usize = 6;
+    pub(super) const RECEIVED_AT: usize = 7;
+    pub(super) const DATA: usize = 8;
+    pub(super) const INVOCATION: usize = 9;
+}
+
 impl PostgresStore {
     pub(super) async fn read_after(&self, task: &TaskId, range: &ReadAfter) -> Result<Option<Page>, StoreError> {
         let sql = format!(
-            "SELECT {EPOCH}, {HEAD}, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL (SELECT {COLUMNS} FROM ( \
+            "SELECT tasks.epoch, tasks.head, tasks.floor, page.* FROM {} LEFT JOIN LATERAL (SELECT {COLUMNS} FROM ( \
                SELECT wanted.*, sum(octet_length(data)) OVER (ORDER BY \"offset\") - octet_length(data) AS before FROM ( \
                  SELECT * FROM activities WHERE activities.task = tasks.id AND activities.\"offset\" > greatest($2, tasks.floor - 1) \
                  AND activities.\"offset\" <= greatest($2, tasks.floor - 1) + $3 {} ORDER BY activities.\"offset\" LIMIT $4 \
                ) AS wanted) AS chosen {JOIN} WHERE before < $5 \
-             ) AS page ON true WHERE tasks.name = $1 ORDER BY page.\"offset\"",
+             ) AS page ON true ORDER BY page.\"offset\"",
+            log(),
             conditions(&range.filter, 6)
         );
         let query = sqlx::query(AssertSqlSafe(sql))
@@ -58,11 +75,12 @@ impl PostgresStore {
         filter: &Filter,
     ) -> Result<Option<Page>, StoreError> {
         let sql = format!(
-            "SELECT {EPOCH}, {HEAD}, tasks.floor, page.* FROM tasks LEFT JOIN LATERAL ( \
+            "SELECT tasks.epoch, tasks.head, tasks.floor, page.* FROM {} LEFT JOIN LATERAL ( \
                SELECT {COLUMNS} FROM (SELECT * FROM activities WHERE activities.task = tasks.id \
                AND activities.\"offset\" >= tasks.floor AND activities.\"offset\" < $2 {} \
                ORDER BY activities.\"offset\" DESC LIMIT $3) AS chosen {JOIN} \
-             ) AS page ON true WHERE tasks.name = $1 ORDER BY page.\"offset\"",
+             ) AS page ON true ORDER BY page.\"offset\"",
+            log(),
             conditions(filter, 4)
         );
         let before = before.unwrap_or(Offset::MAX);
@@ -115,24 +133,36 @@ type Read = (LogState, Vec<(Offset, Activity)>);
 fn page(rows: &[PgRow]) -> Result<Option<Read>, StoreError> {
     let Some(first) = rows.first() else { return Ok(None) };
     let state = log_state(first)?;
-    let mut activities = Vec::with_capacity(rows.len());
+    let mut activities: Vec<(Offset, Activity)> = Vec::with_capacity(rows.len());
     for row in rows {
-        if number(row, "offset")?.is_some() {
-            activities.push((offset(row, "offset")?, activity(row)?));
-        }
+        let Some(offset) = row.try_get::<Option<i64>, _>(column::OFFSET)? else { continue };
+        // Most of a page is of one run.
+        let name: &str = row.try_get(column::INVOCATION)?;
+        let invocation = match activities.last() {
+            Some((_, before)) if before.invocation.as_str() == name => before.invocation.clone(),
+            _ => name.parse().map_err(|_| foreign("invocation"))?,
+        };
+        activities.push((
+            u64::try_from(offset).ok().and_then(Offset::new).ok_or_else(|| foreign("offset"))?,
+            activity(row, invocation)?,
+        ));
     }
     Ok(Some((state, activities)))
 }
 
-fn activity(row: &PgRow) -> Result<Activity, StoreError> {
-    let data: String = row.try_get("data")?;
-    let kind: ActivityType = word(row, "type")?.ok_or_else(|| foreign("type"))?;
+fn activity(row: &PgRow, invocation: InvocationId) -> Result<Activity, StoreError> {
+    let (kind, data): (&str, String) = (row.try_get(column::TYPE)?, row.try_get(column::DATA)?);
+    let event_id: uuid::Uuid = row.try_get(column::EVENT_ID)?;
+    let time = |column: usize| -> Result<Timestamp, StoreError> {
+        let millis: i64 = row.try_get(column)?;
+        u64::try_from(millis).ok().and_then(Timestamp::from_millis).ok_or_else(|| foreign("time"))
+    };
     Ok(Activity {
-        event_id: event_id(row, "event_id")?,
-        invocation: word(row, "invocation")?.ok_or_else(|| foreign("invocation"))?,
-        kind,
-        timestamp: time(row, "timestamp")?,
-        received_at: time(row, "received_at")?,
+        event_id: EventId::from_bytes(event_id.into_bytes()),
+        invocation,
+        kind: kind.parse().map_err(|_| foreign("type"))?,
+        timestamp: time(column::TIMESTAMP)?,
+        received_at: time(column::RECEIVED_AT)?,
         data: Data::from_checked(Bytes::from(data)).ok_or_else(|| foreign("data"))?,
     })
 }
