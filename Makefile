@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run test test-unit test-clients test-chaos chaos services lint fmt clean bench
+.PHONY: run test test-unit test-clients test-k6 test-chaos chaos services lint fmt clean bench k6
 
 ## run: build what is needed and start the hub on 127.0.0.1:8080 with its data under ./data
 run:
@@ -13,8 +13,8 @@ run:
 	@exec ./$(BIN) serve
 
 ## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then independent clients against the
-## real program, then three hubs that are killed, frozen and cut off while agents publish
-test: test-unit test-clients test-chaos
+## real program, then k6, then three hubs that are killed, frozen and cut off while agents publish
+test: test-unit test-clients test-k6 test-chaos
 
 test-unit:
 	bash tests/services.sh $(CARGO) test
@@ -22,6 +22,11 @@ test-unit:
 test-clients:
 	$(CARGO) build --quiet
 	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/services.sh bash tests/clients/run.sh
+
+## test-k6: every k6 script at its small size against the real program, in two minutes
+test-k6:
+	$(CARGO) build --quiet
+	env -u K6_HUB TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash loadtest/k6/run.sh
 
 ## test-chaos: every fault once, in under three minutes; FLAGS="--seed 7" repeats a run
 test-chaos:
@@ -50,6 +55,11 @@ fmt:
 bench:
 	$(CARGO) build --release --workspace
 	bash tests/services.sh ./target/release/tasklight-loadtest all $(FLAGS)
+
+## k6: the k6 scripts for a minute each, or RUN_SECONDS; K6_HUB=http://host:port loads hubs that are there, SCRIPTS="fanout jitter" runs some
+k6:
+	@[ -n "$$K6_HUB" ] || $(CARGO) build --release --quiet
+	TASKLIGHT_BIN=$(CURDIR)/target/release/tasklight RUN_SECONDS=$${RUN_SECONDS:-60} bash loadtest/k6/run.sh $(SCRIPTS)
 
 ## clean: what was built; ./data stays
 clean:
