@@ -38,8 +38,10 @@ pub use terms::{
 pub struct StoreOptions {
     /// `sqlite://PATH` (folders that are missing are made) or `postgres://…`.
     pub url: String,
-    /// Connections for reading beside the one that writes.
+    /// Connections for reading beside those that write.
     pub readers: u32,
+    /// Connections that write (Postgres).
+    pub writers: usize,
     /// How long a statement waits for a lock of another process before it fails as transient.
     pub busy_timeout: std::time::Duration,
     /// Whether a commit waits until the disk has it. Without, a power cut may take the last commits; `kill -9` does not.
@@ -150,6 +152,14 @@ impl Store {
         match options.url.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(SqliteStore::open(path.as_ref(), options).await?)),
             _ => Err(OpenError::UnknownUrl { url: options.url.clone() }),
+        }
+    }
+
+    /// How many batches are committed side by side if `wanted` are: SQLite commits one at a time.
+    pub fn lanes(&self, wanted: usize) -> usize {
+        match self {
+            Self::Postgres(store) => store.writers.len().min(wanted).max(1),
+            Self::Sqlite(_) => 1,
         }
     }
 

@@ -1,12 +1,18 @@
-//! Group commit: everything that waits while one batch commits is the next batch. No added delay, and one queue with a bound.
+//! Group commit: everything that waits while one batch commits is the next batch. No added delay, and one bound for all that waits.
 //!
-//! All changes of the store go through here, in one order, so that the hub hears of them in the order in which they happened. An
-//! activity's receipt is sent after its commit, and viewers see it after its commit.
+//! All changes of the store go through here. Those of one task are made in one order, in one lane, so that the hub hears of them in the order in
+//! which they happened; lanes commit side by side where the database can. An activity's receipt is sent after its commit, and
+//! viewers see it after its commit.
 
 mod commit;
 mod tell;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -29,6 +35,8 @@ use tell::{UNTOLD, tell};
 /// The writer's bounds.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
+    /// How many lanes commit side by side; SQLite has one.
+    pub lanes: usize,
     /// The most activities that wait for their commit.
     pub queue_activities: usize,
     /// The most bytes that wait for their commit.
@@ -45,7 +53,7 @@ pub struct WriterOptions {
     pub heartbeats: usize,
 }
 
-/// The most commands that wait, whatever their size.
+/// The most commands that wait in a lane, whatever their size.
 const QUEUE_COMMANDS: usize = 65_536;
 
 /// Why the writer has no answer.
@@ -73,7 +81,8 @@ pub struct Writer {
 
 #[derive(Debug)]
 struct Inner {
-    commands: mpsc::Sender<Command>,
+    /// One for each lane.
+    commands: Vec<mpsc::Sender<Command>>,
     activities: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     heartbeats: Mutex<HashMap<(TaskId, InvocationId), Timestamp>>,
@@ -123,7 +132,7 @@ impl Writer {
         tracker: &TaskTracker,
         give_up: CancellationToken,
     ) -> Self {
-        let (commands, queue) = mpsc::channel(QUEUE_COMMANDS);
+        let (commands, queues): (Vec<_>, Vec<_>) = (0..store.lanes(options.lanes)).map(|_| mpsc::channel(QUEUE_COMMANDS)).unzip();
         let inner = Arc::new(Inner {
             commands,
             activities: Arc::new(Semaphore::new(options.queue_activities)),
@@ -135,14 +144,18 @@ impl Writer {
             options,
             metrics,
         });
-        let (news, told) = mpsc::channel(UNTOLD);
-        let committer = Committer { store, news, inner: inner.clone(), give_up };
-        tracker.spawn(committer.run(queue));
-        let done = inner.done.clone().drop_guard();
-        tracker.spawn(async move {
-            tell(hub, told).await;
-            drop(done);
-        });
+        let done = Arc::new(inner.done.clone().drop_guard());
+        for (lane, queue) in queues.into_iter().enumerate() {
+            let (news, told) = mpsc::channel(UNTOLD);
+            let (store, give_up) = (store.clone(), give_up.clone());
+            let committer = Committer { store, news, inner: inner.clone(), give_up, writes_heartbeats: lane == 0 };
+            tracker.spawn(committer.run(queue));
+            let (hub, done) = (hub.clone(), done.clone());
+            tracker.spawn(async move {
+                tell(hub, told).await;
+                drop(done);
+            });
+        }
         Self { inner }
     }
 
@@ -168,7 +181,8 @@ impl Writer {
         let room = self.admit(&activities).await?;
         let (reply, answer) = oneshot::channel();
         let submission = Submission { task, activities, reply, lease, room };
-        self.inner.commands.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
+        let lane = self.lane(&submission.task);
+        lane.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
         Ok(answer)
     }
 
@@ -230,6 +244,15 @@ impl Writer {
         Ok([activities, bytes])
     }
 
+    /// The lane of a task, always the same one.
+    fn lane(&self, task: &TaskId) -> &mpsc::Sender<Command> {
+        let mut hasher = DefaultHasher::new();
+        task.hash(&mut hasher);
+        let lanes = self.inner.commands.len();
+        let index = usize::try_from(hasher.finish() % lanes as u64).unwrap_or_default();
+        &self.inner.commands[index]
+    }
+
     async fn change(&self, task: TaskId, change: Change) -> Result<ChangeDone, WriterError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Change(task, change, reply), answer).await
@@ -240,7 +263,11 @@ impl Writer {
         if inner.closed.is_cancelled() {
             return Err(WriterError::Stopping);
         }
-        match inner.commands.try_send(command) {
+        let lane = match &command {
+            Command::Append(submission) => self.lane(&submission.task),
+            Command::Change(task, ..) => self.lane(task),
+        };
+        match lane.try_send(command) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return Err(WriterError::Full),
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(WriterError::Stopping),

@@ -30,6 +30,9 @@ pub struct Options {
     /// Activities of a request or message.
     #[arg(long, default_value_t = 100)]
     pub batch: usize,
+    /// To how many tasks they publish, in turn.
+    #[arg(long, default_value_t = 8)]
+    pub tasks: usize,
     /// For how long 10,000 tasks are written to in turn while the tables are watched.
     #[arg(long, default_value_t = 0.25)]
     pub minutes: f64,
@@ -87,13 +90,15 @@ impl Load {
 pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
     let has = |part| options.only.contains(&part);
     let time = bench.seconds(options.seconds);
-    let arrays = Plan { publishers: options.publishers, batch: options.batch, tasks: 1 };
-    let single = Plan { batch: 1, ..arrays.clone() };
+    let arrays = Plan { publishers: options.publishers, batch: options.batch, tasks: options.tasks };
+    let single = Plan { batch: 1, tasks: 1, ..arrays.clone() };
     let mut rows = Vec::new();
     if has(Part::Http) {
         let (load, beside) = beside_copy(bench, Way::Http, &arrays, time, Target::AtLeast(0.8)).await?;
         rows.extend(beside);
         rows.push(beside_one_by_one(bench, load, time).await?);
+        let one_task = Plan { tasks: 1, ..arrays.clone() };
+        rows.extend(beside_copy(bench, Way::Http, &one_task, time, Target::None).await?.1);
     }
     if has(Part::Redis) {
         rows.extend(beside_copy(bench, Way::Redis, &arrays, time, Target::AtLeast(0.8)).await?.1);
@@ -167,7 +172,8 @@ async fn beside_copy(bench: &Bench, way: Way, plan: &Plan, time: Duration, targe
     let large = reference::postgres::copy(&url, LARGE, time / 2).await?;
     let both = before.mean(load(bench, way, plan, time / 2).await?);
     let how = if way == Way::Redis { "Redis" } else { "HTTP" };
-    let what = format!("stored in Postgres, {} publishers over {how}, {} at once", plan.publishers, plan.batch);
+    let tasks = if plan.tasks == 1 { "one task".to_owned() } else { format!("{} tasks", plan.tasks) };
+    let what = format!("stored in Postgres, {} publishers over {how}, {} at once, {tasks}", plan.publishers, plan.batch);
     let Load { rate, cpu, .. } = both;
     let rows = [
         Row::new("5", &what, rate / same, target)
@@ -195,8 +201,11 @@ async fn sqlite(bench: &Bench, plan: &Plan, time: Duration) -> anyhow::Result<Ro
         let hub = Hub::start(&bench.binary)?;
         let publishers = Publishers::over_http(&hub.address, plan).await?;
         let (load, stored) = measure(&hub, publishers, time / 2).await?;
-        let head = hub.head("t0").await?;
-        ensure!(head == stored, "{stored} are confirmed, the head says {head}");
+        let mut heads = 0;
+        for task in 0..plan.tasks {
+            heads += hub.head(&format!("t{task}")).await?;
+        }
+        ensure!(heads == stored, "{stored} are confirmed, the heads say {heads}");
         Ok(load)
     };
     let before = load().await?;

@@ -44,6 +44,7 @@ impl Settings {
             ("ingest.queue_bytes", self.ingest.queue_bytes.bytes()),
             ("redact.max_depth", self.redact.max_depth),
             ("redact.max_text", self.redact.max_text.bytes()),
+            ("writer.lanes", self.writer.lanes),
             ("hub.ring_activities", self.hub.ring_activities),
             ("hub.ring_bytes", self.hub.ring_bytes.bytes()),
             ("hub.cold_reads", self.hub.cold_reads),

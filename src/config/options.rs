@@ -18,6 +18,7 @@ impl Settings {
         StoreOptions {
             url: self.store.url.clone(),
             readers: self.store.readers,
+            writers: self.writer.lanes,
             busy_timeout: self.store.busy_timeout.get(),
             statement_timeout: self.store.statement_timeout.get(),
             connect_timeout: self.store.connect_timeout.get(),
@@ -29,6 +30,7 @@ impl Settings {
 
     pub(crate) fn writer_options(&self) -> WriterOptions {
         WriterOptions {
+            lanes: self.writer.lanes,
             queue_activities: self.writer.queue_activities,
             queue_bytes: self.writer.queue_bytes.bytes(),
             batch_activities: self.writer.batch_activities,

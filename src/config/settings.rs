@@ -197,6 +197,8 @@ settings! {
 settings! {
     /// `[writer]`
     WriterSettings {
+        /// How many batches are committed at once, each on a connection of its own and of other tasks (Postgres).
+        lanes: usize = 2,
         /// The most activities that wait for their commit.
         queue_activities: usize = 50_000,
         /// The most bytes that wait for their commit.

@@ -1,4 +1,4 @@
-//! Postgres as the store of many nodes: one connection that writes, a pool of those that read.
+//! Postgres as the store of many nodes: a few connections that write, a pool of those that read.
 //!
 //! Lists of values travel as arrays and are unfolded by `unnest`, so that every statement is constant text and is prepared once. The
 //! operations are in `postgres_append`, `postgres_read`, `postgres_tasks` and `postgres_cluster`.
@@ -6,7 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgRow};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::timeout,
+};
 
 use super::{StoreError, postgres_open::Connector};
 use crate::model::{Epoch, LogState, Offset, TaskId, Timestamp};
@@ -18,11 +21,12 @@ pub(super) const MARGIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     pub(super) readers: PgPool,
-    pub(super) writer: Arc<Mutex<Writer>>,
+    /// Each is used by one operation at a time.
+    pub(super) writers: Arc<[Mutex<Writer>]>,
     pub(super) connector: Arc<Connector>,
 }
 
-/// The one connection that writes, made again whenever something went wrong on it. It is no pool's, so that an operation that is given up
+/// A connection that writes, made again whenever something went wrong on it. It is no pool's, so that an operation that is given up
 /// takes its connection, and any locks, with it.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
@@ -52,10 +56,12 @@ impl PostgresStore {
 
     pub(super) async fn close(&self) {
         self.readers.close().await;
-        if let Some(connection) = self.writer.lock().await.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            tracing::debug!(%error, "the writing connection could not be closed in order");
+        for writer in &*self.writers {
+            if let Some(connection) = writer.lock().await.connection.take()
+                && let Err(error) = connection.close().await
+            {
+                tracing::debug!(%error, "a writing connection could not be closed in order");
+            }
         }
     }
 
@@ -66,13 +72,21 @@ impl PostgresStore {
             .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
     }
 
-    /// Work on the writing connection, which is kept if it goes well or the server refuses it in good order.
+    /// A writing connection that nobody uses; if all are used, the first one when it is free.
+    pub(super) async fn free_writer(&self) -> MutexGuard<'_, Writer> {
+        match self.writers.iter().find_map(|writer| writer.try_lock().ok()) {
+            Some(writer) => writer,
+            None => self.writers[0].lock().await,
+        }
+    }
+
+    /// Work on a writing connection, which is kept if it goes well or the server refuses it in good order.
     pub(super) async fn write<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.within(async {
-            let mut writer = self.writer.lock().await;
+            let mut writer = self.free_writer().await;
             let mut connection = writer.take(&self.connector).await?;
             let done = work(&mut connection).await?;
             writer.put_back(connection);

@@ -40,7 +40,7 @@ enum Loaded {
 impl PostgresStore {
     pub(super) async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
         self.within(async {
-            let mut writer = self.writer.lock().await;
+            let mut writer = self.free_writer().await;
             let (mut make, mut attempt) = (false, attempt);
             for _ in 0..AT_ONCE {
                 let mut connection = writer.take(&self.connector).await?;

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     OpenError, StoreError, StoreOptions,
-    postgres::{MARGIN, PostgresStore, Writer},
+    postgres::{MARGIN, PostgresStore},
 };
 use crate::{backoff::Backoff, model::Epoch};
 
@@ -89,7 +89,7 @@ impl PostgresStore {
                 })
             })
             .connect_lazy_with(connector.options.clone());
-        Ok(Self { readers, writer: Arc::new(Mutex::new(Writer::default())), connector })
+        Ok(Self { readers, writers: (0..options.writers.max(1)).map(|_| Mutex::default()).collect(), connector })
     }
 
     /// Gives every log another life: after a restore that the server itself does not show.

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::model::{InvocationId, Status, Timestamp};
 
+/// The arrays of activities are unfolded in the list of columns, where Postgres takes a value of each at a time; as a table, each of them would be
+/// copied first.
+///
 /// New and changed invocations are one list: a known key means a change. The order of the parts does not matter, because foreign keys are
 /// checked at the end of the statement.
 const WRITE: &str = "\
@@ -29,8 +32,8 @@ WITH touched AS ( \
   WHERE tasks.id = n.id \
 ) \
 INSERT INTO activities (task, \"offset\", invocation, event_id, type, timestamp, received_at, data, series, series_ends) \
-SELECT * FROM unnest($24::int8[], $25::int8[], $26::int8[], $27::uuid[], $28::text[], $29::int8[], $30::int8[], $31::text[], \
-                     $32::text[], $33::bool[])";
+SELECT unnest($24::int8[]), unnest($25::int8[]), unnest($26::int8[]), unnest($27::uuid[]), unnest($28::text[]), \
+       unnest($29::int8[]), unnest($30::int8[]), unnest($31::text[]), unnest($32::text[]), unnest($33::bool[])";
 
 /// Writes what the plan came to.
 pub(super) async fn write(

@@ -30,7 +30,7 @@ impl SqliteStore {
         } else {
             sqlite_write::write(connection, batch, &appended, &mut rows).await?;
         }
-        transaction.is_over();
+        transaction.finish();
         Ok(appended)
     }
 
@@ -59,7 +59,7 @@ impl Transaction {
     }
 
     /// It was committed or rolled back.
-    fn is_over(mut self) {
+    fn finish(mut self) {
         drop(self.0.take());
     }
 }

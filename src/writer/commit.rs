@@ -27,6 +27,8 @@ pub(super) struct Committer {
     pub(super) inner: Arc<Inner>,
     /// Ends the patience.
     pub(super) give_up: CancellationToken,
+    /// One of the lanes does.
+    pub(super) writes_heartbeats: bool,
 }
 
 impl Committer {
@@ -39,7 +41,7 @@ impl Committer {
         loop {
             let taken = tokio::select! {
                 biased;
-                _ = beats.tick() => {
+                _ = beats.tick(), if self.writes_heartbeats => {
                     self.write_heartbeats().await;
                     continue;
                 }
@@ -54,7 +56,9 @@ impl Committer {
             }
             self.work(std::mem::take(&mut commands)).await;
         }
-        self.write_heartbeats().await;
+        if self.writes_heartbeats {
+            self.write_heartbeats().await;
+        }
     }
 
     /// Commits everything that waited, in order, in batches as large as they may be.

@@ -27,6 +27,7 @@ pub fn options(url: String) -> StoreOptions {
     StoreOptions {
         url,
         readers: 2,
+        writers: 2,
         busy_timeout: Duration::from_secs(1),
         synchronous: true,
         statement_timeout: Duration::from_secs(10),

@@ -64,21 +64,23 @@ impl Publishers {
         Ok(this)
     }
 
-    /// To whichever hub listens to the task `t0` at this Redis, listening to the acks.
+    /// To whichever hub listens to the tasks at this Redis, each to one of them, listening to the acks.
     pub async fn over_redis(url: &str, prefix: &str, plan: &Plan) -> anyhow::Result<Self> {
         let mut this = Self::new();
         let client = redis::Client::open(url)?;
         let mut acks = client.get_async_pubsub().await?;
-        acks.subscribe(format!("{prefix}ack:t0")).await?;
         let mut announcer = client.get_multiplexed_async_connection().await?;
-        let nodes: usize =
-            redis::cmd("PUBLISH").arg(format!("{prefix}tasks")).arg(r#"{"taskId":"t0"}"#).query_async(&mut announcer).await?;
-        ensure!(nodes == 1, "{nodes} nodes heard of the task");
+        for task in 0..plan.tasks {
+            acks.subscribe(format!("{prefix}ack:t{task}")).await?;
+            let (channel, announcement) = (format!("{prefix}tasks"), format!(r#"{{"taskId":"t{task}"}}"#));
+            let nodes: usize = redis::cmd("PUBLISH").arg(channel).arg(announcement).query_async(&mut announcer).await?;
+            ensure!(nodes == 1, "{nodes} nodes heard of the task");
+        }
         let acked: Vec<_> = (0..=plan.publishers).map(|_| Arc::new(Semaphore::new(0))).collect();
         for (number, acked) in acked.iter().enumerate().skip(1) {
             let mut connection = client.get_multiplexed_async_connection().await?;
             let (stop, stored, acked, batch) = (this.stop.clone(), this.stored.clone(), acked.clone(), plan.batch);
-            let channel = format!("{prefix}task:t0");
+            let channel = format!("{prefix}task:t{}", number % plan.tasks);
             this.work.spawn(async move {
                 let mut body = Body::of(number, batch);
                 while !stop.is_cancelled() {
