@@ -98,7 +98,13 @@ pub(super) async fn publish(
         let detail = "every activity of the request was refused; results says why, one by one";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "all_refused", detail).with("results", results));
     }
-    Ok(Json(json!({"results": results})))
+    Ok(Json(Answer { results }))
+}
+
+/// The answer to a request.
+#[derive(Serialize)]
+struct Answer {
+    results: Vec<ItemResult>,
 }
 
 /// Splits what was understood: a result for each item (to be replaced for those that are appended), the activities, and their places.

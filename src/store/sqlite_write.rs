@@ -80,30 +80,39 @@ async fn insert_activities_and_commit(
     for commit in &appended.commits {
         new.extend(commit.items.iter().zip(0..).map(|(index, after)| (&batch[*index], stored(commit.first.plus(after).get()))));
     }
-    let mut rest = new.as_slice();
-    while !rest.is_empty() {
-        let size = CHUNKS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
-        let (chunk, tail) = rest.split_at(size);
-        rest = tail;
-        let mut query = sqlx::query(AssertSqlSafe(insert(size, rest.is_empty())));
-        for (item, offset) in chunk {
-            let activity = &item.activity.activity;
-            let task = rows.tasks[&item.task].key;
-            query = query
-                .bind(task)
-                .bind(*offset)
-                .bind(rows.invocations[&(task, activity.invocation.clone())].key)
-                .bind(activity.event_id.as_bytes().to_vec())
-                .bind(activity.kind.as_str())
-                .bind(stored(activity.timestamp.as_millis()))
-                .bind(stored(activity.received_at.as_millis()))
-                .bind(activity.data.as_str().to_owned())
-                .bind(item.activity.series.as_ref().map(|series| series.id.to_string()))
-                .bind(item.activity.series.as_ref().map(|series| series.is_final));
-        }
-        query.execute(&mut *connection).await?;
+    let (mut query, mut rest) = next_insert(&new, rows);
+    while let Some(this) = query {
+        // While the database's thread inserts some, the next ones are put together.
+        let (done, next) = tokio::join!(this.execute(&mut *connection), async { next_insert(rest, rows) });
+        done?;
+        (query, rest) = next;
     }
     Ok(())
+}
+
+type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+/// The insert of the first of these activities, and those that are left.
+fn next_insert<'a, 'b>(new: &'a [(&'b Append, i64)], rows: &Rows) -> (Option<Query>, &'a [(&'b Append, i64)]) {
+    let Some(size) = CHUNKS.into_iter().find(|size| *size <= new.len()) else { return (None, new) };
+    let (chunk, rest) = new.split_at(size);
+    let mut query = sqlx::query(AssertSqlSafe(insert(size, rest.is_empty())));
+    for (item, offset) in chunk {
+        let activity = &item.activity.activity;
+        let task = rows.tasks[&item.task].key;
+        query = query
+            .bind(task)
+            .bind(*offset)
+            .bind(rows.invocations[&(task, activity.invocation.clone())].key)
+            .bind(activity.event_id.as_bytes().to_vec())
+            .bind(activity.kind.as_str())
+            .bind(stored(activity.timestamp.as_millis()))
+            .bind(stored(activity.received_at.as_millis()))
+            .bind(activity.data.as_str().to_owned())
+            .bind(item.activity.series.as_ref().map(|series| series.id.to_string()))
+            .bind(item.activity.series.as_ref().map(|series| series.is_final));
+    }
+    (Some(query), rest)
 }
 
 fn millis(time: Option<Timestamp>) -> Option<u64> {
