@@ -51,7 +51,10 @@ impl Pace {
         self.next += self.period;
         // The runtime's timers go off up to a millisecond late, which would count as the server's.
         let wait = due.saturating_duration_since(Instant::now());
-        tokio::task::block_in_place(|| std::thread::sleep(wait));
+        if !wait.is_zero() {
+            // A thread that is gone has slept long enough.
+            let _ = tokio::task::spawn_blocking(move || std::thread::sleep(wait)).await;
+        }
         let late = u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX);
         clock::nanos().saturating_sub(late)
     }

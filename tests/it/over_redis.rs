@@ -28,7 +28,11 @@ fn over(redis: &str, prefix: &str, arguments: &[&str]) -> Command {
 async fn publish(redis: &str, prefix: &str, flags: &[&str], lines: &str) -> Child {
     let arguments = [&["publish", "t", "--invocation", "r"], flags].concat();
     let mut child = over(redis, prefix, &arguments).stdin(Stdio::piped()).spawn().expect("it starts");
-    child.stdin.take().expect("piped").write_all(lines.as_bytes()).await.expect("it reads");
+    let written = child.stdin.take().expect("piped").write_all(lines.as_bytes()).await;
+    if let Err(error) = written {
+        let done = end(child).await;
+        panic!("it does not read what it is given: {error}; {:?} {}", done.code, done.stderr);
+    }
     child
 }
 
