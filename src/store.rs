@@ -11,6 +11,7 @@ mod postgres_open;
 mod postgres_read;
 mod postgres_tasks;
 mod postgres_write;
+mod remembered;
 mod sqlite;
 mod sqlite_append;
 mod sqlite_cluster;

@@ -41,6 +41,11 @@ impl Freshness {
         self.now
     }
 
+    /// The row says what is known now.
+    fn written(self) -> Self {
+        Self::of_row(self.now)
+    }
+
     /// It grew. Says whether the row is too far behind.
     fn grow(&mut self, at: Timestamp) -> bool {
         self.now = self.now.max(Some(at));
@@ -139,6 +144,14 @@ fn move_invocation(
 }
 
 impl TaskRow {
+    /// The same once the row is written as far as it must be.
+    pub(super) fn written(mut self) -> Self {
+        if std::mem::take(&mut self.touched) {
+            self.last_activity_at = self.last_activity_at.written();
+        }
+        self
+    }
+
     /// One invocation moved from `before` (or nowhere) to `after`.
     fn count(&mut self, before: Option<Status>, after: Status) {
         if let Some(before) = before {
@@ -183,6 +196,14 @@ impl InvocationRow {
             usage: None,
             touched: true,
         }
+    }
+
+    /// The same once the row is written as far as it must be.
+    pub(super) fn written(mut self) -> Self {
+        if std::mem::take(&mut self.touched) {
+            self.last_activity_at = self.last_activity_at.written();
+        }
+        self
     }
 
     fn enter(&mut self, status: Status, at: Timestamp) {

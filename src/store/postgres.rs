@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{StoreError, postgres_open::Connector};
+use super::{StoreError, postgres_open::Connector, remembered::Remembered};
 use crate::model::{Epoch, LogState, Offset, TaskId, Timestamp};
 
 /// How much longer than the server's own limit a statement is waited for.
@@ -24,6 +24,7 @@ pub struct PostgresStore {
     /// Each is used by one operation at a time.
     pub(super) writers: Arc<[Mutex<Writer>]>,
     pub(super) connector: Arc<Connector>,
+    pub(super) remembered: Arc<Remembered>,
 }
 
 /// A connection that writes, made again whenever something went wrong on it. It is no pool's, so that an operation that is given up

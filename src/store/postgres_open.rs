@@ -89,7 +89,12 @@ impl PostgresStore {
                 })
             })
             .connect_lazy_with(connector.options.clone());
-        Ok(Self { readers, writers: (0..options.writers.max(1)).map(|_| Mutex::default()).collect(), connector })
+        Ok(Self {
+            readers,
+            writers: (0..options.writers.max(1)).map(|_| Mutex::default()).collect(),
+            connector,
+            remembered: Arc::default(),
+        })
     }
 
     /// Gives every log another life: after a restore that the server itself does not show.

@@ -1,12 +1,15 @@
 //! The write of an append: activities, invocations and tasks in one statement, each row once.
 
+use std::sync::LazyLock;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    Append, Appended,
-    plan::{InvocationRow, Rows},
+    Append, Appended, TaskCommit,
+    plan::{InvocationRow, Rows, TaskRow},
     postgres::stored,
+    postgres_open::IDENTITY,
 };
 use crate::model::{InvocationId, Status, Timestamp};
 
@@ -15,12 +18,15 @@ use crate::model::{InvocationId, Status, Timestamp};
 ///
 /// New and changed invocations are one list: a known key means a change. The order of the parts does not matter, because foreign keys are
 /// checked at the end of the statement.
-const WRITE: &str = "\
-WITH touched AS ( \
+///
+/// `with` comes before the parts, and each of them happens if `condition` holds.
+fn statement(with: &str, condition: &str) -> String {
+    format!(
+        "WITH {with}touched AS ( \
   INSERT INTO invocations AS i (id, task, name, status, agent, title, exit_code, reason, created_at, started_at, completed_at, \
                                 last_activity_at, usage) \
   SELECT * FROM unnest($1::int8[], $2::int8[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int4[], $8::text[], $9::int8[], \
-                       $10::int8[], $11::int8[], $12::int8[], $13::text[]) \
+                       $10::int8[], $11::int8[], $12::int8[], $13::text[]) WHERE {condition} \
   ON CONFLICT (id) DO UPDATE SET status = excluded.status, agent = excluded.agent, title = excluded.title, \
     exit_code = excluded.exit_code, reason = excluded.reason, started_at = excluded.started_at, \
     completed_at = excluded.completed_at, last_activity_at = excluded.last_activity_at, usage = excluded.usage \
@@ -29,19 +35,58 @@ WITH touched AS ( \
     failed = n.failed, cancelled = n.cancelled, lost = n.lost, last_activity_at = n.at \
   FROM unnest($14::int8[], $15::int8[], $16::text[], $17::int8[], $18::int8[], $19::int8[], $20::int8[], $21::int8[], $22::int8[], \
               $23::int8[]) AS n(id, head, status, pending, running, completed, failed, cancelled, lost, at) \
-  WHERE tasks.id = n.id \
+  WHERE tasks.id = n.id AND {condition} \
 ) \
 INSERT INTO activities (task, \"offset\", invocation, event_id, type, timestamp, received_at, data, series, series_ends) \
 SELECT unnest($24::int8[]), unnest($25::int8[]), unnest($26::int8[]), unnest($27::uuid[]), unnest($28::text[]), \
-       unnest($29::int8[]), unnest($30::int8[]), unnest($31::text[]), unnest($32::text[]), unnest($33::bool[])";
+       unnest($29::int8[]), unnest($30::int8[]), unnest($31::text[]), unnest($32::text[]), unnest($33::bool[]) WHERE {condition}"
+    )
+}
 
-/// Writes what the plan came to.
+/// What the rows were planned on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// Rows that this transaction has locked and read.
+    Loaded,
+    /// Rows as this node left them: the tasks are locked by the statement, in the one order of locking, and nothing is written unless each log still ends
+    /// where it did, in its epoch, on the server where it was written last, and has none of the events that publishers gave an id.
+    Remembered,
+}
+
+impl Basis {
+    fn statement(self) -> &'static str {
+        static LOADED: LazyLock<String> = LazyLock::new(|| statement("", "true"));
+        static REMEMBERED: LazyLock<String> = LazyLock::new(|| {
+            let locked = format!(
+                "locked AS MATERIALIZED ( \
+  SELECT t.id FROM unnest($34::int8[], $35::int8[], $36::int8[]) AS w(id, first, epoch) JOIN tasks AS t ON t.id = w.id \
+  CROSS JOIN store_identity AS s \
+  WHERE t.floor <= w.first AND t.epoch # s.salt = w.epoch AND s.identity = {IDENTITY} \
+    AND NOT EXISTS (SELECT 1 FROM activities AS a WHERE a.task = w.id AND a.\"offset\" >= w.first) \
+  ORDER BY t.name COLLATE \"C\" FOR NO KEY UPDATE OF t \
+), sure AS MATERIALIZED ( \
+  SELECT (SELECT count(*) FROM locked) = cardinality($34) AND NOT EXISTS ( \
+    SELECT 1 FROM unnest($37::int8[], $38::uuid[]) AS e(task, event) JOIN activities AS a ON a.task = e.task AND a.event_id = e.event \
+  ) AS yes \
+), "
+            );
+            statement(&locked, "(SELECT yes FROM sure)")
+        });
+        match self {
+            Self::Loaded => &LOADED,
+            Self::Remembered => &REMEMBERED,
+        }
+    }
+}
+
+/// Writes what the plan came to. Says whether it did: what is only remembered may have been wrong, and then nothing is written.
 pub(super) async fn write(
     connection: &mut PgConnection,
+    basis: Basis,
     batch: &[Append],
     appended: &Appended,
     rows: &Rows,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let millis = |time: Timestamp| stored(time.as_millis());
     let mut runs: Vec<(&(i64, InvocationId), &InvocationRow)> = rows.invocations.iter().filter(|(_, row)| row.touched).collect();
     runs.sort_unstable_by_key(|(_, row)| row.key);
@@ -57,7 +102,7 @@ pub(super) async fn write(
     let invocation_of = |(task, _, item): &(i64, i64, &Append)| {
         rows.invocations.get(&(*task, item.activity.activity.invocation.clone())).and_then(|row| row.key)
     };
-    sqlx::query(WRITE)
+    let query = sqlx::query(basis.statement())
         .bind(runs.iter().map(|(_, row)| row.key).collect::<Vec<_>>())
         .bind(runs.iter().map(|((task, _), _)| *task).collect::<Vec<_>>())
         .bind(runs.iter().map(|((_, name), _)| name.as_str()).collect::<Vec<_>>())
@@ -84,14 +129,33 @@ pub(super) async fn write(
         .bind(new.iter().map(|(task, _, _)| *task).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>())
         .bind(new.iter().map(invocation_of).collect::<Vec<_>>())
-        .bind(new.iter().map(|(_, _, item)| Uuid::from_bytes(*item.activity.activity.event_id.as_bytes())).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, _, item)| event(item)).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.activity.kind.as_str()).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| millis(item.activity.activity.timestamp)).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| millis(item.activity.activity.received_at)).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.activity.data.as_str()).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| &*series.id)).collect::<Vec<_>>())
-        .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| series.is_final)).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| series.is_final)).collect::<Vec<_>>());
+    let query = match basis {
+        Basis::Loaded => query,
+        Basis::Remembered => {
+            let of_commits = |of: fn(&TaskCommit, &TaskRow) -> i64| {
+                appended.commits.iter().map(|commit| of(commit, &rows.tasks[&commit.task])).collect::<Vec<_>>()
+            };
+            let given = new.iter().filter(|(_, _, item)| item.activity.event_id_given);
+            let (event_tasks, events): (Vec<_>, Vec<_>) = given.map(|(task, _, item)| (*task, event(item))).unzip();
+            query
+                .bind(of_commits(|_, row| row.key))
+                .bind(of_commits(|commit, _| stored(commit.first.get())))
+                .bind(of_commits(|_, row| i64::from(row.epoch.get())))
+                .bind(event_tasks)
+                .bind(events)
+        }
+    };
+    let written = query.execute(connection).await?.rows_affected();
+    Ok(written == new.len() as u64)
+}
+
+fn event(item: &Append) -> Uuid {
+    Uuid::from_bytes(*item.activity.activity.event_id.as_bytes())
 }

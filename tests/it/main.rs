@@ -19,6 +19,7 @@ mod publish;
 mod redact;
 mod redis_servers;
 mod rejects;
+mod remembered;
 mod repair;
 mod resume;
 mod run;
