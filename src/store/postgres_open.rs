@@ -36,7 +36,7 @@ pub(super) const IDENTITY: &str = "(SELECT system_identifier FROM pg_control_sys
 /// they are planned: a page of a log that was just filled was read by sorting the whole log. A plan that reads a small table through all
 /// the same then counts as extremely expensive, which is not to make Postgres compile it, for half a second each time.
 const BY_KEY: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
-                      SET enable_mergejoin = off; SET jit = off";
+                      SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
 
 /// Makes connections.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The write of an append: activities, invocations and tasks in one statement, each row once.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -13,38 +13,8 @@ use super::{
 };
 use crate::model::{InvocationId, Status, Timestamp};
 
-/// The arrays of activities are unfolded in the list of columns, where Postgres takes a value of each at a time; as a table, each of them would be
-/// copied first.
-///
-/// New and changed invocations are one list: a known key means a change. The order of the parts does not matter, because foreign keys are
-/// checked at the end of the statement.
-///
-/// `with` comes before the parts, and each of them happens if `condition` holds.
-fn statement(with: &str, condition: &str) -> String {
-    format!(
-        "WITH {with}touched AS ( \
-  INSERT INTO invocations AS i (id, task, name, status, agent, title, exit_code, reason, created_at, started_at, completed_at, \
-                                last_activity_at, usage) \
-  SELECT * FROM unnest($1::int8[], $2::int8[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int4[], $8::text[], $9::int8[], \
-                       $10::int8[], $11::int8[], $12::int8[], $13::text[]) WHERE {condition} \
-  ON CONFLICT (id) DO UPDATE SET status = excluded.status, agent = excluded.agent, title = excluded.title, \
-    exit_code = excluded.exit_code, reason = excluded.reason, started_at = excluded.started_at, \
-    completed_at = excluded.completed_at, last_activity_at = excluded.last_activity_at, usage = excluded.usage \
-), moved AS ( \
-  UPDATE tasks SET head = n.head, status = n.status, pending = n.pending, running = n.running, completed = n.completed, \
-    failed = n.failed, cancelled = n.cancelled, lost = n.lost, last_activity_at = n.at \
-  FROM unnest($14::int8[], $15::int8[], $16::text[], $17::int8[], $18::int8[], $19::int8[], $20::int8[], $21::int8[], $22::int8[], \
-              $23::int8[]) AS n(id, head, status, pending, running, completed, failed, cancelled, lost, at) \
-  WHERE tasks.id = n.id AND {condition} \
-) \
-INSERT INTO activities (task, \"offset\", invocation, event_id, type, timestamp, received_at, data, series, series_ends) \
-SELECT unnest($24::int8[]), unnest($25::int8[]), unnest($26::int8[]), unnest($27::uuid[]), unnest($28::text[]), \
-       unnest($29::int8[]), unnest($30::int8[]), unnest($31::text[]), unnest($32::text[]), unnest($33::bool[]) WHERE {condition}"
-    )
-}
-
 /// What the rows were planned on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Basis {
     /// Rows that this transaction has locked and read.
     Loaded,
@@ -53,30 +23,69 @@ pub(super) enum Basis {
     Remembered,
 }
 
-impl Basis {
-    fn statement(self) -> &'static str {
-        static LOADED: LazyLock<String> = LazyLock::new(|| statement("", "true"));
-        static REMEMBERED: LazyLock<String> = LazyLock::new(|| {
-            let locked = format!(
-                "locked AS MATERIALIZED ( \
-  SELECT t.id FROM unnest($34::int8[], $35::int8[], $36::int8[]) AS w(id, first, epoch) JOIN tasks AS t ON t.id = w.id \
-  CROSS JOIN store_identity AS s \
+/// The statement's text. Of the parts, that about tasks and runs is there if any of their rows `change`.
+fn statement(basis: Basis, change: bool) -> &'static str {
+    static TEXTS: LazyLock<HashMap<(Basis, bool), String>> = LazyLock::new(|| {
+        let all = [Basis::Loaded, Basis::Remembered].into_iter().flat_map(|basis| [(basis, false), (basis, true)]);
+        all.map(|which| (which, text(which.0, which.1))).collect()
+    });
+    &TEXTS[&(basis, change)]
+}
+
+/// The arrays of activities are unfolded in the list of columns, where Postgres takes a value of each at a time; as a table, each of them would be
+/// copied first.
+///
+/// New and changed invocations are one list: a known key means a change. The order of the parts does not matter, because foreign keys are
+/// checked at the end of the statement.
+fn text(basis: Basis, change: bool) -> String {
+    let (mut parts, condition) = match basis {
+        Basis::Loaded => (Vec::new(), "true"),
+        Basis::Remembered => (vec![check(if change { 34 } else { 11 })], "(SELECT yes FROM sure)"),
+    };
+    if change {
+        parts.push(format!(
+            "touched AS ( \
+  INSERT INTO invocations AS i (id, task, name, status, agent, title, exit_code, reason, created_at, started_at, completed_at, \
+                                last_activity_at, usage) \
+  SELECT * FROM unnest($11::int8[], $12::int8[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int4[], $18::text[], \
+                       $19::int8[], $20::int8[], $21::int8[], $22::int8[], $23::text[]) WHERE {condition} \
+  ON CONFLICT (id) DO UPDATE SET status = excluded.status, agent = excluded.agent, title = excluded.title, \
+    exit_code = excluded.exit_code, reason = excluded.reason, started_at = excluded.started_at, \
+    completed_at = excluded.completed_at, last_activity_at = excluded.last_activity_at, usage = excluded.usage \
+), moved AS ( \
+  UPDATE tasks SET head = n.head, status = n.status, pending = n.pending, running = n.running, completed = n.completed, \
+    failed = n.failed, cancelled = n.cancelled, lost = n.lost, last_activity_at = n.at \
+  FROM unnest($24::int8[], $25::int8[], $26::text[], $27::int8[], $28::int8[], $29::int8[], $30::int8[], $31::int8[], $32::int8[], \
+              $33::int8[]) AS n(id, head, status, pending, running, completed, failed, cancelled, lost, at) \
+  WHERE tasks.id = n.id AND {condition} \
+)"
+        ));
+    }
+    let with = if parts.is_empty() { String::new() } else { format!("WITH {} ", parts.join(", ")) };
+    format!(
+        "{with}INSERT INTO activities (task, \"offset\", invocation, event_id, type, timestamp, received_at, data, series, series_ends) \
+SELECT unnest($1::int8[]), unnest($2::int8[]), unnest($3::int8[]), unnest($4::uuid[]), unnest($5::text[]), unnest($6::int8[]), \
+       unnest($7::int8[]), unnest($8::text[]), unnest($9::text[]), unnest($10::bool[]) WHERE {condition}"
+    )
+}
+
+/// The check of what was remembered; its parameters begin with this one.
+fn check(first: usize) -> String {
+    let [tasks, offsets, epochs, event_tasks, events] = [0, 1, 2, 3, 4].map(|n| first + n);
+    format!(
+        "locked AS MATERIALIZED ( \
+  SELECT t.id FROM unnest(${tasks}::int8[], ${offsets}::int8[], ${epochs}::int8[]) AS w(id, first, epoch) \
+  JOIN tasks AS t ON t.id = w.id CROSS JOIN store_identity AS s \
   WHERE t.floor <= w.first AND t.epoch # s.salt = w.epoch AND s.identity = {IDENTITY} \
     AND NOT EXISTS (SELECT 1 FROM activities AS a WHERE a.task = w.id AND a.\"offset\" >= w.first) \
   ORDER BY t.name COLLATE \"C\" FOR NO KEY UPDATE OF t \
 ), sure AS MATERIALIZED ( \
-  SELECT (SELECT count(*) FROM locked) = cardinality($34) AND NOT EXISTS ( \
-    SELECT 1 FROM unnest($37::int8[], $38::uuid[]) AS e(task, event) JOIN activities AS a ON a.task = e.task AND a.event_id = e.event \
+  SELECT (SELECT count(*) FROM locked) = cardinality(${tasks}) AND NOT EXISTS ( \
+    SELECT 1 FROM unnest(${event_tasks}::int8[], ${events}::uuid[]) AS e(task, event) \
+    JOIN activities AS a ON a.task = e.task AND a.event_id = e.event \
   ) AS yes \
-), "
-            );
-            statement(&locked, "(SELECT yes FROM sure)")
-        });
-        match self {
-            Self::Loaded => &LOADED,
-            Self::Remembered => &REMEMBERED,
-        }
-    }
+)"
+    )
 }
 
 /// Writes what the plan came to. Says whether it did: what is only remembered may have been wrong, and then nothing is written.
@@ -102,30 +111,8 @@ pub(super) async fn write(
     let invocation_of = |(task, _, item): &(i64, i64, &Append)| {
         rows.invocations.get(&(*task, item.activity.activity.invocation.clone())).and_then(|row| row.key)
     };
-    let query = sqlx::query(basis.statement())
-        .bind(runs.iter().map(|(_, row)| row.key).collect::<Vec<_>>())
-        .bind(runs.iter().map(|((task, _), _)| *task).collect::<Vec<_>>())
-        .bind(runs.iter().map(|((_, name), _)| name.as_str()).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| row.status.as_str()).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| row.agent.as_deref()).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| row.title.as_deref()).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| row.exit_code).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| row.reason.as_deref()).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| millis(row.created_at)).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| row.started_at.map(millis)).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| row.completed_at.map(millis)).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| millis(row.last_activity_at.to_write().unwrap_or(row.created_at))).collect::<Vec<_>>())
-        .bind(runs.iter().map(|(_, row)| row.usage.as_deref()).collect::<Vec<_>>())
-        .bind(tasks.iter().map(|row| row.key).collect::<Vec<_>>())
-        .bind(tasks.iter().map(|row| stored(row.head.get())).collect::<Vec<_>>())
-        .bind(tasks.iter().map(|row| row.status.map(Status::as_str)).collect::<Vec<_>>())
-        .bind(count(|counts| counts.pending))
-        .bind(count(|counts| counts.running))
-        .bind(count(|counts| counts.completed))
-        .bind(count(|counts| counts.failed))
-        .bind(count(|counts| counts.cancelled))
-        .bind(count(|counts| counts.lost))
-        .bind(tasks.iter().map(|row| row.last_activity_at.to_write().map(millis)).collect::<Vec<_>>())
+    let change = !runs.is_empty() || !tasks.is_empty();
+    let mut query = sqlx::query(statement(basis, change))
         .bind(new.iter().map(|(task, _, _)| *task).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>())
         .bind(new.iter().map(invocation_of).collect::<Vec<_>>())
@@ -136,22 +123,47 @@ pub(super) async fn write(
         .bind(new.iter().map(|(_, _, item)| item.activity.activity.data.as_str()).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| &*series.id)).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| series.is_final)).collect::<Vec<_>>());
-    let query = match basis {
-        Basis::Loaded => query,
-        Basis::Remembered => {
-            let of_commits = |of: fn(&TaskCommit, &TaskRow) -> i64| {
-                appended.commits.iter().map(|commit| of(commit, &rows.tasks[&commit.task])).collect::<Vec<_>>()
-            };
-            let given = new.iter().filter(|(_, _, item)| item.activity.event_id_given);
-            let (event_tasks, events): (Vec<_>, Vec<_>) = given.map(|(task, _, item)| (*task, event(item))).unzip();
-            query
-                .bind(of_commits(|_, row| row.key))
-                .bind(of_commits(|commit, _| stored(commit.first.get())))
-                .bind(of_commits(|_, row| i64::from(row.epoch.get())))
-                .bind(event_tasks)
-                .bind(events)
-        }
-    };
+    if change {
+        query = query
+            .bind(runs.iter().map(|(_, row)| row.key).collect::<Vec<_>>())
+            .bind(runs.iter().map(|((task, _), _)| *task).collect::<Vec<_>>())
+            .bind(runs.iter().map(|((_, name), _)| name.as_str()).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| row.status.as_str()).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| row.agent.as_deref()).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| row.title.as_deref()).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| row.exit_code).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| row.reason.as_deref()).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| millis(row.created_at)).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| row.started_at.map(millis)).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| row.completed_at.map(millis)).collect::<Vec<_>>())
+            .bind(
+                runs.iter().map(|(_, row)| millis(row.last_activity_at.to_write().unwrap_or(row.created_at))).collect::<Vec<_>>(),
+            )
+            .bind(runs.iter().map(|(_, row)| row.usage.as_deref()).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|row| row.key).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|row| stored(row.head.get())).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|row| row.status.map(Status::as_str)).collect::<Vec<_>>())
+            .bind(count(|counts| counts.pending))
+            .bind(count(|counts| counts.running))
+            .bind(count(|counts| counts.completed))
+            .bind(count(|counts| counts.failed))
+            .bind(count(|counts| counts.cancelled))
+            .bind(count(|counts| counts.lost))
+            .bind(tasks.iter().map(|row| row.last_activity_at.to_write().map(millis)).collect::<Vec<_>>());
+    }
+    if basis == Basis::Remembered {
+        let of_commits = |of: fn(&TaskCommit, &TaskRow) -> i64| {
+            appended.commits.iter().map(|commit| of(commit, &rows.tasks[&commit.task])).collect::<Vec<_>>()
+        };
+        let given = new.iter().filter(|(_, _, item)| item.activity.event_id_given);
+        let (event_tasks, events): (Vec<_>, Vec<_>) = given.map(|(task, _, item)| (*task, event(item))).unzip();
+        query = query
+            .bind(of_commits(|_, row| row.key))
+            .bind(of_commits(|commit, _| stored(commit.first.get())))
+            .bind(of_commits(|_, row| i64::from(row.epoch.get())))
+            .bind(event_tasks)
+            .bind(events);
+    }
     let written = query.execute(connection).await?.rows_affected();
     Ok(written == new.len() as u64)
 }
