@@ -37,6 +37,8 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     Floor,
+    /// Each event to one viewer only, to one after the other.
+    FloorInTurn,
     Tutorial,
     HubWebSocket,
     HubSse,
@@ -48,6 +50,7 @@ impl Server {
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
+            Self::FloorInTurn => "floor, one viewer each",
             Self::Tutorial => "tutorial",
             Self::HubWebSocket => "hub, WebSocket",
             Self::HubSse => "hub, SSE",
@@ -155,21 +158,23 @@ fn beside(run: &Run, floor: &Run, commits: &[f64], options: &Options) -> Vec<Row
 /// Loads one server.
 pub async fn measure(bench: &Bench, server: Server, options: &Options) -> anyhow::Result<Run> {
     match server {
-        Server::Floor => reference_server(bench, server, "floor", options).await,
-        Server::Tutorial => reference_server(bench, server, "tutorial", options).await,
+        Server::Floor => reference_server(bench, server, &["floor"], options).await,
+        Server::FloorInTurn => reference_server(bench, server, &["floor", "--in-turn"], options).await,
+        Server::Tutorial => reference_server(bench, server, &["tutorial"], options).await,
         Server::HubWebSocket => hub(bench, server, Transport::WebSocket, options).await,
         Server::HubSse => hub(bench, server, Transport::Sse, options).await,
     }
 }
 
-async fn reference_server(bench: &Bench, server: Server, name: &str, options: &Options) -> anyhow::Result<Run> {
-    let reference = Reference::start(name)?;
+async fn reference_server(bench: &Bench, server: Server, arguments: &[&str], options: &Options) -> anyhow::Result<Run> {
+    let reference = Reference::start(arguments)?;
     let all = vec![Viewer::of("load"); options.viewers];
     let viewers = Viewers::start(&reference.address, Transport::WebSocket, all).await?;
     // The publisher's connection is the first and only one, so warming up and measuring are one run.
     let warm_up = bench.seconds(WARM_UP_SECONDS);
     let time = warm_up + bench.seconds(options.seconds);
-    let publishing = publisher::to_reference(&reference.publisher, options.rate, options.batch, time);
+    let (logs, viewers_of_each) = if server == Server::FloorInTurn { (options.viewers, 1) } else { (1, options.viewers) };
+    let publishing = publisher::to_reference(&reference.publisher, options.rate, options.batch, logs, time);
     let measuring = async {
         tokio::time::sleep(warm_up).await;
         viewers.measure();
@@ -177,7 +182,7 @@ async fn reference_server(bench: &Bench, server: Server, name: &str, options: &O
     };
     let (published, before) = tokio::join!(publishing, measuring);
     let (cpu, seen) = before?;
-    viewers.wait_for(published? * options.viewers as u64, SETTLE).await?;
+    viewers.wait_for(published? * viewers_of_each as u64, SETTLE).await?;
     let deliveries = viewers.seen().activities() - seen;
     let cpu = (reference.process.cpu_seconds()? - cpu) * 1e6 / deliveries as f64;
     Ok(Run { server, cpu, delivering: cpu, latency: viewers.latency() })

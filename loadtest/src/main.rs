@@ -81,7 +81,11 @@ enum Command {
     Inserts,
     /// A reference server: one thread, one write(2) per viewer.
     #[command(hide = true)]
-    Floor,
+    Floor {
+        /// Each event to one viewer only, to one after the other.
+        #[arg(long)]
+        in_turn: bool,
+    },
     /// A reference server: tokio-tungstenite and a broadcast channel.
     #[command(hide = true)]
     Tutorial,
@@ -106,7 +110,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Nodes => return nodes::run(&bench.binary, bench.services()?).await,
         Command::OpenTasks => return open_tasks::run(&bench.binary, bench.services()?).await,
         Command::Inserts => return inserts::run(bench.services()?).await,
-        Command::Floor => return reference::floor::run(),
+        Command::Floor { in_turn } => return reference::floor::run(*in_turn),
         Command::Tutorial => return reference::tutorial::run().await,
     };
     report::print(&rows);

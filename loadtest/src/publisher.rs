@@ -120,8 +120,8 @@ pub async fn to_hub(hub: &Hub, tasks: &[String], rate: f64, batch: usize, time: 
     Ok((requests * batch) as u64)
 }
 
-/// Publishes to a reference server for `time`, `batch` events together; gives how many.
-pub async fn to_reference(address: &str, rate: f64, batch: usize, time: Duration) -> anyhow::Result<u64> {
+/// Publishes to a reference server for `time`, `batch` events together, for `logs` logs in turn; gives how many.
+pub async fn to_reference(address: &str, rate: f64, batch: usize, logs: usize, time: Duration) -> anyhow::Result<u64> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let mut pace = Pace::new(rate / batch as f64);
@@ -131,8 +131,8 @@ pub async fn to_reference(address: &str, rate: f64, batch: usize, time: Duration
         let due = pace.tick().await;
         let mut bytes = Vec::new();
         for _ in 0..batch {
+            let payload = encoded(sent / logs + 1, due);
             sent += 1;
-            let payload = encoded(sent, due);
             bytes.extend_from_slice(&u32::try_from(payload.len())?.to_be_bytes());
             bytes.extend_from_slice(payload.as_bytes());
         }

@@ -84,8 +84,8 @@ pub struct Reference {
 }
 
 impl Reference {
-    pub fn start(name: &str) -> anyhow::Result<Self> {
-        let process = Process::start(Command::new(std::env::current_exe()?).arg(name))?;
+    pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let process = Process::start(Command::new(std::env::current_exe()?).args(arguments))?;
         let mut words = process.line.split_whitespace().skip(2);
         let address = words.next().context("an address")?.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let publisher = words.nth(1).context("a publisher's address")?.to_owned();

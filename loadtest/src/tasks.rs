@@ -44,11 +44,22 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
     for subscriptions in [1, options.subscriptions] {
         let Costs { without, with, delivering } = measure(bench, options, subscriptions).await?;
         let tasks = bench.count(options.tasks);
-        let what = format!("{tasks} tasks on {} sockets, {}/s in all", tasks.div_ceil(subscriptions), options.rate);
+        let sockets = tasks.div_ceil(subscriptions);
+        let in_turn = fanout::Options { viewers: sockets, rate: options.rate, ..one.clone() };
+        let floor = fanout::measure(bench, Server::FloorInTurn, &in_turn).await?;
+        let what = format!("{tasks} tasks on {sockets} sockets, {}/s in all", options.rate);
         rows.push(
             Row::new("3", format!("{what}: delivering threads' CPU per delivery"), delivering / reference.delivering, LIMIT)
                 .measured(format!("{delivering:.1} µs"))
                 .reference(format!("{:.2} µs to 1,000 viewers of one task", reference.delivering)),
+        );
+        rows.push(
+            Row::new("3", format!("{what}: the same beside the floor's"), delivering / floor.cpu, Target::None)
+                .measured(format!("{delivering:.1} µs"))
+                .reference(format!(
+                    "{:.1} µs, a thread that does nothing but one write(2) for each, to one socket after the other",
+                    floor.cpu
+                )),
         );
         rows.push(
             Row::new("3", format!("{what}: CPU with viewers and without"), with / without, Target::None)

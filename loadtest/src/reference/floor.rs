@@ -9,7 +9,7 @@ use std::{
 
 use super::{LIVE, announce, next_payload};
 
-pub fn run() -> anyhow::Result<()> {
+pub fn run(in_turn: bool) -> anyhow::Result<()> {
     let (viewers, publishers) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     announce(viewers.local_addr()?, publishers.local_addr()?);
     let sockets: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
@@ -30,8 +30,19 @@ pub fn run() -> anyhow::Result<()> {
     let (publisher, _) = publishers.accept()?;
     let mut publisher = BufReader::with_capacity(256 * 1024, publisher);
     let mut joined = Vec::new();
+    let mut turn = 0;
     loop {
         joined.clear();
+        if in_turn {
+            encode(&next_payload(&mut publisher)?, &mut joined);
+            let mut sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = turn % sockets.len().max(1);
+            if let Some(socket) = sockets.get_mut(next) {
+                let _ = socket.write(&joined);
+            }
+            turn += 1;
+            continue;
+        }
         loop {
             encode(&next_payload(&mut publisher)?, &mut joined);
             if publisher.buffer().is_empty() {
