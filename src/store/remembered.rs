@@ -1,8 +1,8 @@
 //! How tasks and their runs stood after this node's last commit to them, so that its next one need not ask again.
 //!
-//! What is remembered is a guess, never the truth: another node may have written since. Whoever uses it has the database check it in the
-//! statement that writes. It is checked by the log alone, because whatever changes a run or a task's counts also appends an activity: a
-//! log that ends where it did is one whose rows are as they were.
+//! What is remembered is a guess, never the truth: on Postgres another node may have written since. Whoever uses it has the database check it: by
+//! a statement that looks first, or by the constraints. It is checked by the log alone, because whatever changes a run or a
+//! task's counts also appends an activity: a log that ends where it did is one whose rows are as they were.
 
 use std::collections::HashMap;
 
@@ -61,6 +61,16 @@ impl Remembered {
             }
         }
         Some(rows)
+    }
+
+    /// The task is another one from now on.
+    pub(super) fn forget(&self, task: &TaskId) {
+        self.0.lock().forget(task);
+    }
+
+    /// Nothing is certain any more.
+    pub(super) fn forget_all(&self) {
+        *self.0.lock() = Tasks::default();
     }
 
     /// The database was asked, and this is what it has: what it contradicts is forgotten.

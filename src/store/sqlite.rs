@@ -9,7 +9,7 @@ use sqlx::{SqlitePool, sqlite::SqliteRow};
 
 use crate::model::{Epoch, LogState, Offset, Timestamp};
 
-use super::{StoreError, sqlite_open::FileLock};
+use super::{StoreError, remembered::Remembered, sqlite_open::FileLock};
 
 /// The embedded store.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct SqliteStore {
     pub(super) writer: SqlitePool,
     pub(super) readers: SqlitePool,
     pub(super) lock: Arc<FileLock>,
+    /// Taken, and contradicted, only by who has the writing connection.
+    pub(super) remembered: Arc<Remembered>,
 }
 
 impl SqliteStore {

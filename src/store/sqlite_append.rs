@@ -1,10 +1,14 @@
-//! Appending to SQLite: one transaction in two calls of the database's thread, whatever the size of the batch; a call costs more than most
-//! statements do.
+//! Appending to SQLite: one transaction in as few calls of the database's thread as can be, whatever the size of the batch; a call costs more than
+//! most statements do.
+//!
+//! This node is the only one that writes, so it remembers how the tasks and runs stand, and a batch for them is one call: begin, insert, commit.
+//! Offsets and `eventId`s are unique, so what was remembered wrongly, and what is in the log already, is refused as a whole, and then
+//! it takes two:
 //!
 //! 1. Begin, and load what the plan needs.
 //! 2. Write, and commit.
 //!
-//! New tasks and runs, and rows of them that changed, take a call more.
+//! New tasks and runs, rows of them that changed, and more activities than a statement takes, take calls more.
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqliteRow};
@@ -15,23 +19,60 @@ use super::{
     Append, Appended, Attempt, Heartbeat, StoreError,
     plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
     sqlite::{SqliteStore, TASK, count, epoch, foreign, maybe_time, offset, stored, time, word},
-    sqlite_write,
+    sqlite_write::{self, Basis},
 };
 
 impl SqliteStore {
     pub(super) async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
         let mut transaction = Transaction(Some(self.writer.acquire().await?));
         let connection = transaction.connection()?;
+        if attempt == Attempt::First
+            && let Some(rows) = self.remembered.take(batch)
+            && let Some(appended) = self.append_remembered(connection, batch, rows).await?
+        {
+            transaction.finish();
+            return Ok(appended);
+        }
         let mut rows = load(connection, batch, attempt).await?;
         make_missing_tasks(connection, batch, &mut rows).await?;
         let appended = plan(batch, &mut rows);
         if appended.commits.is_empty() {
             sqlx::query("ROLLBACK").execute(&mut *connection).await?;
         } else {
-            sqlite_write::write(connection, batch, &appended, &mut rows).await?;
+            sqlite_write::write(connection, Basis::Loaded, batch, &appended, &mut rows).await?;
+        }
+        if appended.results.iter().any(|result| result.as_ref().is_ok_and(|receipt| receipt.duplicate)) {
+            // Where some come again, more may: they are looked for before they are tried.
+            tasks_of(batch).into_iter().for_each(|task| self.remembered.forget(task));
+        } else if !appended.commits.is_empty() {
+            self.remembered.keep(rows, true);
         }
         transaction.finish();
         Ok(appended)
+    }
+
+    /// As this node left the rows. Nothing if that, or an event that is in the log already, is refused: then nothing is written.
+    async fn append_remembered(
+        &self,
+        connection: &mut SqliteConnection,
+        batch: &[Append],
+        mut rows: Rows,
+    ) -> Result<Option<Appended>, StoreError> {
+        let appended = plan(batch, &mut rows);
+        if appended.commits.len() < rows.tasks.len() {
+            return Ok(None);
+        }
+        match sqlite_write::write(connection, Basis::Remembered, batch, &appended, &mut rows).await {
+            Ok(()) => {
+                self.remembered.keep(rows, true);
+                Ok(Some(appended))
+            }
+            Err(StoreError::Refused(_)) => {
+                sqlx::query("ROLLBACK").execute(connection).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<(), StoreError> {

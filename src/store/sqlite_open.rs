@@ -46,7 +46,7 @@ impl SqliteStore {
             .connect_with(connect.pragma("query_only", "on"))
             .await
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { writer, readers, lock: Arc::new(lock) })
+        Ok(Self { writer, readers, lock: Arc::new(lock), remembered: Arc::default() })
     }
 }
 
@@ -54,6 +54,7 @@ impl SqliteStore {
     /// Gives every log another life.
     pub(super) async fn renew_epochs(&self) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        self.remembered.forget_all();
         give_new_epochs(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }

@@ -96,6 +96,7 @@ impl SqliteStore {
 
     pub(super) async fn delete_task(&self, task: &TaskId) -> Result<bool, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        self.remembered.forget(task);
         sqlx::query("DELETE FROM rejects WHERE task = ?1").bind(task.as_str().to_owned()).execute(&mut *transaction).await?;
         let deleted =
             sqlx::query("DELETE FROM tasks WHERE name = ?1").bind(task.as_str().to_owned()).execute(&mut *transaction).await?;

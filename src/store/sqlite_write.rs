@@ -15,17 +15,32 @@ use super::{
 /// The sizes of multi-row inserts: few, so that each is prepared once; 256 rows of 10 values stay far below SQLite's 32,766 parameters.
 const CHUNKS: [usize; 3] = [256, 16, 1];
 
+/// What the rows were planned on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// Rows that the transaction has read.
+    Loaded,
+    /// Rows as this node left them; the transaction has yet to begin.
+    Remembered,
+}
+
 /// Writes what the plan came to, and commits.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
+    basis: Basis,
     batch: &[Append],
     appended: &Appended,
     rows: &mut Rows,
 ) -> Result<(), StoreError> {
+    let change = rows.invocations.values().any(|row| row.touched) || rows.tasks.values().any(|row| row.touched);
+    let mut begin = basis == Basis::Remembered;
+    if change && std::mem::take(&mut begin) {
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    }
     insert_invocations(connection, rows).await?;
     update_invocations(connection, rows).await?;
     update_tasks(connection, appended, rows).await?;
-    insert_activities_and_commit(connection, batch, appended, rows).await
+    insert_activities_and_commit(connection, begin, batch, appended, rows).await
 }
 
 async fn insert_invocations(connection: &mut SqliteConnection, rows: &mut Rows) -> Result<(), StoreError> {
@@ -58,11 +73,13 @@ async fn insert_invocations(connection: &mut SqliteConnection, rows: &mut Rows) 
     Ok(())
 }
 
-/// An insert of so many activities, and, at the end, the commit.
-fn insert(rows: usize, commit: bool) -> String {
-    let mut sql = "INSERT INTO activities \
-                   (task, \"offset\", invocation, event_id, type, timestamp, received_at, data, series, series_ends) VALUES "
-        .to_owned();
+/// An insert of so many activities; the first may begin the transaction, the last commits it.
+fn insert(rows: usize, begin: bool, commit: bool) -> String {
+    let mut sql = if begin { "BEGIN IMMEDIATE; ".to_owned() } else { String::new() };
+    sql.push_str(
+        "INSERT INTO activities \
+                   (task, \"offset\", invocation, event_id, type, timestamp, received_at, data, series, series_ends) VALUES ",
+    );
     sql.push_str(&vec!["(?,?,?,?,?,?,?,?,?,?)"; rows].join(","));
     if commit {
         sql.push_str("; COMMIT");
@@ -72,6 +89,7 @@ fn insert(rows: usize, commit: bool) -> String {
 
 async fn insert_activities_and_commit(
     connection: &mut SqliteConnection,
+    begin: bool,
     batch: &[Append],
     appended: &Appended,
     rows: &Rows,
@@ -80,10 +98,10 @@ async fn insert_activities_and_commit(
     for commit in &appended.commits {
         new.extend(commit.items.iter().zip(0..).map(|(index, after)| (&batch[*index], stored(commit.first.plus(after).get()))));
     }
-    let (mut query, mut rest) = next_insert(&new, rows);
+    let (mut query, mut rest) = next_insert(&new, begin, rows);
     while let Some(this) = query {
         // While the database's thread inserts some, the next ones are put together.
-        let (done, next) = tokio::join!(this.execute(&mut *connection), async { next_insert(rest, rows) });
+        let (done, next) = tokio::join!(this.execute(&mut *connection), async { next_insert(rest, false, rows) });
         done?;
         (query, rest) = next;
     }
@@ -93,10 +111,10 @@ async fn insert_activities_and_commit(
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 /// The insert of the first of these activities, and those that are left.
-fn next_insert<'a, 'b>(new: &'a [(&'b Append, i64)], rows: &Rows) -> (Option<Query>, &'a [(&'b Append, i64)]) {
+fn next_insert<'a, 'b>(new: &'a [(&'b Append, i64)], begin: bool, rows: &Rows) -> (Option<Query>, &'a [(&'b Append, i64)]) {
     let Some(size) = CHUNKS.into_iter().find(|size| *size <= new.len()) else { return (None, new) };
     let (chunk, rest) = new.split_at(size);
-    let mut query = sqlx::query(AssertSqlSafe(insert(size, rest.is_empty())));
+    let mut query = sqlx::query(AssertSqlSafe(insert(size, begin, rest.is_empty())));
     for (item, offset) in chunk {
         let activity = &item.activity.activity;
         let task = rows.tasks[&item.task].key;

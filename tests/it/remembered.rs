@@ -10,12 +10,17 @@ use tasklight::{
 
 use crate::store_contract::{Fixture, activity, everything, message, postgres, receipts, task, texts};
 
-/// A store that remembers the task `t`, with three activities of the run `r`, and another node's view of the same database.
-async fn remembering() -> (Fixture, Store) {
-    let f = postgres().await;
+/// A store that remembers the task `t`, with three activities of the run `r`.
+async fn remembering(f: Fixture) -> Fixture {
     for n in 1..=3 {
         receipts(&f.store, &[message("t", &n.to_string())]).await;
     }
+    f
+}
+
+/// The same on Postgres, and another node's view of the same database.
+async fn remembering_beside_another() -> (Fixture, Store) {
+    let f = remembering(postgres().await).await;
     assert!(last_statement(&f).await.contains("sure AS"), "the third is written in one statement");
     let other = Store::open(&f.options).await.expect("it opens");
     (f, other)
@@ -42,7 +47,7 @@ async fn offsets(store: &Store) -> Vec<u64> {
 
 #[tokio::test]
 async fn what_another_node_appended_is_seen() {
-    let (f, other) = remembering().await;
+    let (f, other) = remembering_beside_another().await;
     let theirs = receipts(&other, &[message("t", "theirs")]).await;
     let mine = receipts(&f.store, &[message("t", "mine")]).await;
     assert_eq!((theirs[0].cursor.offset.get(), mine[0].cursor.offset.get()), (4, 5));
@@ -51,7 +56,7 @@ async fn what_another_node_appended_is_seen() {
 
 #[tokio::test]
 async fn an_end_that_another_node_wrote_is_the_end() {
-    let (f, other) = remembering().await;
+    let (f, other) = remembering_beside_another().await;
     receipts(&other, &[status("completed")]).await;
     let appended = f.store.append(&[status("failed")], Attempt::First).await.expect("it answers");
     assert!(matches!(appended.results[0], Err(Refusal::Transition { .. })), "{:?}", appended.results);
@@ -59,21 +64,17 @@ async fn an_end_that_another_node_wrote_is_the_end() {
     assert_eq!(runs[0].status.as_str(), "completed");
 }
 
-#[tokio::test]
-async fn what_this_node_wrote_itself_is_remembered_with_it() {
-    let (f, other) = remembering().await;
+async fn what_this_node_wrote_itself_is_remembered_with_it(f: Fixture) {
     receipts(&f.store, &[status("completed")]).await;
     let appended = f.store.append(&[status("running")], Attempt::First).await.expect("it answers");
     assert!(matches!(appended.results[0], Err(Refusal::Transition { .. })), "{:?}", appended.results);
     receipts(&f.store, &[message("t", "a word after the end")]).await;
-    let summary = &other.summaries(&[task("t")]).await.expect("it reads")[0];
+    let summary = &f.store.summaries(&[task("t")]).await.expect("it reads")[0];
     assert_eq!((summary.invocation_counts.completed, summary.invocation_counts.running), (1, 0));
     assert_eq!(summary.status.map(|status| status.as_str()), Some("completed"));
 }
 
-#[tokio::test]
-async fn a_known_event_gets_its_first_receipt() {
-    let (f, _) = remembering().await;
+async fn a_known_event_gets_its_first_receipt(f: Fixture) {
     let known = || {
         activity(
             "t",
@@ -85,21 +86,96 @@ async fn a_known_event_gets_its_first_receipt() {
     assert_eq!([first[0].duplicate, first[1].duplicate, again[0].duplicate, again[1].duplicate], [false, true, false, true]);
     assert_eq!(again[1].cursor, first[0].cursor);
     assert_eq!(offsets(&f.store).await, [1, 2, 3, 4, 5]);
+    let third = receipts(&f.store, &[known()]).await;
+    assert_eq!((third[0].duplicate, third[0].cursor), (true, first[0].cursor), "and ever again");
+    receipts(&f.store, &[message("t", "more")]).await;
+    assert_eq!(offsets(&f.store).await, [1, 2, 3, 4, 5, 6]);
 }
 
-#[tokio::test]
-async fn a_task_that_was_made_again_is_another_log() {
-    let (f, other) = remembering().await;
+async fn a_task_that_was_made_again_is_another_log(f: Fixture) {
     let before = receipts(&f.store, &[message("t", "4")]).await[0].cursor;
-    other.delete_task(&task("t")).await.expect("it answers");
+    f.store.delete_task(&task("t")).await.expect("it answers");
     let after = receipts(&f.store, &[message("t", "first")]).await[0].cursor;
     assert_eq!(after.offset.get(), 1);
     assert_ne!(after.epoch, before.epoch);
 }
 
+async fn a_log_goes_on_after_its_activities_were_trimmed(f: Fixture) {
+    f.store.trim(&task("t"), Offset::new(4).expect("small")).await.expect("it answers").expect("the task");
+    let next = receipts(&f.store, &[message("t", "4")]).await[0].cursor;
+    assert_eq!(next.offset.get(), 4);
+    assert_eq!(offsets(&f.store).await, [4]);
+}
+
+async fn renewed_epochs_are_noticed(f: Fixture) {
+    let before = receipts(&f.store, &[message("t", "4")]).await[0].cursor;
+    f.store.renew_epochs().await.expect("it answers");
+    let after = receipts(&f.store, &[message("t", "5")]).await[0].cursor;
+    assert_ne!(after.epoch, before.epoch);
+    let page = f.store.read_after(&task("t"), &everything()).await.expect("it reads").expect("the task");
+    assert_eq!(page.state.epoch, after.epoch, "receipts and pages name the same life");
+}
+
+async fn runs_that_come_and_go_are_counted_once(f: Fixture) {
+    for n in 0..20 {
+        let of = |run: &str, kind: &str, data: &str| {
+            activity("t", &format!(r#"{{"invocationId":"{run}","type":"{kind}","data":{data}}}"#))
+        };
+        let run = format!("run-{n}");
+        receipts(&f.store, &[of(&run, "status", r#"{"status":"running"}"#), message("t", "between")]).await;
+        receipts(&f.store, &[of(&run, "usage", &format!(r#"{{"inputTokens":{n}}}"#))]).await;
+        receipts(&f.store, &[of(&run, "status", r#"{"status":"completed","exitCode":0}"#)]).await;
+    }
+    let summary = &f.store.summaries(&[task("t")]).await.expect("it reads")[0];
+    let counts = summary.invocation_counts;
+    assert_eq!((counts.running, counts.completed, summary.head.get()), (1, 20, 83));
+    let runs = f.store.invocations(&task("t"), 100).await.expect("it reads").expect("the task");
+    let usage = |run: &str| {
+        runs.iter().find(|r| r.invocation_id.as_str() == run).and_then(|r| r.usage.as_ref()).map(|u| u.get().to_owned())
+    };
+    assert_eq!((runs.len(), usage("run-7")), (21, Some(r#"{"inputTokens":7}"#.to_owned())));
+}
+
+/// Each of these on both stores.
+macro_rules! on_both_stores {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::remembering(crate::store_contract::sqlite().await).await).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::remembering(crate::store_contract::postgres().await).await).await;
+            })+
+        }
+    };
+}
+
+on_both_stores!(
+    what_this_node_wrote_itself_is_remembered_with_it,
+    a_known_event_gets_its_first_receipt,
+    a_task_that_was_made_again_is_another_log,
+    a_log_goes_on_after_its_activities_were_trimmed,
+    renewed_epochs_are_noticed,
+    runs_that_come_and_go_are_counted_once,
+);
+
+#[tokio::test]
+async fn a_task_that_another_node_made_again_is_another_log() {
+    let (f, other) = remembering_beside_another().await;
+    other.delete_task(&task("t")).await.expect("it answers");
+    receipts(&other, &[message("t", "theirs")]).await;
+    let mine = receipts(&f.store, &[message("t", "mine")]).await[0].cursor;
+    assert_eq!(mine.offset.get(), 2);
+    assert_eq!(offsets(&f.store).await, [1, 2]);
+}
+
 #[tokio::test]
 async fn offsets_are_not_given_again_after_a_trim() {
-    let (f, other) = remembering().await;
+    let (f, other) = remembering_beside_another().await;
     receipts(&other, &[message("t", "4"), message("t", "5")]).await;
     other.trim(&task("t"), Offset::new(6).expect("small")).await.expect("it answers").expect("the task");
     let next = receipts(&f.store, &[message("t", "6")]).await[0].cursor;
@@ -108,7 +184,7 @@ async fn offsets_are_not_given_again_after_a_trim() {
 
 #[tokio::test]
 async fn another_life_of_the_database_is_noticed() {
-    let (f, other) = remembering().await;
+    let (f, other) = remembering_beside_another().await;
     let before = receipts(&f.store, &[message("t", "4")]).await[0].cursor;
     other.renew_epochs().await.expect("it answers");
     let renewed = receipts(&f.store, &[message("t", "5")]).await[0].cursor;
@@ -127,7 +203,7 @@ async fn another_life_of_the_database_is_noticed() {
 #[tokio::test]
 async fn nodes_that_take_turns_at_random_make_one_log() {
     const ROUNDS: u64 = 300;
-    let (f, other) = remembering().await;
+    let (f, other) = remembering_beside_another().await;
     let stores = [f.store.clone(), other];
     join_all(stores.iter().enumerate().map(|(node, store)| async move {
         for round in 0..ROUNDS {
