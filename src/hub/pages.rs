@@ -16,6 +16,9 @@ use crate::{
 /// The most pages that are kept.
 const KEPT: usize = 8;
 
+/// How many pages are read ahead: while one is written, another one is encoded, and another one comes from the store.
+const AHEAD: usize = 2;
+
 /// How long a page is kept.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -75,8 +78,17 @@ impl Hub {
         let cell = self.inner.pages.cell(&Key { task: task.clone(), epoch, after: range.after });
         let page = cell.get_or_try_init(|| self.read(task, range)).await?;
         if let Some(state) = page.state.filter(|state| state.epoch == epoch && range.after < page.through) {
-            if page.through < state.head {
-                self.read_ahead(Key { task: task.clone(), epoch, after: page.through }, range);
+            let mut next = page.through;
+            for _ in 0..AHEAD {
+                if state.head <= next {
+                    break;
+                }
+                self.read_ahead(Key { task: task.clone(), epoch, after: next }, range);
+                // Where pages are full of small activities the next one will be, too.
+                if page.through != range.after.plus(range.limit as u64) {
+                    break;
+                }
+                next = next.plus(range.limit as u64);
             }
             return Ok(page.clone());
         }

@@ -17,10 +17,22 @@ pub(super) const EPOCH: &str = "(tasks.epoch # (SELECT salt FROM store_identity)
 pub(super) const HEAD: &str =
     "greatest(tasks.head, (SELECT max(a.\"offset\") FROM activities AS a WHERE a.task = tasks.id)) AS head";
 
-/// Columns of what was chosen from the log, under the name `chosen`, with the run's name. The log is cut to its page before anything is joined, so that
-/// no plan reads more of it.
-const COLUMNS: &str = "chosen.\"offset\", chosen.event_id, chosen.type, chosen.timestamp, chosen.received_at, chosen.data, \
+/// Columns of what was chosen from the log, under the name `chosen`, with the run's name; the payload comes after them. The log is cut to its page before
+/// anything is joined, so that no plan reads more of it.
+const COLUMNS: &str = "chosen.\"offset\", chosen.event_id, chosen.type, chosen.timestamp, chosen.received_at, \
                        invocations.name AS invocation";
+
+/// How a page is kept from having too many bytes.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    /// Payloads that are much longer than others are left out, and the page ends before the first of them. Costs next to nothing.
+    Each,
+    /// The page ends where its payloads come to the bytes wanted. A running sum costs Postgres more than reading the rows does.
+    Sum,
+}
+
+/// With [`Bound::Each`], how many times the bytes of a page may come from the server at most.
+const ROOM: usize = 4;
 
 const JOIN: &str = "JOIN invocations ON invocations.id = chosen.invocation";
 
@@ -36,35 +48,63 @@ mod column {
     pub(super) const TYPE: usize = 5;
     pub(super) const TIMESTAMP: usize = 6;
     pub(super) const RECEIVED_AT: usize = 7;
-    pub(super) const DATA: usize = 8;
-    pub(super) const INVOCATION: usize = 9;
+    pub(super) const INVOCATION: usize = 8;
+    pub(super) const DATA: usize = 9;
 }
 
 impl PostgresStore {
     pub(super) async fn read_after(&self, task: &TaskId, range: &ReadAfter) -> Result<Option<Page>, StoreError> {
-        let sql = format!(
-            "SELECT tasks.epoch, tasks.head, tasks.floor, page.* FROM {} LEFT JOIN LATERAL (SELECT {COLUMNS} FROM ( \
-               SELECT wanted.*, sum(octet_length(data)) OVER (ORDER BY \"offset\") - octet_length(data) AS before FROM ( \
-                 SELECT * FROM activities WHERE activities.task = tasks.id AND activities.\"offset\" > greatest($2, tasks.floor - 1) \
-                 AND activities.\"offset\" <= greatest($2, tasks.floor - 1) + $3 {} ORDER BY activities.\"offset\" LIMIT $4 \
-               ) AS wanted) AS chosen {JOIN} WHERE before < $5 \
-             ) AS page ON true ORDER BY page.\"offset\"",
-            log(),
+        let Some((state, mut activities, mut cut)) = self.page_after(task, range, Bound::Each).await? else { return Ok(None) };
+        let mut state = state;
+        if cut && activities.is_empty() {
+            // A long one comes first.
+            let Some(exact) = self.page_after(task, range, Bound::Sum).await? else { return Ok(None) };
+            (state, activities, cut) = exact;
+        }
+        let bytes: usize = activities.iter().map(|(_, activity)| activity.data.as_bytes().len()).sum();
+        let until = range.after.max(state.floor.previous()).plus(range.window).min(state.head);
+        let stopped = cut || activities.len() == range.limit || range.bytes <= bytes;
+        let through = if stopped { activities.last().map_or(until, |(offset, _)| *offset) } else { until };
+        Ok(Some(Page { state, through: through.max(range.after.min(state.head)), activities }))
+    }
+
+    async fn page_after(&self, task: &TaskId, range: &ReadAfter, bound: Bound) -> Result<Option<Read>, StoreError> {
+        let wanted = format!(
+            "SELECT * FROM activities WHERE activities.task = tasks.id AND activities.\"offset\" > greatest($2, tasks.floor - 1) \
+             AND activities.\"offset\" <= greatest($2, tasks.floor - 1) + $3 {} ORDER BY activities.\"offset\" LIMIT $4",
             conditions(&range.filter, 6)
+        );
+        let (data, chosen, condition, bytes) = match bound {
+            Bound::Each => {
+                let each = range.bytes.saturating_mul(ROOM) / range.limit.max(1);
+                ("CASE WHEN octet_length(chosen.data) <= $5 THEN chosen.data END AS data", wanted, "true", each)
+            }
+            Bound::Sum => (
+                "chosen.data",
+                format!(
+                    "SELECT wanted.*, sum(octet_length(data)) OVER (ORDER BY \"offset\" ROWS UNBOUNDED PRECEDING) \
+                     - octet_length(data) AS before FROM ({wanted}) AS wanted"
+                ),
+                "before < $5",
+                range.bytes,
+            ),
+        };
+        let sql = format!(
+            "SELECT tasks.epoch, tasks.head, tasks.floor, page.* FROM {} LEFT JOIN LATERAL ( \
+               SELECT {COLUMNS}, {data} FROM ({chosen}) AS chosen {JOIN} WHERE {condition} \
+             ) AS page ON true",
+            log(),
         );
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(task.as_str())
             .bind(stored(range.after.get()))
             .bind(stored(range.window.min(Offset::MAX.get())))
             .bind(stored(range.limit as u64))
-            .bind(i64::try_from(range.bytes).unwrap_or(i64::MAX));
-        let rows = self.within(async { Ok(bind(query, &range.filter).fetch_all(&self.readers).await?) }).await?;
-        let Some((state, activities)) = page(&rows)? else { return Ok(None) };
-        let bytes: usize = activities.iter().map(|(_, activity)| activity.data.as_bytes().len()).sum();
-        let until = range.after.max(state.floor.previous()).plus(range.window).min(state.head);
-        let stopped = activities.len() == range.limit || range.bytes <= bytes;
-        let through = if stopped { activities.last().map_or(until, |(offset, _)| *offset) } else { until };
-        Ok(Some(Page { state, through: through.max(range.after.min(state.head)), activities }))
+            .bind(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let mut rows = self.within(async { Ok(bind(query, &range.filter).fetch_all(&self.readers).await?) }).await?;
+        // They come in this order, but nothing says so; telling Postgres would have it sort them.
+        rows.sort_by_key(|row| row.try_get::<Option<i64>, _>(column::OFFSET).ok().flatten());
+        page(&rows, range.bytes)
     }
 
     pub(super) async fn read_before(
@@ -76,7 +116,7 @@ impl PostgresStore {
     ) -> Result<Option<Page>, StoreError> {
         let sql = format!(
             "SELECT tasks.epoch, tasks.head, tasks.floor, page.* FROM {} LEFT JOIN LATERAL ( \
-               SELECT {COLUMNS} FROM (SELECT * FROM activities WHERE activities.task = tasks.id \
+               SELECT {COLUMNS}, chosen.data FROM (SELECT * FROM activities WHERE activities.task = tasks.id \
                AND activities.\"offset\" >= tasks.floor AND activities.\"offset\" < $2 {} \
                ORDER BY activities.\"offset\" DESC LIMIT $3) AS chosen {JOIN} \
              ) AS page ON true ORDER BY page.\"offset\"",
@@ -86,7 +126,7 @@ impl PostgresStore {
         let before = before.unwrap_or(Offset::MAX);
         let query = sqlx::query(AssertSqlSafe(sql)).bind(task.as_str()).bind(stored(before.get())).bind(stored(limit as u64));
         let rows = self.within(async { Ok(bind(query, filter).fetch_all(&self.readers).await?) }).await?;
-        let Some((state, activities)) = page(&rows)? else { return Ok(None) };
+        let Some((state, activities, _)) = page(&rows, usize::MAX)? else { return Ok(None) };
         let first = activities.first().map_or(state.floor, |(offset, _)| *offset);
         Ok(Some(Page { state, through: first.previous(), activities }))
     }
@@ -126,16 +166,21 @@ fn bind<'q>(query: Query<'q>, filter: &Filter) -> Query<'q> {
     query.bind((!types.is_empty()).then_some(types)).bind(filter.invocation.as_ref().map(|id| id.as_str().to_owned()))
 }
 
-/// What a statement that reads a log gives.
-type Read = (LogState, Vec<(Offset, Activity)>);
+/// What a statement that reads a log gives: where the log stands, the activities, and whether they are fewer than there were rows.
+type Read = (LogState, Vec<(Offset, Activity)>, bool);
 
-/// The log's state, which is in every row, and the activities, of which there may be none.
-fn page(rows: &[PgRow]) -> Result<Option<Read>, StoreError> {
+/// The log's state, which is in every row, and the activities, of which there may be none: those before the first whose payload was left out, and
+/// no more than come to so many bytes, but one at least.
+fn page(rows: &[PgRow], bytes: usize) -> Result<Option<Read>, StoreError> {
     let Some(first) = rows.first() else { return Ok(None) };
     let state = log_state(first)?;
     let mut activities: Vec<(Offset, Activity)> = Vec::with_capacity(rows.len());
+    let mut sum = 0;
     for row in rows {
         let Some(offset) = row.try_get::<Option<i64>, _>(column::OFFSET)? else { continue };
+        let data = row.try_get::<Option<&str>, _>(column::DATA)?.filter(|_| sum < bytes);
+        let Some(data) = data else { return Ok(Some((state, activities, true))) };
+        sum += data.len();
         // Most of a page is of one run.
         let name: &str = row.try_get(column::INVOCATION)?;
         let invocation = match activities.last() {
@@ -144,14 +189,14 @@ fn page(rows: &[PgRow]) -> Result<Option<Read>, StoreError> {
         };
         activities.push((
             u64::try_from(offset).ok().and_then(Offset::new).ok_or_else(|| foreign("offset"))?,
-            activity(row, invocation)?,
+            activity(row, invocation, data)?,
         ));
     }
-    Ok(Some((state, activities)))
+    Ok(Some((state, activities, false)))
 }
 
-fn activity(row: &PgRow, invocation: InvocationId) -> Result<Activity, StoreError> {
-    let (kind, data): (&str, String) = (row.try_get(column::TYPE)?, row.try_get(column::DATA)?);
+fn activity(row: &PgRow, invocation: InvocationId, data: &str) -> Result<Activity, StoreError> {
+    let kind: &str = row.try_get(column::TYPE)?;
     let event_id: uuid::Uuid = row.try_get(column::EVENT_ID)?;
     let time = |column: usize| -> Result<Timestamp, StoreError> {
         let millis: i64 = row.try_get(column)?;
@@ -163,7 +208,7 @@ fn activity(row: &PgRow, invocation: InvocationId) -> Result<Activity, StoreErro
         kind: kind.parse().map_err(|_| foreign("type"))?,
         timestamp: time(column::TIMESTAMP)?,
         received_at: time(column::RECEIVED_AT)?,
-        data: Data::from_checked(Bytes::from(data)).ok_or_else(|| foreign("data"))?,
+        data: Data::from_checked(Bytes::copy_from_slice(data.as_bytes())).ok_or_else(|| foreign("data"))?,
     })
 }
 
