@@ -121,7 +121,7 @@ fn activities(count: usize) -> Vec<Activity> {
 
 /// `activities` encoded, the first of them after `before`.
 fn encoded(task: &TaskId, epoch: Epoch, before: usize, activities: &[Activity]) -> Vec<FrameBatch> {
-    let mut builder = FrameBuilder::new(task.clone(), epoch);
+    let mut builder = FrameBuilder::new(task, epoch);
     for (index, activity) in activities.iter().enumerate() {
         builder.push(offset(before + index + 1), activity);
     }

@@ -20,7 +20,10 @@ use tokio::{
     runtime::Handle,
     sync::{Semaphore, watch},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use crate::{
     broker::{Broker, LinkReader},
@@ -194,7 +197,7 @@ impl Hub {
             return Ok(ColdPage { state: None, through: range.after, batches: Vec::new() });
         };
         self.observe(task, Some(page.state));
-        let mut builder = FrameBuilder::new(task.clone(), page.state.epoch);
+        let mut builder = FrameBuilder::new(task, page.state.epoch).expecting(page.activities.len(), page.data_bytes());
         for (offset, activity) in &page.activities {
             builder.push(*offset, activity);
         }
@@ -262,6 +265,11 @@ impl Hub {
             let need = log.observe(state, &self.inner.options);
             self.resync(&log, need);
         }
+    }
+
+    /// Has this done on the node's own runtime, until it is done or its handle is dropped.
+    pub(crate) fn spawn_until_dropped(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+        AbortOnDropHandle::new(self.inner.tracker.spawn_on(work, &self.inner.runtime))
     }
 
     /// Work on the node's own runtime, whoever asks for it.

@@ -110,7 +110,7 @@ mod tests {
     use crate::model::{Activity, Data, EventId, FrameBuilder, Timestamp};
 
     fn batch() -> FrameBatch {
-        let mut builder = FrameBuilder::new("build-42".parse().expect("valid"), Epoch::from_stored(7));
+        let mut builder = FrameBuilder::new(&"build-42".parse().expect("valid"), Epoch::from_stored(7));
         for offset in 9..=11 {
             let activity = Activity {
                 event_id: EventId::from_bytes([1; 16]),

@@ -1,6 +1,6 @@
 //! Publishing activities and reading them in pages.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::{
     Json,
@@ -9,9 +9,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
-use futures_util::stream;
+use futures_util::{TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::{
     App,
@@ -22,7 +23,7 @@ use crate::{
     ingest::{Item, Rejected, read_body, refused_by_store},
     metrics::Code,
     model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
-    store::{Page, ReadAfter, Receipt},
+    store::{Page, ReadAfter, Receipt, Store},
 };
 
 /// The most activities in a page.
@@ -212,7 +213,7 @@ fn page_response(task: &TaskId, page: &Page, next: Option<Cursor>) -> Response<B
 }
 
 fn write_activities(task: &TaskId, page: &Page, separator: &[u8], out: &mut Vec<u8>) {
-    let mut builder = FrameBuilder::new(task.clone(), page.state.epoch);
+    let mut builder = FrameBuilder::new(task, page.state.epoch).expecting(page.activities.len(), page.data_bytes());
     for (offset, activity) in &page.activities {
         builder.push(*offset, activity);
     }
@@ -243,30 +244,55 @@ struct Export {
     filter: Filter,
 }
 
-/// Everything up to the head as it was at the beginning, a page at a time, in constant memory. A log that is deleted or trimmed under
-/// the export breaks the body off, which clients see as an error.
-fn ndjson(app: Arc<App>, task: TaskId, export: Export) -> Response<Body> {
-    let chunks = stream::try_unfold(export, move |mut export| {
-        let (app, task) = (app.clone(), task.clone());
-        async move {
-            if export.until <= export.after || export.left == Some(0) {
-                return Ok(None);
+/// The bytes of payloads that an export reads at once.
+const EXPORT_BYTES: usize = 1 << 20;
+
+/// How many parts of an export are ready and wait to be written, beside the one that is read.
+const EXPORTED_AHEAD: usize = 1;
+
+/// Everything up to the head as it was at the beginning, a page at a time, in constant memory: the next page is read while one is written. A log
+/// that is deleted or trimmed under the export breaks the body off, which clients see as an error.
+fn ndjson(app: Arc<App>, task: TaskId, mut export: Export) -> Response<Body> {
+    let (pages, mut read) = mpsc::channel(EXPORTED_AHEAD);
+    let (reader, from) = (app.clone(), task.clone());
+    let reading = app.hub.spawn_until_dropped(async move {
+        while let Some(page) = export.next(&reader.store, &from).await.transpose() {
+            let over = page.is_err();
+            if pages.send(page).await.is_err() || over {
+                break;
             }
-            let limit = export.left.unwrap_or(MOST_LIMIT).min(MOST_LIMIT);
-            let range = ReadAfter { after: export.after, limit, bytes: 1 << 20, window: u64::MAX, filter: export.filter.clone() };
-            let page = app.store.read_after(&task, &range).await.map_err(std::io::Error::other)?;
-            let page = page.filter(|page| page.state.epoch == export.epoch && page.state.floor <= export.after.next());
-            let Some(mut page) = page else { return Err(std::io::Error::other("the log changed under the export")) };
-            page.activities.retain(|(offset, _)| *offset <= export.until);
-            export.after = page.through;
-            export.left = export.left.map(|left| left - page.activities.len());
-            let mut text = Vec::new();
-            write_activities(&task, &page, b"\n", &mut text);
-            if !text.is_empty() {
-                text.push(b'\n');
-            }
-            Ok::<_, std::io::Error>(Some((text, export)))
         }
     });
-    respond("application/x-ndjson", Body::from_stream(chunks))
+    let pages = stream::poll_fn(move |context| {
+        let _until_dropped = &reading;
+        read.poll_recv(context)
+    });
+    respond("application/x-ndjson", Body::from_stream(pages.map_ok(move |page| lines(&task, &page))))
+}
+
+impl Export {
+    /// The next page.
+    async fn next(&mut self, store: &Store, task: &TaskId) -> io::Result<Option<Page>> {
+        if self.until <= self.after || self.left == Some(0) {
+            return Ok(None);
+        }
+        let limit = self.left.unwrap_or(MOST_LIMIT).min(MOST_LIMIT);
+        let range = ReadAfter { after: self.after, limit, bytes: EXPORT_BYTES, window: u64::MAX, filter: self.filter.clone() };
+        let page = store.read_after(task, &range).await.map_err(io::Error::other)?;
+        let page = page.filter(|page| page.state.epoch == self.epoch && page.state.floor <= self.after.next());
+        let Some(mut page) = page else { return Err(io::Error::other("the log changed under the export")) };
+        page.activities.retain(|(offset, _)| *offset <= self.until);
+        self.after = page.through;
+        self.left = self.left.map(|left| left - page.activities.len());
+        Ok(Some(page))
+    }
+}
+
+fn lines(task: &TaskId, page: &Page) -> Vec<u8> {
+    let mut text = Vec::with_capacity(page.data_bytes() * 2);
+    write_activities(task, page, b"\n", &mut text);
+    if !text.is_empty() {
+        text.push(b'\n');
+    }
+    text
 }

@@ -85,7 +85,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Task(task): Task) -> Resul
     let last = app.store.read_before(&task, None, 1, &Filter::default()).await?;
     let last_activity: Option<Box<RawValue>> = last.and_then(|page| {
         let (offset, activity) = page.activities.first()?;
-        let mut builder = FrameBuilder::new(task.clone(), page.state.epoch);
+        let mut builder = FrameBuilder::new(&task, page.state.epoch);
         builder.push(*offset, activity);
         let batch = builder.finish().pop()?;
         let mut text = Vec::new();

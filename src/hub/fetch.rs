@@ -51,6 +51,6 @@ impl Hub {
             }
             mailbox.deliver(slot, arrival);
         };
-        AbortOnDropHandle::new(self.inner.tracker.spawn_on(work, &self.inner.runtime))
+        self.spawn_until_dropped(work)
     }
 }

@@ -68,7 +68,7 @@ pub(super) async fn fill_gap(hub: Hub, log: Arc<Log>) {
         };
         match hub.inner.store.read_after(&log.task, &range).await {
             Ok(Some(page)) if page.state.epoch == epoch && page.state.floor <= after.next() => {
-                let mut builder = FrameBuilder::new(log.task.clone(), epoch);
+                let mut builder = FrameBuilder::new(&log.task, epoch);
                 for (offset, activity) in &page.activities {
                     builder.push(*offset, activity);
                 }

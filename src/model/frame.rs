@@ -19,7 +19,7 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Activity, ActivityType, Cursor, Epoch, InvocationId, Offset, TaskId, text_frame::TextFrames};
+use super::{Activity, ActivityType, Epoch, EventId, InvocationId, Offset, TaskId, text_frame::TextFrames};
 
 /// What stands before `data:`'s JSON object and marks it as an activity among protocol messages.
 const OP: &[u8] = br#"{"op":"activity","#;
@@ -29,6 +29,9 @@ const CHUNK_HEAD: &[u8] = b"00000000\r\n";
 
 /// The end of a chunk.
 const CHUNK_TAIL: &[u8] = b"\r\n";
+
+/// What an event has beside its payload, about.
+const ENVELOPE: usize = 288;
 
 /// A buffer is closed once it is this long, so that a slow viewer's queue pins little beside its own frames.
 const BUFFER_TARGET: usize = 64 * 1024;
@@ -179,8 +182,10 @@ impl FrameBatch {
 /// Encodes a task's activities, in order of offset, into batches of a bounded size.
 #[derive(Debug)]
 pub struct FrameBuilder {
-    task: TaskId,
     epoch: Epoch,
+    text: Unchanging,
+    /// How many bytes are still to come, about.
+    expected: usize,
     buffer: BytesMut,
     frames: Vec<Frame>,
     done: Vec<FrameBatch>,
@@ -188,20 +193,28 @@ pub struct FrameBuilder {
 
 impl FrameBuilder {
     /// Nothing encoded yet.
-    pub fn new(task: TaskId, epoch: Epoch) -> Self {
-        Self { task, epoch, buffer: BytesMut::new(), frames: Vec::new(), done: Vec::new() }
+    pub fn new(task: &TaskId, epoch: Epoch) -> Self {
+        let text = Unchanging::new(task, epoch);
+        Self { epoch, text, expected: 0, buffer: BytesMut::new(), frames: Vec::new(), done: Vec::new() }
+    }
+
+    /// So many activities will come, whose payloads are so many bytes: room for them is made at once.
+    pub fn expecting(mut self, activities: usize, data_bytes: usize) -> Self {
+        self.expected = activities * ENVELOPE + data_bytes;
+        self.frames.reserve(activities);
+        self
     }
 
     /// Adds the activity at `offset`, which must be above all before it.
     pub fn push(&mut self, offset: Offset, activity: &Activity) {
+        let this = ENVELOPE + activity.data.as_bytes().len();
         if self.frames.is_empty() {
+            self.buffer.reserve(CHUNK_HEAD.len() + self.expected.min(BUFFER_TARGET + this).max(this) + CHUNK_TAIL.len());
             self.buffer.extend_from_slice(CHUNK_HEAD);
         }
+        self.expected = self.expected.saturating_sub(this);
         let start = self.buffer.len();
-        let cursor = Cursor { epoch: self.epoch, offset };
-        let out = &mut (&mut self.buffer).writer();
-        let written = write_event(out, &self.task, cursor, activity);
-        written.expect("writing to memory does not fail");
+        self.text.write_event(&mut self.buffer, offset, activity);
         let json_start = start + event_head_chars(offset);
         let end = self.buffer.len();
         self.frames.push(Frame {
@@ -253,27 +266,55 @@ fn event_head_chars(offset: Offset) -> usize {
     "id: 00000000-\ndata: ".len() + usize::try_from(digits).expect("at most 16")
 }
 
-fn write_event(out: &mut impl std::io::Write, task: &TaskId, cursor: Cursor, activity: &Activity) -> std::io::Result<()> {
-    write!(out, "id: {cursor}\ndata: ")?;
-    out.write_all(OP)?;
-    write!(out, r#""taskId":"{task}","offset":{},"cursor":"{cursor}","invocationId":"#, cursor.offset)?;
-    serde_json::to_writer(&mut *out, activity.invocation.as_str())?;
-    write!(
-        out,
-        r#","eventId":"{}","timestamp":{},"receivedAt":{},"type":"{}","data":"#,
-        activity.event_id,
-        activity.timestamp.as_millis(),
-        activity.received_at.as_millis(),
-        activity.kind
-    )?;
-    out.write_all(activity.data.as_bytes())?;
-    out.write_all(b"}\n\n")
+/// What all events of a batch have in common.
+#[derive(Debug)]
+struct Unchanging {
+    /// The cursor up to its offset.
+    cursor: String,
+    /// From the JSON object's start to the offset.
+    head: Vec<u8>,
+}
+
+impl Unchanging {
+    fn new(task: &TaskId, epoch: Epoch) -> Self {
+        Self { cursor: format!("{epoch}-"), head: [OP, format!(r#""taskId":"{task}","offset":"#).as_bytes()].concat() }
+    }
+
+    fn write_event(&self, out: &mut BytesMut, offset: Offset, activity: &Activity) {
+        let mut digits = itoa::Buffer::new();
+        let offset = digits.format(offset.get()).as_bytes();
+        let parts: [&[u8]; 9] = [
+            b"id: ",
+            self.cursor.as_bytes(),
+            offset,
+            b"\ndata: ",
+            &self.head,
+            offset,
+            br#","cursor":""#,
+            self.cursor.as_bytes(),
+            offset,
+        ];
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+        out.extend_from_slice(br#"","invocationId":"#);
+        serde_json::to_writer((&mut *out).writer(), activity.invocation.as_str()).expect("writing to memory does not fail");
+        out.extend_from_slice(br#","eventId":""#);
+        out.extend_from_slice(activity.event_id.encode(&mut [0; EventId::CHARS]).as_bytes());
+        out.extend_from_slice(br#"","timestamp":"#);
+        out.extend_from_slice(itoa::Buffer::new().format(activity.timestamp.as_millis()).as_bytes());
+        out.extend_from_slice(br#","receivedAt":"#);
+        out.extend_from_slice(itoa::Buffer::new().format(activity.received_at.as_millis()).as_bytes());
+        out.extend_from_slice(br#","type":""#);
+        out.extend_from_slice(activity.kind.as_str().as_bytes());
+        out.extend_from_slice(br#"","data":"#);
+        out.extend_from_slice(activity.data.as_bytes());
+        out.extend_from_slice(b"}\n\n");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Data, EventId, Timestamp, text_frame};
+    use crate::model::{Data, Timestamp, text_frame};
 
     fn activity(invocation: &str, data: &'static str) -> Activity {
         Activity {
@@ -289,7 +330,7 @@ mod tests {
     #[test]
     fn one_buffer_holds_every_view() {
         let epoch = Epoch::from_stored(0x5f3a_9c1e);
-        let mut builder = FrameBuilder::new("build-42".parse().expect("valid"), epoch);
+        let mut builder = FrameBuilder::new(&"build-42".parse().expect("valid"), epoch);
         builder.push(Offset::new(9).expect("small"), &activity("run 7", r#"{"a": 1.0}"#));
         builder.push(Offset::new(10).expect("small"), &activity("é\"\\", "{}"));
         let batches = builder.finish();
@@ -311,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_closed_when_it_is_long() {
-        let mut builder = FrameBuilder::new("t".parse().expect("valid"), Epoch::generate());
+        let mut builder = FrameBuilder::new(&"t".parse().expect("valid"), Epoch::generate());
         let long: &'static str = Box::leak(format!(r#"{{"text":"{}"}}"#, "x".repeat(40_000)).into_boxed_str());
         for offset in 1..=5 {
             builder.push(Offset::new(offset).expect("small"), &activity("r", long));
@@ -323,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_batch_narrows_to_what_comes_after_and_to_what_fits() {
-        let mut builder = FrameBuilder::new("t".parse().expect("valid"), Epoch::generate());
+        let mut builder = FrameBuilder::new(&"t".parse().expect("valid"), Epoch::generate());
         for offset in 5..=8 {
             builder.push(Offset::new(offset).expect("small"), &activity("r", "{}"));
         }

@@ -70,6 +70,14 @@ impl EventId {
         Self(Uuid::now_v7())
     }
 
+    /// The characters of its text form.
+    pub const CHARS: usize = uuid::fmt::Hyphenated::LENGTH;
+
+    /// Its text form, in `buffer`.
+    pub fn encode<'a>(&self, buffer: &'a mut [u8; Self::CHARS]) -> &'a str {
+        self.0.hyphenated().encode_lower(buffer)
+    }
+
     /// The sixteen bytes, as stored.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

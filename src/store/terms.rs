@@ -110,6 +110,13 @@ pub struct Page {
     pub activities: Vec<(Offset, Activity)>,
 }
 
+impl Page {
+    /// The bytes of its payloads.
+    pub fn data_bytes(&self) -> usize {
+        self.activities.iter().map(|(_, activity)| activity.data.as_bytes().len()).sum()
+    }
+}
+
 /// Which tasks to list, newest activity first.
 #[derive(Debug, Clone, Default)]
 pub struct TaskQuery {

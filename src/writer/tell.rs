@@ -59,7 +59,9 @@ fn show(hub: &Hub, batch: &[Append], commit: &TaskCommit) {
     if !hub.is_watched(&commit.task) {
         return;
     }
-    let mut builder = FrameBuilder::new(commit.task.clone(), commit.epoch);
+    let mut builder = FrameBuilder::new(&commit.task, commit.epoch);
+    let bytes = commit.items.iter().map(|index| batch[*index].activity.activity.data.as_bytes().len()).sum();
+    builder = builder.expecting(commit.items.len(), bytes);
     let mut offset = commit.first;
     for index in &commit.items {
         builder.push(offset, &batch[*index].activity.activity);

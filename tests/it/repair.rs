@@ -19,7 +19,7 @@ async fn commit_elsewhere(hub: &TestHub, texts: &[&str]) -> Vec<Vec<FrameBatch>>
         let new = activity("t", &format!(r#"{{"invocationId":"r","type":"message","data":{{"text":"{text}"}}}}"#));
         let appended = hub.node().store().append(std::slice::from_ref(&new), Attempt::First).await.expect("it is stored");
         let commit = &appended.commits[0];
-        let mut builder = FrameBuilder::new(new.task.clone(), commit.epoch);
+        let mut builder = FrameBuilder::new(&new.task, commit.epoch);
         builder.push(commit.first, &new.activity.activity);
         hints.push(builder.finish());
     }
