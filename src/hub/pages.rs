@@ -16,8 +16,8 @@ use crate::{
 /// The most pages that are kept.
 const KEPT: usize = 8;
 
-/// How many pages are read ahead: while one is written, another one is encoded, and another one comes from the store.
-const AHEAD: usize = 2;
+/// How many pages are read ahead, so that the store, encoding and writing each have one to work on at any time.
+const AHEAD: usize = 3;
 
 /// How long a page is kept.
 const LINGER: Duration = Duration::from_secs(5);
