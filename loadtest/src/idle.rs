@@ -9,7 +9,7 @@ use super::{
     bench::Bench,
     publisher,
     report::{Row, Target},
-    server::Hub,
+    server::{Hub, Reference},
     viewers::{Transport, Viewer, Viewers},
 };
 
@@ -31,6 +31,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
     let (mut rows, count) = (Vec::new(), bench.count(options.viewers));
+    let bare = bare(count, bench.seconds(options.seconds)).await?;
     for (transport, name) in [(Transport::WebSocket, "WebSocket"), (Transport::Sse, "SSE")] {
         let hub = Hub::start(&bench.binary)?;
         publisher::one(&hub, "load").await?;
@@ -56,8 +57,21 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<Vec<Row>> {
         rows.push(
             Row::new("4", what("share of a core for 10,000"), per_10_000, Target::AtMost(0.3))
                 .unit(" %")
-                .measured(format!("{per_10_000:.2} % over {} s", time.as_secs())),
+                .measured(format!("{per_10_000:.2} % over {} s", time.as_secs()))
+                .reference(format!("{bare:.2} %, a thread that does nothing but a write(2) and a read(2) for each")),
         );
     }
     Ok(rows)
+}
+
+/// The share of a core that [`super::reference::beats`] takes for 10,000, in percent.
+async fn bare(count: usize, time: Duration) -> anyhow::Result<f64> {
+    let server = Reference::start(&["beats"])?;
+    let viewers = Viewers::start(&server.address, Transport::WebSocket, vec![Viewer::of("load"); count]).await?;
+    sleep(SETTLE).await;
+    let cpu = server.process.cpu_seconds()?;
+    sleep(time).await;
+    let share = (server.process.cpu_seconds()? - cpu) / time.as_secs_f64() * 100.0;
+    viewers.check()?;
+    Ok(share * 10_000.0 / count as f64)
 }

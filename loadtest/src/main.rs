@@ -86,6 +86,9 @@ enum Command {
         #[arg(long)]
         in_turn: bool,
     },
+    /// A reference server: one thread that lets idle viewers know that it is there.
+    #[command(hide = true)]
+    Beats,
     /// A reference server: tokio-tungstenite and a broadcast channel.
     #[command(hide = true)]
     Tutorial,
@@ -111,6 +114,7 @@ async fn main() -> anyhow::Result<()> {
         Command::OpenTasks => return open_tasks::run(&bench.binary, bench.services()?).await,
         Command::Inserts => return inserts::run(bench.services()?).await,
         Command::Floor { in_turn } => return reference::floor::run(*in_turn),
+        Command::Beats => return reference::beats::run(),
         Command::Tutorial => return reference::tutorial::run().await,
     };
     report::print(&rows);

@@ -1,5 +1,6 @@
 //! What the hub is compared with: the cheapest way there could be, the way of the tutorials, and the bare databases.
 
+pub mod beats;
 pub mod floor;
 pub mod postgres;
 pub mod sqlite;
