@@ -147,11 +147,14 @@ impl<'a> Recorder<'a> {
         self.pass_first(&mut streams[other(stream) as usize], stream, Some(since));
         let waiting = &mut streams[stream as usize];
         let quiet = waiting.heard + LATENESS <= now || since + UNFINISHED_LATENESS <= now;
-        let lines = waiting.assembler.take_lines();
-        self.write(waiting, stream, lines);
-        if quiet && let Some(text) = waiting.assembler.take_all() {
-            self.write_unfinished(waiting, stream, text);
-        }
+        let text = if quiet { waiting.assembler.take_all() } else { waiting.assembler.take_lines() };
+        let Some(mut text) = text else { return };
+        let line = text.rfind('\n').map_or(0, |at| at + 1);
+        let Some(state) = overdrawn(&text[line..]).map(str::to_owned) else { return self.write(waiting, stream, [text]) };
+        text.truncate(line);
+        self.write(waiting, stream, (!text.is_empty()).then_some(text));
+        self.journal.drawn(stream, &state, Timestamp::now());
+        (waiting.overdrawn, waiting.since) = (true, None);
     }
 
     /// The stream has ended: records all that is left of it.
@@ -168,14 +171,6 @@ impl<'a> Recorder<'a> {
         let mut full = Vec::new();
         waiting.assembler.finish(&mut full);
         self.write(waiting, stream, full);
-    }
-
-    /// Records a line that has not ended as it is, or, if it is drawn over itself, what it shows by now.
-    fn write_unfinished(&self, waiting: &mut Waiting, stream: Stream, text: String) {
-        let Some(state) = overdrawn(&text) else { return self.write(waiting, stream, [text]) };
-        let timestamp = waiting.since.map_or_else(Timestamp::now, |(_, timestamp)| timestamp);
-        self.journal.drawn(stream, state, timestamp);
-        (waiting.overdrawn, waiting.since) = (true, None);
     }
 
     /// Records the lines that the other stream finished, if they came before what is about to be recorded of this one.
