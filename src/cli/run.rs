@@ -195,6 +195,7 @@ async fn follow(
             let ending = tokio::select! {
                 ending = wait(child, signals, size) => ending,
                 () = async { input.await; pending().await } => unreachable!("it never ends"),
+                () = recorder.watch_for_lingering() => unreachable!("it never ends"),
             };
             exited.send_replace(Some(Instant::now()));
             ending

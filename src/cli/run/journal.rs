@@ -105,6 +105,16 @@ impl<'a> Journal<'a> {
         }
     }
 
+    /// Words of ours about how it goes. They are dropped when there is no room.
+    pub(super) fn note(&self, text: &str) {
+        #[derive(Serialize)]
+        struct Progress<'a> {
+            text: &'a str,
+        }
+        let activity = self.encode(ActivityType::Progress, EventId::generate(), Timestamp::now(), &Progress { text });
+        self.outbox.push(activity, Keep::IfRoom);
+    }
+
     /// An activity that an agent's format tells of, with an id made from its place. It is dropped as output is.
     pub(super) fn draft(&self, draft: Draft, timestamp: Timestamp) {
         let Draft { kind, mut data, time, place } = draft;

@@ -77,8 +77,10 @@ async fn record(args: &PipeArgs, invocation: &InvocationId, journal: &Journal<'_
     let recorder = Recorder::new(journal, Transcript::new(choice, invocation.clone()), naming);
     let (_running, exit) = watch::channel(None::<Instant>);
     let interrupted = tokio::select! {
-        _ = capture(tokio::io::stdin(), tokio::io::stdout(), Stream::Stdout, &recorder, exit) => None,
+        biased;
+        // Whoever interrupts all of a pipeline ends our input too.
         signal = signals.next_wish() => Some(signal),
+        _ = capture(tokio::io::stdin(), tokio::io::stdout(), Stream::Stdout, &recorder, exit) => None,
     };
     let Some(signal) = interrupted else {
         journal.status(verdict::of_stream(&recorder.heard()));

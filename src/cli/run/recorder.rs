@@ -5,10 +5,10 @@
 //!
 //! Standard output may be an agent's: then its lines become activities at once, and only what is text waits.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::verdict::Heard;
 use super::{
@@ -29,6 +29,9 @@ const UNFINISHED_LATENESS: Duration = Duration::from_secs(1);
 /// How much later the other stream must have spoken for its words to be kept behind. Nearer than this, reading itself blurs the order, and
 /// a command that alternates quickly would make an activity of each line.
 const ORDER: Duration = Duration::from_millis(5);
+
+/// How long an agent that has said how its work ended may go on in silence before that is said.
+const LINGERING: Duration = Duration::from_secs(5);
 
 /// Whose name the invocation's agent has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +85,20 @@ impl<'a> Recorder<'a> {
         Some((reader.format(), reader.version().map(str::to_owned), reader.tally().clone()))
     }
 
+    /// Says once, if an agent goes on in silence although it has said how its work ended, that this is what is waited for. Never ends.
+    pub(super) async fn watch_for_lingering(&self) {
+        let mut before = None;
+        loop {
+            sleep(LINGERING).await;
+            let now = self.transcript.lock().reader().filter(|reader| reader.has_ended()).map(|reader| reader.tally().lines);
+            if now.is_some() && now == before {
+                self.journal.note("result seen, waiting for exit");
+                return pending().await;
+            }
+            before = now;
+        }
+    }
+
     /// Takes what was read.
     pub(super) fn record(&self, stream: Stream, bytes: &[u8]) {
         match stream {
@@ -97,20 +114,27 @@ impl<'a> Recorder<'a> {
     fn say(&self, said: Said) {
         match said {
             Said::Text(bytes) => self.record_text(Stream::Stdout, &bytes),
-            Said::Found(format) if self.naming == Naming::Found => {
-                let (status, agent) = (Some(Status::Running), Some(format.to_string()));
-                self.journal.status(StatusData { status, agent, ..StatusData::default() });
+            Said::Found(format) => {
+                self.record_text_before();
+                if self.naming == Naming::Found {
+                    let (status, agent) = (Some(Status::Running), Some(format.to_string()));
+                    self.journal.status(StatusData { status, agent, ..StatusData::default() });
+                }
             }
-            Said::Found(_) => {}
             Said::Draft(draft) => {
-                let mut streams = self.streams.lock();
-                self.pass_first(&mut streams[Stream::Stderr as usize], Stream::Stdout, Instant::now().checked_sub(ORDER));
-                let waiting = &mut streams[Stream::Stdout as usize];
-                let text = waiting.assembler.take_all();
-                self.write(waiting, Stream::Stdout, text);
+                self.record_text_before();
                 self.journal.draft(draft, Timestamp::now());
             }
         }
+    }
+
+    /// Records what waits and came before something that does not wait.
+    fn record_text_before(&self) {
+        let mut streams = self.streams.lock();
+        self.pass_first(&mut streams[Stream::Stderr as usize], Stream::Stdout, Instant::now().checked_sub(ORDER));
+        let waiting = &mut streams[Stream::Stdout as usize];
+        let text = waiting.assembler.take_all();
+        self.write(waiting, Stream::Stdout, text);
     }
 
     fn record_text(&self, stream: Stream, bytes: &[u8]) {
@@ -283,5 +307,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_bar_that_is_done_at_once_is_text_like_any_other() {
         assert_eq!(recorded(&[(0, Stdout, "\r 10%\r 20%\r100%\n")]).await, ["\r 10%\r 20%\r100%\n"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_goes_on_after_its_result_is_said_to_be_waited_for() {
+        let outbox = Outbox::new(0);
+        let journal = Journal::new(&outbox, "r".parse().expect("valid"), Scrubber::new(None));
+        let transcript = Transcript::new(Choice::Known(Format::Claude), "r".parse().expect("valid"));
+        let recorder = Recorder::new(&journal, transcript, Naming::Given);
+        let watch = || tokio::time::timeout(10 * LINGERING, recorder.watch_for_lingering());
+        recorder.record(Stdout, b"{\"type\":\"system\",\"subtype\":\"status\"}\n");
+        watch().await.expect_err("it never ends");
+        assert_eq!(outbox.pop(), None, "there was no result");
+        recorder.record(Stdout, b"{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}\n");
+        let usage = outbox.pop().expect("its usage");
+        watch().await.expect_err("it never ends");
+        let (note, rest) = (outbox.pop().expect("a note"), outbox.pop());
+        assert!(String::from_utf8_lossy(&usage).contains("usage") && rest.is_none());
+        assert!(String::from_utf8_lossy(&note).contains("result seen, waiting for exit"));
     }
 }
