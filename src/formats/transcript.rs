@@ -163,8 +163,8 @@ impl Transcript {
 }
 
 impl Look {
-    /// Takes a part of a line: adds as text what cannot be JSON, and holds what may. That is a line that begins with a brace, and what
-    /// begins as an agent's line does behind a notice without a line break.
+    /// Takes a part of a line: adds as text what cannot be JSON, and holds what may. That is a line that begins with a brace and a quote,
+    /// and what begins as an agent's line does behind a notice without a line break.
     fn take(&mut self, line: &[u8], said: &mut Vec<Said>) {
         self.bytes += line.len() as u64;
         let mut at = 0;
@@ -184,7 +184,8 @@ impl Look {
             }
             self.held.push(line[at]);
             let begin = BEGIN.as_bytes();
-            let may_be = self.is_whole || begin.starts_with(&self.held) || self.held.starts_with(begin);
+            let begins_object = self.is_whole && self.held[1] == b'"';
+            let may_be = begins_object || begin.starts_with(&self.held) || self.held.starts_with(begin);
             if may_be && self.held.len() <= LOOK_LINE_BYTES {
                 at += 1;
                 continue;

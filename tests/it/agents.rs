@@ -105,6 +105,12 @@ async fn a_transcript_that_is_sent_again_and_again_is_stored_once() {
         is_transcript(name, &first, &expected(&path, format));
         tokio::join!(send(), send(), send(), send());
         let again = log(&hub.url(""), task).await;
+        let said = finish(
+            tasklight(&hub.url(""), ["pipe", "--task", task, "--invocation", "r", "--format", task])
+                .stdin(std::fs::File::open(&path).expect("readable")),
+        )
+        .await;
+        assert!(said.stderr.contains(&format!("{} activities had been stored before", first.len())), "{}", said.stderr);
         let ids = |log: &[Received]| log.iter().map(|activity| activity.event_id).collect::<Vec<_>>();
         assert_eq!(ids(&again), ids(&first), "{name}");
     }
@@ -175,7 +181,8 @@ async fn an_agent_in_a_script_is_known_by_its_first_line() {
     let agents: Vec<String> = log.iter().filter_map(|activity| activity.field("agent")).collect();
     assert_eq!(agents, ["sh", "codex"]);
     assert_eq!(statuses(&log), ["running", "running", "failed"]);
-    let kinds: Vec<_> = log.iter().map(|activity| activity.kind.as_str()).collect();
+    let mut kinds: Vec<_> = log.iter().map(|activity| activity.kind.as_str()).collect();
+    kinds.dedup();
     assert_eq!(kinds[..4], ["status", "output", "status", "custom"]);
 }
 

@@ -26,10 +26,10 @@ pub(super) struct RecordArgs {
     /// The invocation's id, unique within the task [default: run- and a random word]
     #[arg(long, value_name = "ID")]
     pub invocation: Option<InvocationId>,
-    /// Which agent runs [default: the command's name]
+    /// Which agent runs [default: the one that is known by what it prints, or else the command's name]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
-    /// What this run is about [default: the command line]
+    /// What this run is about [default: the command line, if there is one]
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
     /// How long to go on delivering after the end
@@ -100,6 +100,10 @@ pub(super) async fn deliver<T>(
         keep_the_rest(args, &sender, &outbox);
     }
     say_losses(&journal, &sender, &outbox);
+    if 0 < sender.repeated() && !args.quiet {
+        let count = activities(sender.repeated());
+        eprintln!("tasklight: {count} had been stored before: what an agent says is stored once for each --invocation");
+    }
     Ok(done)
 }
 
