@@ -95,16 +95,16 @@ pub(crate) struct RunArgs {
     record: RecordArgs,
     /// What the command prints: auto, text, jsonl, claude, codex, gemini, opencode, cursor, amp or goose. `auto` looks at the command and
     /// at the first lines of its output
-    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = None)]
     format: FormatChoice,
     /// Do not add the flag that makes a known agent print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     no_flags: bool,
     /// Give the command a terminal of its own, for programs that hold their output back otherwise; its two output streams become one
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pty: bool,
     /// The command and its arguments
-    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND", help_heading = None)]
     command: Vec<OsString>,
 }
 

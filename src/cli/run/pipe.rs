@@ -48,7 +48,7 @@ pub(crate) struct PipeArgs {
     #[command(flatten)]
     record: RecordArgs,
     /// What comes in: auto, text, jsonl, claude, codex, gemini, opencode, cursor, amp or goose. `auto` looks at the first lines
-    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = None)]
     format: FormatChoice,
 }
 
