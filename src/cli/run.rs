@@ -230,7 +230,7 @@ fn say_unknown(recorder: &Recorder<'_>) {
             "tasklight: {count} lines of {format}{version} are of unknown types ({}); they are kept as custom",
             kinds.join(", ")
         );
-        eprintln!("  what becomes of each line: tasklight formats TRANSCRIPT");
+        eprintln!("  to look at what becomes of each line, keep the output in a file: tasklight formats FILE");
     }
 }
 
