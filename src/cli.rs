@@ -3,6 +3,8 @@
 mod batch;
 mod config;
 mod destination;
+mod format_args;
+mod formats;
 mod hub_args;
 mod lines;
 mod migrate;
@@ -53,6 +55,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Run a command and record it: output, status, exit code.
     Run(run::RunArgs),
+    /// Record what comes in on standard input, and pass it on.
+    Pipe(run::pipe::PipeArgs),
     /// Follow a task in the terminal.
     Tail(tail::TailArgs),
     /// Publish activities to a task.
@@ -61,6 +65,8 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Show what was refused of what came over Redis for a task.
     Rejects(rejects::RejectsArgs),
+    /// List the formats of agents that are understood, or show what becomes of a transcript.
+    Formats(formats::FormatsArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
     /// Bring the store's schema up to date without serving.
@@ -95,10 +101,12 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Run(args) => run::run(args).await,
+        Command::Pipe(args) => run::pipe::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Tasks(args) => tasks::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,
+        Command::Formats(args) => formats::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),

@@ -78,6 +78,13 @@ impl EventId {
         self.0.hyphenated().encode_lower(buffer)
     }
 
+    /// The id that belongs to `name`, the same each time: UUID version 5 (RFC 9562) in a namespace of Tasklight's own. Whoever reads the same
+    /// thing again makes the same ids, so that nothing is stored twice.
+    pub fn derived(name: &[u8]) -> Self {
+        const NAMESPACE: Uuid = Uuid::from_u128(0x7a5c_1197_0000_5000_8000_9e2b_41d0_c3f6);
+        Self(Uuid::new_v5(&NAMESPACE, name))
+    }
+
     /// The sixteen bytes, as stored.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
