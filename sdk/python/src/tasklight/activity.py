@@ -1,0 +1,179 @@
+"""Activities on their way out: made, given an id, and encoded once, at the edge, so that sending one again is always the same bytes."""
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+#: The most bytes of one activity that a hub with its defaults takes.
+ACTIVITY_BYTES = 64 * 1024
+
+#: Room for the fields around ``data``.
+_ENVELOPE_BYTES = 1024
+
+#: How deep a payload may nest; a hub takes 64.
+_DEPTH = 60
+
+_uuid_lock = threading.Lock()
+_last_id = 0
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Proof that an activity is stored."""
+
+    event_id: str
+    offset: int
+    cursor: str
+    duplicate: bool
+    """Whether it had been stored before."""
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """It is stored; over Redis it is not said where."""
+
+    event_id: str
+
+
+@dataclass(frozen=True)
+class Noted:
+    """It was a heartbeat, and is noted."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """It is not stored, and sending it again would not help."""
+
+    code: str
+    message: str
+    field: Optional[str] = None
+
+
+Result = Union[Receipt, Acknowledged, Noted, Refusal]
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An encoded activity. Its id is none for a heartbeat, which is answered by nobody."""
+
+    event_id: Optional[str]
+    text: bytes
+
+
+def event_id() -> str:
+    """A new UUID of version 7 (RFC 9562): ids made later in this process sort later."""
+    global _last_id  # noqa: PLW0603 - the order of ids is the process's
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (time.time_ns() // 1_000_000) << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    with _uuid_lock:
+        if value <= _last_id:
+            value = _last_id + 1
+        _last_id = value
+    return str(uuid.UUID(int=value))
+
+
+def now() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def outgoing(activity: Mapping[str, Any]) -> Outgoing:
+    """An activity of the caller's making, given an ``eventId`` if it has none. The hub judges everything else about it."""
+    if activity.get("type") == "heartbeat":
+        return Outgoing(None, encode(activity))
+    given = activity.get("eventId")
+    if given is None:
+        given = event_id()
+        activity = {**activity, "eventId": given}
+    return Outgoing(given if isinstance(given, str) else None, encode(activity))
+
+
+def encode(value: object) -> bytes:
+    """Any value as one line of JSON. What JSON has no form for is given as text; nothing in it makes this fail."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text)
+    except (ValueError, TypeError, RecursionError):
+        text = json.dumps(_plain(value, 0), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Lone surrogates; as escapes they are JSON, and the hub makes U+FFFD of them.
+        return json.dumps(json.loads(text), separators=(",", ":")).encode()
+
+
+def fitted(data: Mapping[str, Any], limit: int = ACTIVITY_BYTES - _ENVELOPE_BYTES) -> bytes:
+    """A payload within what a hub takes. Of one that is too large the long texts are cut, and ``truncated`` says how large it was."""
+    text = encode(data)
+    if len(text) <= limit:
+        return text
+    size, mark = len(text), {"truncated": {"bytes": len(text)}}
+    value: Any = _plain(data, 0)
+    most = limit
+    while 64 <= most:
+        text = encode({**_cut(value, most), **mark})
+        if len(text) <= limit:
+            return text
+        most //= 2
+    return encode({"truncated": {"bytes": size}})
+
+
+def _cut(value: Any, most: int) -> Any:
+    if isinstance(value, str) and most < len(value):
+        return value[:most] + "…"
+    if isinstance(value, dict):
+        return {name: _cut(field, most) for name, field in value.items()}
+    if isinstance(value, list):
+        return [_cut(item, most) for item in value]
+    return value
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode(errors="replace")
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """A copy that is certain to be JSON: no NaN, no loops, no names that are not text."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if _DEPTH <= depth:
+        return "…"
+    if isinstance(value, Mapping):
+        return {str(name): _plain(field, depth + 1) for name, field in value.items()}
+    if isinstance(value, Iterable) and isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item, depth + 1) for item in value]
+    return _as_text(value)
+
+
+def refusal(error: Mapping[str, Any]) -> Refusal:
+    """A hub's word on one activity."""
+    field = error.get("field")
+    return Refusal(str(error["code"]), str(error.get("message", "")), None if field is None else str(field))
+
+
+def result(raw: Any) -> Result:
+    """One of ``results``. Raises if it is none of the forms that a hub gives."""
+    if "error" in raw:
+        return refusal(raw["error"])
+    if "offset" in raw:
+        return Receipt(str(raw["eventId"]), int(raw["offset"]), str(raw["cursor"]), bool(raw["duplicate"]))
+    if "heartbeat" in raw:
+        return Noted()
+    raise ValueError("a result is a receipt, a heartbeat or an error")
