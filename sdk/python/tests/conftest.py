@@ -1,12 +1,10 @@
-import itertools
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hub import Hub
-
-names = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,7 +45,7 @@ def hub(shared: Hub) -> Hub:
 
 @pytest.fixture
 def task() -> str:
-    return f"task-{next(names)}"
+    return f"task-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(scope="session")

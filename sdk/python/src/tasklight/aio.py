@@ -62,8 +62,8 @@ class AsyncFollow(AsyncIterator[Event]):
         self._follow = follow
         self._cursor = follow.cursor
         self._room = threading.Semaphore(_QUEUE)
-        self._queue: asyncio.Queue[object] = asyncio.Queue()
-        self._thread: Optional[threading.Thread] = None
+        # Made when it is first waited for: before Python 3.10 a queue belongs to the loop that there is.
+        self._queue: Optional[asyncio.Queue[object]] = None
         self._ended = False
 
     @property
@@ -84,10 +84,11 @@ class AsyncFollow(AsyncIterator[Event]):
         """The next event. Nothing is lost if the wait is given up."""
         if self._ended:
             raise StopAsyncIteration
-        if self._thread is None:
-            loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(target=self._read, args=(loop,), name="tasklight-follow", daemon=True)
-            self._thread.start()
+        if self._queue is None:
+            loop, self._queue = asyncio.get_running_loop(), asyncio.Queue()
+            parts = (self._follow, self._room, loop, self._queue)
+            reader = threading.Thread(target=_read, args=parts, name="tasklight-follow", daemon=True)
+            reader.start()
         found: Any = await self._queue.get()
         if not isinstance(found, tuple):
             self._ended = True
@@ -107,19 +108,21 @@ class AsyncFollow(AsyncIterator[Event]):
     def __del__(self) -> None:
         self.close()
 
-    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
-        last: Optional[BaseException] = None
-        try:
-            for event in self._follow:
-                self._room.acquire()
-                loop.call_soon_threadsafe(self._queue.put_nowait, (event, self._follow.cursor))
-        except Exception as error:
-            last = error
-        try:
-            loop.call_soon_threadsafe(self._queue.put_nowait, last)
-        except RuntimeError:
-            # The loop is closed: nobody waits any more.
-            self._follow.close()
+
+def _read(follow: Follow, room: threading.Semaphore, loop: asyncio.AbstractEventLoop, queue: "asyncio.Queue[object]") -> None:
+    """The reader. It knows nothing of its viewer, so that one that is forgotten goes away and takes it along."""
+    last: Optional[BaseException] = None
+    try:
+        for event in follow:
+            room.acquire()
+            loop.call_soon_threadsafe(queue.put_nowait, (event, follow.cursor))
+    except Exception as error:
+        last = error
+    try:
+        loop.call_soon_threadsafe(queue.put_nowait, last)
+    except RuntimeError:
+        # The loop is closed: nobody waits any more.
+        follow.close()
 
 
 async def _in_thread(call: Callable[[], _T]) -> _T:
