@@ -68,13 +68,18 @@ def receipts(items: list[dict[str, Any]]) -> dict[str, Any]:
     return {"results": stored}
 
 
+def connected(url: str) -> Any:
+    """A client whose every method may be called: not all of them have types."""
+    return redis.Redis.from_url(url)
+
+
 class Listener:
     """Somebody who listens in Redis as a hub does, and answers when the test says so."""
 
     def __init__(self, url: str, prefix: str, task: str) -> None:
-        self.redis: Any = redis.Redis.from_url(url)
+        self.redis = connected(url)
         self._prefix, self._task = prefix, task
-        self._heard: Any = self.redis.pubsub(ignore_subscribe_messages=True)
+        self._heard = self.redis.pubsub(ignore_subscribe_messages=True)
         self._subscribe(f"{prefix}tasks")
 
     def _subscribe(self, channel: str) -> None:

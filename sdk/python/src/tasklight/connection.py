@@ -5,6 +5,7 @@ or not survive their fork.
 """
 
 import base64
+import codecs
 import contextlib
 import http.client
 import json
@@ -29,6 +30,10 @@ ANSWER_BYTES = 16 << 20
 _IDLE_CONNECTIONS = 2
 
 VERSION = "0.1.0"
+
+# Codecs are imported when they are first used. A fork in the middle of that, in another thread, would leave the child without them.
+for _name in ("ascii", "idna", "iso-8859-1", "latin-1", "utf-8"):
+    codecs.lookup(_name)
 
 _Connection = Union[http.client.HTTPConnection, http.client.HTTPSConnection]
 
