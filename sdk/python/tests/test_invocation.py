@@ -136,23 +136,17 @@ class Strange:
 def strange_values() -> list[Any]:
     loop: list[Any] = []
     loop.append(loop)
+    branching: list[Any] = []
+    branching += [branching, branching]
     deep: Any = 1
     for _ in range(5_000):
         deep = [deep]
-    return [
-        math.nan,
-        math.inf,
-        b"bytes\xff",
-        {1, 2},
-        {(1, 2): 3},
-        Strange(),
-        loop,
-        deep,
-        "\ud800",
-        10**30,
-        Path("/x"),
-        "x" * 300_000,
-    ]
+    deep_but_json: Any = 1
+    for _ in range(200):
+        deep_but_json = {"a": deep_but_json}
+    plain = [b"bytes\xff", {1, 2}, {(1, 2): 3}, Strange(), {Strange(): 1}, "\ud800", Path("/x")]
+    numbers = [math.nan, math.inf, 10**30, 10**100, 10**5_000, -(10**80)]
+    return [*plain, *numbers, loop, branching, deep, deep_but_json, {"a": [1] * 50_000}, "x" * 300_000]
 
 
 def test_nothing_that_is_said_can_break_the_program_or_get_lost(hub: Hub, task: str) -> None:

@@ -1,11 +1,13 @@
 """Activities on their way out: made, given an id, and encoded once, at the edge, so that sending one again is always the same bytes."""
 
+import itertools
 import json
 import os
+import re
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
@@ -17,6 +19,13 @@ _ENVELOPE_BYTES = 1024
 
 #: How deep a payload may nest; a hub takes 64.
 _DEPTH = 60
+
+#: How large a number may be; a hub takes 64 characters.
+_NUMBER_BITS = 200
+_LONG_NUMBER = re.compile(rb"[0-9]{60}")
+
+#: The most values in a payload that has to be copied; 64 KiB of JSON hold no more.
+_VALUES = 32_768
 
 _uuid_lock = threading.Lock()
 _last_id = 0
@@ -100,7 +109,7 @@ def encode(value: object) -> bytes:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text)
     except (ValueError, TypeError, RecursionError):
-        text = json.dumps(_plain(value, 0), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(Plain().copy(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -109,19 +118,21 @@ def encode(value: object) -> bytes:
 
 
 def fitted(data: Mapping[str, Any], limit: int = ACTIVITY_BYTES - _ENVELOPE_BYTES) -> bytes:
-    """A payload within what a hub takes. Of one that is too large the long texts are cut, and ``truncated`` says how large it was."""
+    """A payload that a hub takes. Of one that is too large the long texts are cut, and ``truncated`` says how large it was."""
     text = encode(data)
+    if _DEPTH < text.count(b"[") + text.count(b"{") or _LONG_NUMBER.search(text):
+        text = encode(Plain().copy(data))
     if len(text) <= limit:
         return text
-    size, mark = len(text), {"truncated": {"bytes": len(text)}}
-    value: Any = _plain(data, 0)
+    mark = {"truncated": {"bytes": len(text)}}
+    value = Plain().copy(data)
     most = limit
     while 64 <= most:
         text = encode({**_cut(value, most), **mark})
         if len(text) <= limit:
             return text
         most //= 2
-    return encode({"truncated": {"bytes": size}})
+    return encode(mark)
 
 
 def _cut(value: Any, most: int) -> Any:
@@ -137,7 +148,7 @@ def _cut(value: Any, most: int) -> Any:
 def _as_text(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, (set, frozenset, tuple)):
+    if isinstance(value, (set, frozenset)):
         return list(value)
     if isinstance(value, (bytes, bytearray)):
         return value.decode(errors="replace")
@@ -147,19 +158,31 @@ def _as_text(value: object) -> object:
         return f"<{type(value).__name__}>"
 
 
-def _plain(value: Any, depth: int) -> Any:
-    """A copy that is certain to be JSON: no NaN, no loops, no names that are not text."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)
-    if _DEPTH <= depth:
-        return "…"
-    if isinstance(value, Mapping):
-        return {str(name): _plain(field, depth + 1) for name, field in value.items()}
-    if isinstance(value, Iterable) and isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item, depth + 1) for item in value]
-    return _as_text(value)
+class Plain:
+    """Copies of values that are certain to be JSON that a hub takes: no NaN, no loops, no depths, no endless numbers, no names that are
+    not text."""
+
+    def __init__(self) -> None:
+        # A loop that branches has no end in depth alone.
+        self._left = _VALUES
+
+    def copy(self, value: Any, depth: int = 0) -> Any:
+        """The copy; ``…`` stands for what is too deep or too much."""
+        self._left -= 1
+        if value is None or isinstance(value, (bool, str)):
+            return value
+        if isinstance(value, int):
+            return value if value.bit_length() <= _NUMBER_BITS else hex(value)
+        if isinstance(value, float):
+            return value if value - value == 0 else str(value)
+        if _DEPTH <= depth or self._left <= 0:
+            return "…"
+        if isinstance(value, Mapping):
+            fields = itertools.islice(value.items(), self._left)
+            return {str(_as_text(name)): self.copy(field, depth + 1) for name, field in fields}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self.copy(item, depth + 1) for item in itertools.islice(value, self._left)]
+        return _as_text(value)
 
 
 def refusal(error: Mapping[str, Any]) -> Refusal:

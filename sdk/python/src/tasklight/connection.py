@@ -162,8 +162,8 @@ class Hub:
         host, port = (self._proxy.hostname or "", self._proxy.port or 80) if self._proxy else (self._host, self._port)
         connection: _Connection
         if self._scheme == "https":
-            context = self._ssl or ssl.create_default_context()
-            connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT, context=context)
+            self._ssl = self._ssl or ssl.create_default_context()
+            connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT, context=self._ssl)
             if self._proxy:
                 connection.set_tunnel(self._host, self._port, self._proxy_headers())
         else:

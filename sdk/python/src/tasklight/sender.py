@@ -91,11 +91,6 @@ class Sender:
         with self._changed:
             return len(self._outbox) + len(self._on_its_way)
 
-    def start(self) -> None:
-        """Begins to say that the run is alive, though nothing is sent."""
-        with self._changed:
-            self._ensure_thread()
-
     def push(self, item: Outgoing, must: bool = False) -> None:
         """Takes an activity, or drops and counts it when there is no room. Never waits for a hub."""
         with self._changed:
@@ -134,8 +129,23 @@ class Sender:
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Sends what is left, within this time, and ends the thread. What could not be sent is kept in a file, and that is said."""
+        done = False
+        try:
+            done = self.flush(timeout)
+        finally:
+            # Also after another Ctrl-C.
+            self._close(done)
+        return done
+
+    def after_fork(self) -> None:
+        """In the child: what waits is the parent's, who sends it; the child has a queue, a connection and a thread of its own."""
+        self._outbox.abandon()
+        self._begin()
+        self._heartbeat = None
+        self._publisher.after_fork()
+
+    def _close(self, done: bool) -> None:
         _open.discard(self)
-        done = self.flush(timeout)
         with self._changed:
             left = not done and not self._closing
             self._closing = self._abandoned = True
@@ -146,14 +156,6 @@ class Sender:
         if left:
             self._leave()
         self._publisher.close()
-        return done
-
-    def after_fork(self) -> None:
-        """In the child: what waits is the parent's, who sends it; the child has a queue, a connection and a thread of its own."""
-        self._outbox.abandon()
-        self._begin()
-        self._heartbeat = None
-        self._publisher.after_fork()
 
     def _ensure_thread(self) -> None:
         if self._thread is not None and self._thread.is_alive():
