@@ -57,6 +57,7 @@ fi
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider "$here/python" || failed=1
 
 # The Python SDK, from its sources
+: "${TASKLIGHT_TEST_REDIS_URL:?run me beside tests/services.sh}"
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=sdk/python/src "$venv/bin/python" -m pytest -q -p no:cacheprovider sdk/python/tests || failed=1
 
 # Node: ESM finds packages beside the files only, so the tests run from where their packages are.

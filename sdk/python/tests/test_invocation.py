@@ -204,6 +204,30 @@ def test_saying_something_never_waits_for_a_hub(task: str) -> None:
         assert run.waiting == 1_001
 
 
+def test_a_signals_handler_may_say_something_in_the_middle_of_the_programs_words(hub: Hub, task: str) -> None:
+    text = f"""
+import signal, tasklight
+said = []
+with tasklight.invocation({task!r}, close_timeout=20) as run:
+    def handler(*_):
+        said.append(1)
+        run.message("signal")
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+    n = 0
+    while len(said) < 500:
+        run.message("program")
+        n += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+print(n, len(said))
+"""
+    process = program(hub, text)
+    out, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    texts = [activity["data"]["text"] for activity in hub.activities(task) if activity["type"] == "message"]
+    assert [texts.count("program"), texts.count("signal")] == [int(word) for word in out.split()]
+
+
 def test_a_task_or_invocation_id_that_is_none_is_said_at_once() -> None:
     for name in ("", "-a", "a b", "é", "a" * 129, "a/b"):
         with pytest.raises(tasklight.SetupError, match="task: "):
@@ -223,7 +247,7 @@ def test_a_token_is_never_shown(task: str, caplog: pytest.LogCaptureFixture) -> 
     with run:
         run.message("hi")
     shown = [repr(client), repr(run), repr(tasklight.AsyncClient("http://h", "s3cr3t-token")), caplog.text]
-    shown += [repr(client.follow(task)), repr(run._sender._publisher), repr(vars(run))]
+    shown += [repr(client.follow(task)), repr(run._sender._publisher), repr(vars(run)), repr(vars(client))]
     with pytest.raises(tasklight.Unreachable) as error:
         client.publish(task, [{"invocationId": "r", "type": "message"}], patience=0)
     shown += [str(error.value), repr(error.value)]

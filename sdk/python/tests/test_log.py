@@ -55,6 +55,22 @@ def test_what_the_sender_logs_is_not_published(task: str) -> None:
             root.removeHandler(handler)
 
 
+def test_a_handler_may_publish_what_this_package_logs(task: str) -> None:
+    class Naive(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            run.message(record.getMessage())
+
+    handler = Naive()
+    logging.getLogger("tasklight").addHandler(handler)
+    try:
+        run = tasklight.invocation(task, hub="http://127.0.0.1:9", memory_bytes=0, spill_bytes=0)
+        run.message("dropped")
+        assert run.dropped == 2
+    finally:
+        logging.getLogger("tasklight").removeHandler(handler)
+        run.close(0)
+
+
 def test_a_record_that_cannot_be_formatted_breaks_nothing(hub: Hub, task: str, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(logging, "raiseExceptions", False)
     with tasklight.invocation(task, hub=hub.url) as run:

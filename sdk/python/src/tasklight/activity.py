@@ -27,8 +27,19 @@ _LONG_NUMBER = re.compile(rb"[0-9]{60}")
 #: The most values in a payload that has to be copied; 64 KiB of JSON hold no more.
 _VALUES = 32_768
 
-_uuid_lock = threading.Lock()
+# May be entered again: a signal's handler may say something while the program does.
+_uuid_lock = threading.RLock()
 _last_id = 0
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock."""
+    global _uuid_lock  # noqa: PLW0603 - it is the process's
+    _uuid_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ class Sender:
 
     def _begin(self) -> None:
         """Everything that a fork must not inherit."""
-        self._changed = threading.Condition(threading.Lock())
+        # May be entered again: a signal's handler may say something while the program does.
+        self._changed = threading.Condition(threading.RLock())
         self._outbox = Outbox(*self._bounds)
         self._on_its_way: list[Outgoing] = []
         self._thread: Optional[threading.Thread] = None
@@ -93,22 +94,26 @@ class Sender:
 
     def push(self, item: Outgoing, must: bool = False) -> None:
         """Takes an activity, or drops and counts it when there is no room. Never waits for a hub."""
+        if not self._push(item, must):
+            log.warning("there is no more room for what waits for the hub: the newest is dropped")
+
+    def _push(self, item: Outgoing, must: bool) -> bool:
+        """False for the first that is dropped."""
         with self._changed:
             if self._abandoned:
                 self._dropped += 1
-                return
+                return True
             if self._gap and (must or self._outbox.has_ease()):
                 self._outbox.push(self._note(self._gap), must=True)
                 self._gap = 0
             # Once something was dropped, what follows is dropped as well until that was said: a hole is in one place.
             if self._gap or not self._outbox.push(item, must):
-                if not self._dropped:
-                    log.warning("there is no more room for what waits for the hub: the newest is dropped")
                 self._gap += 1
                 self._dropped += 1
-                return
+                return self._dropped != 1
             self._ensure_thread()
             self._changed.notify_all()
+            return True
 
     def flush(self, timeout: float) -> bool:
         """Waits until everything taken so far is answered; says whether it is."""
