@@ -1,4 +1,5 @@
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("TASKLIGHT_BIN must be the path of the tasklight program")
     for name in ("TASKLIGHT_HUB", "TASKLIGHT_TOKEN", "TASKLIGHT_REDIS", "TASKLIGHT_REDIS_PREFIX", "TASKLIGHT_TASK"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run leaves behind, it leaves in the test's folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture

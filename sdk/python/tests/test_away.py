@@ -144,6 +144,7 @@ def test_what_is_not_confirmed_at_the_end_is_kept_for_the_command_line(
     with tasklight.invocation("t", "r", hub=hub.url, close_timeout=0.2, memory_bytes=5_000, spill_folder=str(tmp_path)) as run:
         for n in range(100):
             run.message(f"{n} ü")
+    assert run.waiting == 102
     (said,) = [record.getMessage() for record in caplog.records if "They are kept" in record.getMessage()]
     command, path = re.findall(r"(tasklight publish t) < (\S+)$", said)[0]
     assert Path(path).stat().st_mode & 0o777 == 0o600

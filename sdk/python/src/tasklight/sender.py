@@ -69,7 +69,7 @@ class Sender:
         self._on_its_way: list[Outgoing] = []
         self._thread: Optional[threading.Thread] = None
         self._closing = self._hurry = self._abandoned = False
-        self._gap = self._dropped = 0
+        self._gap = self._dropped = self._left = 0
         self._refused: dict[str, int] = {}
         self._away = ""
         self._heard = time.monotonic()
@@ -90,7 +90,7 @@ class Sender:
     def waiting(self) -> int:
         """How many activities are not confirmed yet."""
         with self._changed:
-            return len(self._outbox) + len(self._on_its_way)
+            return len(self._outbox) + len(self._on_its_way) + self._left
 
     def push(self, item: Outgoing, must: bool = False) -> None:
         """Takes an activity, or drops and counts it when there is no room. Never waits for a hub."""
@@ -269,6 +269,7 @@ class Sender:
                 while batch:
                     file.writelines(item.text + b"\n" for item in batch)
                     batch = self._outbox.take(REQUEST_ACTIVITIES, REQUEST_BYTES)
+                self._left, self._on_its_way = count, []
         except OSError as error:
             log.warning("%d activities of task %s were not confirmed, and cannot be kept: %s", count, self._task, error)
             return
