@@ -3,9 +3,10 @@
 import http.server
 import json
 import queue
+import ssl
 import threading
 import time
-from typing import Any
+from typing import Any, Optional
 
 import redis
 from hub import PATIENCE
@@ -14,7 +15,7 @@ from hub import PATIENCE
 class Answers:
     """Answers requests with what it was told, in order; the last answer stays. Notes when what came."""
 
-    def __init__(self, *answers: tuple[int, dict[str, str], Any]) -> None:
+    def __init__(self, *answers: tuple[int, dict[str, str], Any], tls: Optional[ssl.SSLContext] = None) -> None:
         self.requests: queue.Queue[tuple[float, bytes, dict[str, str]]] = queue.Queue()
         left = list(answers)
         requests = self.requests
@@ -24,7 +25,7 @@ class Answers:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                requests.put((time.monotonic(), body, dict(self.headers)))
+                requests.put((time.monotonic(), body, {**self.headers, "path": self.path}))
                 status, headers, answer = left.pop(0) if len(left) > 1 else left[0]
                 if answer is None:
                     answer = receipts(json.loads(body))
@@ -42,11 +43,14 @@ class Answers:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def next(self) -> tuple[float, list[dict[str, Any]], dict[str, str]]:
         when, body, headers = self.requests.get(timeout=PATIENCE)
