@@ -180,6 +180,41 @@ mod tests {
         assert_eq!(place.resume(), Start::After(cursor("aaaaaaaa-6")));
     }
 
+    /// The list that every client shares; see sdk/conformance/README.md.
+    #[test]
+    fn places_are_kept_as_every_client_keeps_them() {
+        #[derive(serde::Deserialize)]
+        struct List {
+            places: Vec<Shared>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Shared {
+            name: String,
+            start: serde_json::Value,
+            whole: bool,
+            hears: Vec<(serde_json::Map<String, serde_json::Value>, String)>,
+            resume: serde_json::Value,
+        }
+        let start = |words: &serde_json::Value| match (words.as_str(), words["last"].as_u64(), words["after"].as_str()) {
+            (Some("start"), ..) => Start::Beginning,
+            (Some("end"), ..) => Start::End,
+            (_, Some(last), _) => Start::Last(last),
+            (_, _, after) => Start::After(cursor(after.expect("a place to begin"))),
+        };
+        let List { places } = serde_json::from_str(include_str!("../../sdk/conformance/places.json")).expect("the list");
+        for Shared { name, start: from, whole, hears, resume } in places {
+            let mut place = Place::new(start(&from), whole);
+            for (said, meaning) in hears {
+                let heard = match said["op"].as_str() {
+                    Some("activity") => activity(said["cursor"].as_str().expect("a cursor")),
+                    _ => message(&serde_json::to_string(&said).expect("JSON")),
+                };
+                assert_eq!(format!("{:?}", place.hear(&heard)).to_lowercase(), meaning, "{name}: {said:?}");
+            }
+            assert_eq!(place.resume(), start(&resume), "{name}");
+        }
+    }
+
     #[test]
     fn a_filter_may_leave_holes() {
         let mut place = Place::new(Start::Beginning, false);
