@@ -154,30 +154,8 @@ mod tests {
         ))
     }
 
-    fn subscribed(after: &str) -> Message {
-        message(&format!(r#"{{"op":"subscribed","task":"t","epoch":"{}","floor":1,"head":50,"after":"{after}"}}"#, &after[..8]))
-    }
-
     fn cursor(text: &str) -> Cursor {
         text.parse().expect("a cursor")
-    }
-
-    #[test]
-    fn every_offset_comes_once_or_the_loss_is_seen() {
-        let mut place = Place::new(Start::Last(2), true);
-        for (heard, meaning) in [
-            (subscribed("aaaaaaaa-4"), Meaning::News),
-            (activity("aaaaaaaa-5"), Meaning::News),
-            (activity("aaaaaaaa-5"), Meaning::Repeat),
-            (activity("aaaaaaaa-6"), Meaning::News),
-            (activity("aaaaaaaa-8"), Meaning::Loss),
-            (activity("bbbbbbbb-7"), Meaning::Loss),
-            (message(r#"{"op":"live","task":"t","offset":6}"#), Meaning::News),
-            (message(r#"{"op":"live","task":"t","offset":7}"#), Meaning::Loss),
-        ] {
-            assert_eq!(place.hear(&heard), meaning, "{heard:?}");
-        }
-        assert_eq!(place.resume(), Start::After(cursor("aaaaaaaa-6")));
     }
 
     /// The list that every client shares; see sdk/conformance/README.md.
@@ -213,45 +191,5 @@ mod tests {
             }
             assert_eq!(place.resume(), start(&resume), "{name}");
         }
-    }
-
-    #[test]
-    fn a_filter_may_leave_holes() {
-        let mut place = Place::new(Start::Beginning, false);
-        place.hear(&subscribed("aaaaaaaa-0"));
-        assert_eq!(place.hear(&activity("aaaaaaaa-8")), Meaning::News);
-        place.hear(&message(r#"{"op":"cursor","task":"t","offset":20}"#));
-        assert_eq!(place.resume(), Start::After(cursor("aaaaaaaa-20")));
-    }
-
-    #[test]
-    fn jumps_that_are_said_are_no_losses() {
-        let mut place = Place::new(Start::After(cursor("aaaaaaaa-3")), true);
-        place.hear(&subscribed("aaaaaaaa-3"));
-        place.hear(&message(r#"{"op":"truncated","task":"t","floor":10}"#));
-        assert_eq!(place.hear(&activity("aaaaaaaa-10")), Meaning::News);
-        place.hear(&message(r#"{"op":"reset","task":"t","epoch":"bbbbbbbb"}"#));
-        assert_eq!(place.resume(), Start::After(cursor("bbbbbbbb-0")));
-        assert_eq!(place.hear(&activity("bbbbbbbb-4")), Meaning::News, "a new log may begin anywhere");
-        assert_eq!(place.hear(&activity("bbbbbbbb-6")), Meaning::Loss);
-    }
-
-    #[test]
-    fn what_a_task_holds_once_it_exists_is_new() {
-        let mut place = Place::new(Start::End, true);
-        place.hear(&message(r#"{"op":"subscribed","task":"t","epoch":null,"floor":1,"head":0,"after":null}"#));
-        assert_eq!(place.resume(), Start::Beginning);
-    }
-
-    #[test]
-    fn standing_behind_the_head_for_two_heartbeats_is_a_loss() {
-        let mut place = Place::new(Start::Beginning, false);
-        place.hear(&subscribed("aaaaaaaa-5"));
-        let beat = |head: u64| message(&format!(r#"{{"op":"heartbeat","timestamp":1,"heads":{{"t":{head}}}}}"#));
-        assert_eq!(place.hear(&beat(5)), Meaning::News);
-        assert_eq!(place.hear(&beat(7)), Meaning::News);
-        place.hear(&activity("aaaaaaaa-6"));
-        assert_eq!(place.hear(&beat(7)), Meaning::News, "it moved between the heartbeats");
-        assert_eq!(place.hear(&beat(7)), Meaning::Loss);
     }
 }

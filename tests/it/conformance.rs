@@ -309,7 +309,8 @@ fn result(result: &ItemResult) -> Value {
 
 /// The next event in the list's words.
 async fn next(follow: &mut Follow) -> Result<Value, Failed> {
-    Ok(match timeout(PATIENCE, follow.next()).await.expect("in time") {
+    let Ok(event) = timeout(PATIENCE, follow.next()).await else { return Err(json!({"code": "nothing came in time"})) };
+    Ok(match event {
         Ok(Event::Subscribed { epoch, floor, head }) => {
             json!({"event": "subscribed", "epoch": epoch.map(|epoch| epoch.to_string()), "floor": floor.get(), "head": head.get()})
         }
