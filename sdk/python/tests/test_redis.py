@@ -142,6 +142,7 @@ def test_a_refusal_is_an_answer(listener: Listener, redis_url: str, task: str) -
     answers: list[Any] = []
     client = tasklight.Client(redis=redis_url, redis_prefix="standin:")
     items = [{"invocationId": "r", "type": "message", "data": {"text": "x" * size}} for size in (1, 300_000)]
+    items.append({"invocationId": "r", "type": "message", "eventId": "no-uuid"})
     publishing = threading.Thread(target=lambda: answers.extend(client.publish(task, items)))
     publishing.start()
     (heard,) = listener.next()
@@ -150,6 +151,7 @@ def test_a_refusal_is_an_answer(listener: Listener, redis_url: str, task: str) -
     publishing.join(PATIENCE)
     assert answers[0] == tasklight.Refusal("too_deep", "no", "data")
     assert answers[1].code == "activity_too_large", "no hub would answer it"
+    assert answers[2].code == "invalid_event_id", "nor this"
 
 
 def test_a_task_that_nobody_takes_is_announced(listener: Listener, redis_url: str, task: str) -> None:

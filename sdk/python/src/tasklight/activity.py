@@ -79,10 +79,12 @@ Result = Union[Receipt, Acknowledged, Noted, Refusal]
 
 @dataclass(frozen=True)
 class Outgoing:
-    """An encoded activity. Its id is none for a heartbeat, which is answered by nobody."""
+    """An encoded activity. Its id, in the form in which hubs give it, is none if it has none that hubs take."""
 
     event_id: Optional[str]
     text: bytes
+    is_heartbeat: bool = False
+    """Then it has no id: nobody answers it."""
 
 
 def event_id() -> str:
@@ -107,12 +109,16 @@ def now() -> int:
 def outgoing(activity: Mapping[str, Any]) -> Outgoing:
     """An activity of the caller's making, given an ``eventId`` if it has none. The hub judges everything else about it."""
     if activity.get("type") == "heartbeat":
-        return Outgoing(None, encode(activity))
+        return Outgoing(None, encode(activity), is_heartbeat=True)
     given = activity.get("eventId")
     if given is None:
         given = event_id()
         activity = {**activity, "eventId": given}
-    return Outgoing(given if isinstance(given, str) else None, encode(activity))
+    try:
+        name: Optional[str] = str(uuid.UUID(given))
+    except (ValueError, TypeError, AttributeError):
+        name = None
+    return Outgoing(name, encode(activity))
 
 
 def encode(value: object) -> bytes:

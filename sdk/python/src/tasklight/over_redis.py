@@ -170,6 +170,10 @@ def _fault(item: Outgoing) -> Optional[Refusal]:
     if MESSAGE_BYTES < len(item.text) + 2:
         words = f"{len(item.text)} bytes; over Redis an activity has at most {MESSAGE_BYTES - 2}"
         return Refusal("activity_too_large", words)
+    if item.event_id is None and not item.is_heartbeat:
+        return Refusal(
+            "invalid_event_id", "over Redis an activity needs an eventId that is a UUID: its answer names it", "eventId"
+        )
     return None
 
 

@@ -255,7 +255,7 @@ class Sender:
             return
         self._heard = time.monotonic()
         with contextlib.suppress(Exception):
-            results = self._publisher.publish([Outgoing(None, self._heartbeat)])
+            results = self._publisher.publish([Outgoing(None, self._heartbeat, is_heartbeat=True)])
             if not all(isinstance(result, Noted) for result in results):
                 log.debug("a heartbeat of task %s was refused", self._task)
 
