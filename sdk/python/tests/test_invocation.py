@@ -128,6 +128,14 @@ def test_what_was_said_is_sent_at_exit(hub: Hub, task: str) -> None:
     assert hub.statuses(task) == {"r": "running"}, "nobody said that it ended"
 
 
+def test_a_program_under_tasklight_run_needs_no_arguments(hub: Hub, task: str) -> None:
+    text = "import tasklight\nwith tasklight.invocation(agent='me') as run: run.message('inside')"
+    command = [os.environ["TASKLIGHT_BIN"], "run", "--hub", hub.url, "--task", task, "--", sys.executable, "-c", text]
+    subprocess.run(command, check=True, timeout=PATIENCE, capture_output=True)
+    assert [a["data"]["text"] for a in hub.activities(task) if a["type"] == "message"] == ["inside"]
+    assert list(hub.statuses(task).values()) == ["completed", "completed"]
+
+
 class Strange:
     def __repr__(self) -> str:
         raise RuntimeError("no words for it")
