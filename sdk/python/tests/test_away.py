@@ -1,5 +1,6 @@
 """A hub that is away, dies, or says that it is busy; and what no longer fits."""
 
+import json
 import logging
 import os
 import re
@@ -154,6 +155,18 @@ def test_what_is_not_confirmed_at_the_end_is_kept_for_the_command_line(
         subprocess.run(arguments, stdin=file, check=True, timeout=PATIENCE, capture_output=True)
     assert texts(hub, "t", "r") == [f"{n} ü" for n in range(100)]
     assert hub.statuses("t") == {"r": "completed"}
+
+
+@pytest.mark.parametrize("count", [0, 700])
+def test_what_was_not_even_tried_is_kept_as_well(tmp_path: Path, caplog: pytest.LogCaptureFixture, count: int) -> None:
+    bounds: dict[str, Any] = {"memory_bytes": 2_000, "spill_folder": str(tmp_path)}
+    with tasklight.invocation("t", "r", hub="http://127.0.0.1:9", close_timeout=0, **bounds) as run:
+        for n in range(count):
+            run.message(str(n))
+    (path,) = tmp_path.glob("tasklight-*.ndjson")
+    kept = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [activity["data"].get("text") for activity in kept] == [None, *map(str, range(count)), None]
+    assert f"{count + 2} activities" in caplog.text and run.waiting == count + 2
 
 
 @pytest.mark.parametrize("status", [429, 503])

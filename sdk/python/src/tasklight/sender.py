@@ -265,7 +265,7 @@ class Sender:
         try:
             number, path = tempfile.mkstemp(prefix=f"tasklight-{os.getpid()}-", suffix=".ndjson", dir=self._bounds[2])
             with os.fdopen(number, "wb") as file, self._changed:
-                batch = list(self._on_its_way)
+                batch = self._on_its_way or self._outbox.take(REQUEST_ACTIVITIES, REQUEST_BYTES)
                 while batch:
                     file.writelines(item.text + b"\n" for item in batch)
                     batch = self._outbox.take(REQUEST_ACTIVITIES, REQUEST_BYTES)
@@ -287,8 +287,10 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
+    """All of them together have the time of one."""
+    end = time.monotonic() + CLOSE_TIMEOUT
     for sender in list(_open):
-        sender.close()
+        sender.close(max(0.0, end - time.monotonic()))
 
 
 atexit.register(_at_exit)
