@@ -46,6 +46,7 @@ services:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	bash sdk/python/lint.sh
 
 ## fmt: put the code into its form
 fmt:

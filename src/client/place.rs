@@ -154,69 +154,42 @@ mod tests {
         ))
     }
 
-    fn subscribed(after: &str) -> Message {
-        message(&format!(r#"{{"op":"subscribed","task":"t","epoch":"{}","floor":1,"head":50,"after":"{after}"}}"#, &after[..8]))
-    }
-
     fn cursor(text: &str) -> Cursor {
         text.parse().expect("a cursor")
     }
 
+    /// The list that every client shares; see sdk/conformance/README.md.
     #[test]
-    fn every_offset_comes_once_or_the_loss_is_seen() {
-        let mut place = Place::new(Start::Last(2), true);
-        for (heard, meaning) in [
-            (subscribed("aaaaaaaa-4"), Meaning::News),
-            (activity("aaaaaaaa-5"), Meaning::News),
-            (activity("aaaaaaaa-5"), Meaning::Repeat),
-            (activity("aaaaaaaa-6"), Meaning::News),
-            (activity("aaaaaaaa-8"), Meaning::Loss),
-            (activity("bbbbbbbb-7"), Meaning::Loss),
-            (message(r#"{"op":"live","task":"t","offset":6}"#), Meaning::News),
-            (message(r#"{"op":"live","task":"t","offset":7}"#), Meaning::Loss),
-        ] {
-            assert_eq!(place.hear(&heard), meaning, "{heard:?}");
+    fn places_are_kept_as_every_client_keeps_them() {
+        #[derive(serde::Deserialize)]
+        struct List {
+            places: Vec<Shared>,
         }
-        assert_eq!(place.resume(), Start::After(cursor("aaaaaaaa-6")));
-    }
-
-    #[test]
-    fn a_filter_may_leave_holes() {
-        let mut place = Place::new(Start::Beginning, false);
-        place.hear(&subscribed("aaaaaaaa-0"));
-        assert_eq!(place.hear(&activity("aaaaaaaa-8")), Meaning::News);
-        place.hear(&message(r#"{"op":"cursor","task":"t","offset":20}"#));
-        assert_eq!(place.resume(), Start::After(cursor("aaaaaaaa-20")));
-    }
-
-    #[test]
-    fn jumps_that_are_said_are_no_losses() {
-        let mut place = Place::new(Start::After(cursor("aaaaaaaa-3")), true);
-        place.hear(&subscribed("aaaaaaaa-3"));
-        place.hear(&message(r#"{"op":"truncated","task":"t","floor":10}"#));
-        assert_eq!(place.hear(&activity("aaaaaaaa-10")), Meaning::News);
-        place.hear(&message(r#"{"op":"reset","task":"t","epoch":"bbbbbbbb"}"#));
-        assert_eq!(place.resume(), Start::After(cursor("bbbbbbbb-0")));
-        assert_eq!(place.hear(&activity("bbbbbbbb-4")), Meaning::News, "a new log may begin anywhere");
-        assert_eq!(place.hear(&activity("bbbbbbbb-6")), Meaning::Loss);
-    }
-
-    #[test]
-    fn what_a_task_holds_once_it_exists_is_new() {
-        let mut place = Place::new(Start::End, true);
-        place.hear(&message(r#"{"op":"subscribed","task":"t","epoch":null,"floor":1,"head":0,"after":null}"#));
-        assert_eq!(place.resume(), Start::Beginning);
-    }
-
-    #[test]
-    fn standing_behind_the_head_for_two_heartbeats_is_a_loss() {
-        let mut place = Place::new(Start::Beginning, false);
-        place.hear(&subscribed("aaaaaaaa-5"));
-        let beat = |head: u64| message(&format!(r#"{{"op":"heartbeat","timestamp":1,"heads":{{"t":{head}}}}}"#));
-        assert_eq!(place.hear(&beat(5)), Meaning::News);
-        assert_eq!(place.hear(&beat(7)), Meaning::News);
-        place.hear(&activity("aaaaaaaa-6"));
-        assert_eq!(place.hear(&beat(7)), Meaning::News, "it moved between the heartbeats");
-        assert_eq!(place.hear(&beat(7)), Meaning::Loss);
+        #[derive(serde::Deserialize)]
+        struct Shared {
+            name: String,
+            start: serde_json::Value,
+            whole: bool,
+            hears: Vec<(serde_json::Map<String, serde_json::Value>, String)>,
+            resume: serde_json::Value,
+        }
+        let start = |words: &serde_json::Value| match (words.as_str(), words["last"].as_u64(), words["after"].as_str()) {
+            (Some("start"), ..) => Start::Beginning,
+            (Some("end"), ..) => Start::End,
+            (_, Some(last), _) => Start::Last(last),
+            (_, _, after) => Start::After(cursor(after.expect("a place to begin"))),
+        };
+        let List { places } = serde_json::from_str(include_str!("../../sdk/conformance/places.json")).expect("the list");
+        for Shared { name, start: from, whole, hears, resume } in places {
+            let mut place = Place::new(start(&from), whole);
+            for (said, meaning) in hears {
+                let heard = match said["op"].as_str() {
+                    Some("activity") => activity(said["cursor"].as_str().expect("a cursor")),
+                    _ => message(&serde_json::to_string(&said).expect("JSON")),
+                };
+                assert_eq!(format!("{:?}", place.hear(&heard)).to_lowercase(), meaning, "{name}: {said:?}");
+            }
+            assert_eq!(place.resume(), start(&resume), "{name}");
+        }
     }
 }

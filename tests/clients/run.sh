@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the hub against clients that are not ours: Python (websockets, raw sockets, http.client) and Node.
+# Runs the hub against clients that are not ours: Python (websockets, raw sockets, http.client) and Node; and against the Python SDK.
 # Needs TASKLIGHT_BIN and what tests/services.sh provides; keeps what it installs in TASKLIGHT_CLIENTS_CACHE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -55,6 +55,10 @@ if ! cmp -s "$here/python/requirements.txt" "$venv/installed.txt"; then
     cp "$here/python/requirements.txt" "$venv/installed.txt"
 fi
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider "$here/python" || failed=1
+
+# The Python SDK, from its sources
+: "${TASKLIGHT_TEST_REDIS_URL:?run me beside tests/services.sh}"
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=sdk/python/src "$venv/bin/python" -m pytest -q -p no:cacheprovider sdk/python/tests || failed=1
 
 # Node: ESM finds packages beside the files only, so the tests run from where their packages are.
 node="$cache/node"

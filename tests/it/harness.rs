@@ -165,6 +165,15 @@ impl HubProcess {
         line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has stopped in order, having been told to.
+    pub fn wait(mut self) {
+        assert!(self.child.wait().expect("it ends").success(), "it stops in order");
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub fn kill(mut self) {
         self.end();

@@ -6,6 +6,7 @@ mod client;
 mod cluster;
 mod cold;
 mod config;
+mod conformance;
 mod harness;
 mod http;
 mod link;
