@@ -3,6 +3,6 @@
 
 const symbols: { readonly dispose?: symbol; readonly asyncDispose?: symbol } = Symbol;
 
-export const dispose = (symbols.dispose ?? Symbol.for("Symbol.dispose")) as typeof Symbol.dispose;
+export const dispose: typeof Symbol.dispose = (symbols.dispose ?? Symbol.for("Symbol.dispose")) as typeof Symbol.dispose;
 
-export const asyncDispose = (symbols.asyncDispose ?? Symbol.for("Symbol.asyncDispose")) as typeof Symbol.asyncDispose;
+export const asyncDispose: typeof Symbol.asyncDispose = (symbols.asyncDispose ?? Symbol.for("Symbol.asyncDispose")) as typeof Symbol.asyncDispose;
