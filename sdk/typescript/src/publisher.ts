@@ -241,6 +241,9 @@ export class Publisher {
 
 /** The activity as it is sent, however often. */
 function encode(activity: NewActivity, now: number): string | TasklightError {
+  if ((activity.type as string) === "heartbeat") {
+    return new TasklightError("invalid_argument", "a heartbeat has no receipt: call heartbeat", { field: "type" });
+  }
   try {
     return JSON.stringify({ ...activity, eventId: activity.eventId ?? newEventId(now), timestamp: activity.timestamp ?? now });
   } catch (cause) {

@@ -43,6 +43,13 @@ export interface FollowOptions extends Omit<FollowRequest, "task">, Handlers<Ite
   readonly onLoss?: (reason: string, after: string | undefined) => void;
 }
 
+interface Followed {
+  readonly following: Following;
+  readonly options: FollowOptions;
+  /** Where it stood when it ended. */
+  cursor: string | undefined;
+}
+
 /** The token asked for did not come: to come back later is all that can be done. */
 const NO_TOKEN = "no token was given";
 
@@ -52,7 +59,7 @@ export class Viewer {
   readonly #Socket: SocketConstructor | undefined;
   readonly #onLink: ((state: LinkState) => void) | undefined;
   readonly #session: Session;
-  readonly #followings = new Map<string, { readonly following: Following; readonly options: FollowOptions }>();
+  readonly #followings = new Map<string, Followed>();
   readonly #unwatch: () => void;
   #list: ListFollowing | undefined;
   #transport: Transport | undefined;
@@ -84,11 +91,11 @@ export class Viewer {
   /** Follows a task from the oldest activity kept, or from where `options` say. It need not exist yet. Each task once at a time. */
   follow(task: string, options: FollowOptions = {}): Following {
     this.#check();
-    const { after, last, types, invocation, series } = options;
+    const { after, types, invocation, series } = options;
     const request: FollowRequest = {
       task,
       ...(after !== undefined && { after }),
-      ...(last !== undefined && { last }),
+      ...(options.last !== undefined && { last: options.last }),
       ...(types !== undefined && { types }),
       ...(invocation !== undefined && { invocation }),
       ...(series !== undefined && { series }),
@@ -101,13 +108,13 @@ export class Viewer {
       this.#carryOut();
     };
     const source = { pause: act("pause"), resume: act("resume"), close: act("unfollow") };
-    let last_: string | undefined;
     const following: Following = new Following(task, source, options, {
-      cursor: () => (last_ = current() ? this.#session.cursor(task) : last_),
+      cursor: () => (current() ? this.#session.cursor(task) : followed.cursor),
       state: () => (current() ? this.#session.state(task, Date.now()) : { kind: "ended" }),
     });
+    const followed: Followed = { following, options, cursor: undefined };
     this.#session.follow(request, Date.now());
-    this.#followings.set(task, { following, options });
+    this.#followings.set(task, followed);
     this.#carryOut();
     return following;
   }
@@ -184,7 +191,7 @@ export class Viewer {
         this.#disconnect();
         break;
       case "item":
-        this.#followings.get(effect.task)?.following.push(effect.item, effect.size);
+        this.#followings.get(effect.task)?.following.push(effect.item, effect.size, effect.before);
         break;
       case "state":
         this.#followings.get(effect.task)?.options.onState?.(effect.state);
@@ -195,6 +202,7 @@ export class Viewer {
       case "end": {
         const ended = this.#followings.get(effect.task);
         this.#followings.delete(effect.task);
+        if (ended) ended.cursor = effect.cursor;
         ended?.following.end(effect.error);
         break;
       }

@@ -2,7 +2,8 @@
  * One followed task on one connection after another, without I/O. There is never more than one subscription of it under way: before it
  * subscribes again it waits until the hub has confirmed the end of the old one, so that nothing old is taken for new.
  */
-import { TasklightError } from "../error.js";
+import { parseCursor } from "../cursor.js";
+import { type ProblemCode, TasklightError } from "../error.js";
 import type { FollowRequest, Item } from "./item.js";
 import { Place } from "./place.js";
 import type { TaskMessage } from "./protocol.js";
@@ -11,7 +12,7 @@ import type { LinkState, State } from "./state.js";
 /** A subscription that is not answered for so long is taken for lost with its connection. */
 export const ANSWER_MS = 30_000;
 
-/** Behind the head for so long, with nothing heard of the task, while it was live: something is lost. */
+/** A live task that a heartbeat finds behind its head for so long, with nothing heard of it, has lost something. */
 export const LOSS_GRACE_MS = 5_000;
 
 type Wire =
@@ -38,7 +39,9 @@ export class Follower {
   #live = false;
   #head = 0;
   #truncatedBelow: number | undefined;
-  /** When being behind the head becomes a loss. */
+  /** The last heartbeat found it behind the head, and nothing has come since. */
+  #behind = false;
+  /** When that becomes a loss by time alone. */
   #lossDue: number | undefined;
 
   constructor(request: FollowRequest) {
@@ -82,7 +85,7 @@ export class Follower {
   disconnected(): void {
     this.#wire = { is: "idle" };
     this.#live = false;
-    this.#lossDue = undefined;
+    this.#notBehind();
   }
 
   /** The message to send now, if its wishes and what the hub knows of them differ. */
@@ -108,19 +111,26 @@ export class Follower {
     if (this.#wire.is === "asked" && message.op !== "subscribed") {
       return { items: [], broken: "the confirmation of a subscription was lost" };
     }
-    this.#lossDue = undefined;
+    this.#notBehind();
     const meaning = this.#place.hear(message);
     if (meaning === "repeat") return NOTHING;
     return meaning === "loss" ? { items: [], lost: "an activity did not come" } : { items: this.#take(message) };
   }
 
-  /** How far the log has come, as a heartbeat says. */
-  hearHead(head: number, now: number, heartbeatMs: number): Verdict {
+  /**
+   * How far the log has come, as a heartbeat says. Behind it at two heartbeats with nothing between them is a loss; once it was live, what is
+   * committed comes at once, so that a short while is enough.
+   */
+  hearHead(head: number, now: number): Verdict {
     this.#head = Math.max(this.#head, head);
-    if (this.#wire.is !== "following" || head <= this.#place.offset) this.#lossDue = undefined;
-    // While it catches up the hub may be slow to read; once it was live, what is committed comes at once.
-    else this.#lossDue ??= now + LOSS_GRACE_MS + (this.#live ? 0 : heartbeatMs);
-    return this.tick(now);
+    if (this.#wire.is !== "following" || head <= this.#place.offset) {
+      this.#notBehind();
+      return NOTHING;
+    }
+    if (this.#behind) return this.#loss();
+    this.#behind = true;
+    if (this.#live) this.#lossDue = now + LOSS_GRACE_MS;
+    return NOTHING;
   }
 
   /** The hub refused the subscription, or ended it with an error. Says whether that is news to whoever follows. */
@@ -135,8 +145,7 @@ export class Follower {
   tick(now: number): Verdict {
     if (this.due === undefined || now < this.due) return NOTHING;
     if (this.#wire.is !== "following") return { items: [], broken: "a subscription was not answered" };
-    this.#lossDue = undefined;
-    return { items: [], lost: "the log has gone on, but nothing came" };
+    return this.#loss();
   }
 
   /** The clock was looked at too late to mean anything: what was due is due after a while. */
@@ -163,9 +172,19 @@ export class Follower {
     return { kind: "catchingUp", offset, behind, ...floor };
   }
 
+  #notBehind(): void {
+    this.#behind = false;
+    this.#lossDue = undefined;
+  }
+
+  #loss(): Verdict {
+    this.#notBehind();
+    return { items: [], lost: "the log has gone on, but nothing came" };
+  }
+
   #leave(now: number): object {
     this.#wire = { is: "leaving", answerDue: now + ANSWER_MS };
-    this.#lossDue = undefined;
+    this.#notBehind();
     this.#live = false;
     return { op: "unsubscribe", task: this.task };
   }
@@ -173,7 +192,7 @@ export class Follower {
   #unsubscribed(reason: string): Verdict {
     this.#wire = { is: "idle" };
     this.#live = false;
-    this.#lossDue = undefined;
+    this.#notBehind();
     if (reason !== "deleted") return NOTHING;
     this.#place.forget();
     this.#head = 0;
@@ -218,11 +237,14 @@ const MOST_LAST = 1_000_000;
 
 /** Throws what the hub could only refuse without saying which task it means. */
 export function checkRequest(request: FollowRequest): void {
-  const wrong = (message: string, field: string): never => {
-    throw new TasklightError("invalid_argument", message, { field });
+  const wrong = (code: ProblemCode, message: string, field: string): never => {
+    throw new TasklightError(code, message, { field });
   };
-  if (!TASK.test(request.task)) wrong("a task id is a letter or digit and up to 127 more of A-Z a-z 0-9 . _ -", "task");
+  if (!TASK.test(request.task)) wrong("invalid_task_id", "a task id is a letter or digit and up to 127 more of A-Z a-z 0-9 . _ -", "task");
   const { last, after } = request;
-  if (last !== undefined && !(Number.isSafeInteger(last) && 0 <= last && last <= MOST_LAST)) wrong(`last is an integer up to ${MOST_LAST.toString()}`, "last");
-  if (last !== undefined && (after === "start" || after === "end")) wrong("last goes with a cursor or alone, not with after start or end", "last");
+  const fits = last === undefined || (Number.isSafeInteger(last) && 0 <= last && last <= MOST_LAST);
+  if (!fits) wrong("invalid_last", `last is an integer up to ${MOST_LAST.toString()}`, "last");
+  const named = after === "start" || after === "end";
+  if (last !== undefined && named) wrong("conflicting_parameters", "last goes with a cursor or alone, not with after start or end", "last");
+  if (after !== undefined && !named && !parseCursor(after)) wrong("invalid_cursor", "after is a cursor that the hub gave, start, or end", "after");
 }

@@ -35,11 +35,18 @@ export interface Source {
 
 type Waiter<I> = { readonly resolve: (result: IteratorResult<I, undefined>) => void; readonly reject: (error: TasklightError) => void };
 
+interface Entry<I> {
+  readonly item: I;
+  readonly size: number;
+  /** The place to continue after for one who has not taken it. */
+  readonly before: string | undefined;
+}
+
 class Feed<I> implements AsyncIterableIterator<I, undefined> {
   readonly #source: Source;
   readonly #handlers: Handlers<I>;
   readonly #most: number;
-  #items: { readonly item: I; readonly size: number }[] = [];
+  #items: Entry<I>[] = [];
   /** Items before this one are taken. */
   #first = 0;
   #chars = 0;
@@ -108,7 +115,7 @@ class Feed<I> implements AsyncIterableIterator<I, undefined> {
   }
 
   /** For the viewer: the next item. */
-  push(item: I, size: number): void {
+  push(item: I, size: number, before?: string): void {
     if (this.#ended) return;
     if (this.#handlers.onItem) {
       this.#handlers.onItem(item);
@@ -119,7 +126,7 @@ class Feed<I> implements AsyncIterableIterator<I, undefined> {
       waiter.resolve({ value: item, done: false });
       return;
     }
-    this.#items.push({ item, size });
+    this.#items.push({ item, size, before });
     this.#chars += size;
     if (this.waiting === 1) this.#handlers.onReady?.();
     if (!this.#paused && (this.#most <= this.waiting || BUFFER_CHARS <= this.#chars)) {
@@ -139,8 +146,13 @@ class Feed<I> implements AsyncIterableIterator<I, undefined> {
     this.#handlers.onEnd?.(error);
   }
 
+  /** The first of what waits. */
+  protected get first(): Entry<I> | undefined {
+    return this.#items[this.#first];
+  }
+
   #shift(): I {
-    const entry = this.#items[this.#first];
+    const entry = this.first;
     if (entry === undefined) throw new RangeError("nothing waits");
     this.#first += 1;
     this.#chars -= entry.size;
@@ -162,6 +174,7 @@ class Feed<I> implements AsyncIterableIterator<I, undefined> {
 export class Following extends Feed<Item> {
   readonly task: string;
   readonly #look: { cursor(): string | undefined; state(): State };
+  #end: { readonly cursor: string | undefined } | undefined;
 
   constructor(task: string, source: Source, handlers: Handlers<Item>, look: { cursor(): string | undefined; state(): State }) {
     super(source, handlers);
@@ -169,14 +182,20 @@ export class Following extends Feed<Item> {
     this.#look = look;
   }
 
-  /** The place after the last item that came, taken or waiting; nothing before the first. */
+  /** The place after the last item that was taken: who follows on after it misses nothing. Nothing before the first one is known. */
   get cursor(): string | undefined {
-    return this.#look.cursor();
+    if (this.#end) return this.#end.cursor;
+    return this.first ? this.first.before : this.#look.cursor();
   }
 
   /** What can be said of it now. */
   get state(): State {
     return this.#look.state();
+  }
+
+  override close(): void {
+    this.#end ??= { cursor: this.cursor };
+    super.close();
   }
 }
 

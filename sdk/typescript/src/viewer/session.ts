@@ -29,10 +29,11 @@ export type Effect =
   | { readonly do: "send"; readonly text: string }
   /** Let go of the connection, and tell nothing of it any more. */
   | { readonly do: "disconnect" }
-  | { readonly do: "item"; readonly task: string; readonly item: Item; readonly size: number }
+  /** The next item, and the place before it. */
+  | { readonly do: "item"; readonly task: string; readonly item: Item; readonly size: number; readonly before: string | undefined }
   | { readonly do: "state"; readonly task: string; readonly state: State }
   /** Nothing more comes of this task. */
-  | { readonly do: "end"; readonly task: string; readonly error?: TasklightError }
+  | { readonly do: "end"; readonly task: string; readonly cursor: string | undefined; readonly error?: TasklightError }
   /** Something was lost on the way, and is asked for again after this cursor. */
   | { readonly do: "loss"; readonly task: string; readonly reason: string; readonly after: string | undefined }
   | { readonly do: "listItem"; readonly item: ListItem; readonly size: number }
@@ -80,7 +81,7 @@ export class Session {
     if (!follower) return;
     follower.close();
     this.#retire(follower);
-    this.#do({ do: "end", task });
+    this.#do({ do: "end", task, cursor: follower.cursor });
     this.#settle(now);
   }
 
@@ -179,7 +180,7 @@ export class Session {
     const late = this.due !== undefined && LATE_MS < now - this.due;
     if (late) for (const follower of this.#all()) follower.postpone(now);
     this.#step(this.#link.tick(now, late), now);
-    for (const follower of [...this.#all()]) this.#judge(follower, follower.tick(now), 0, now);
+    for (const follower of [...this.#all()]) this.#judge(follower, follower.tick(now), now);
     this.#settle(now);
   }
 
@@ -244,7 +245,7 @@ export class Session {
       case "heartbeat":
         for (const follower of [...this.#followers.values()]) {
           const head = message.heads.get(follower.task);
-          if (head !== undefined) this.#judge(follower, follower.hearHead(head, now, this.#link.heartbeatMs), 0, now);
+          if (head !== undefined) this.#judge(follower, follower.hearHead(head, now), now);
         }
         break;
       case "error":
@@ -269,12 +270,15 @@ export class Session {
     if (message.op === "subscribed") this.#link.trusted();
     // An old subscription ends before a new one of the same task begins, so that what comes meanwhile is the old one's.
     const follower = this.#leaving.get(message.task) ?? this.#followers.get(message.task);
-    if (follower) this.#judge(follower, follower.hear(message), size, now);
+    if (!follower) return;
+    const { task, cursor: before } = follower;
+    const verdict = follower.hear(message);
+    for (const item of verdict.items) this.#do({ do: "item", task, item, size, before });
+    this.#judge(follower, verdict, now);
   }
 
-  #judge(follower: Follower, verdict: Verdict, size: number, now: number): void {
+  #judge(follower: Follower, verdict: Verdict, now: number): void {
     const { task } = follower;
-    for (const item of verdict.items) this.#do({ do: "item", task, item, size });
     if (verdict.lost !== undefined) {
       this.#do({ do: "loss", task, reason: verdict.lost, after: follower.cursor });
       const message = follower.startOver(now);
@@ -290,7 +294,7 @@ export class Session {
     if (!follower?.refused()) return;
     this.#followers.delete(follower.task);
     this.#told.delete(follower.task);
-    this.#do({ do: "end", task: follower.task, error: new TasklightError(code, message) });
+    this.#do({ do: "end", task: follower.task, cursor: follower.cursor, error: new TasklightError(code, message) });
   }
 
   #retire(follower: Follower): void {
@@ -360,9 +364,9 @@ export class Session {
     const state = this.#link.state(now);
     if (state.kind !== "denied") return;
     const error = new TasklightError(state.code, state.reason);
-    for (const task of this.#followers.keys()) {
+    for (const { task, cursor } of this.#followers.values()) {
       this.#do({ do: "state", task, state });
-      this.#do({ do: "end", task, error });
+      this.#do({ do: "end", task, cursor, error });
     }
     this.#followers.clear();
     this.#told.clear();
