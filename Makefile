@@ -43,9 +43,14 @@ services:
 	@bash tests/services.sh
 
 ## lint: formatting and every warning
-lint:
+lint: sdk/typescript/node_modules/.installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	npm run check --prefix sdk/typescript
+
+sdk/typescript/node_modules/.installed: sdk/typescript/package-lock.json
+	npm ci --prefix sdk/typescript --no-audit --no-fund
+	touch $@
 
 ## fmt: put the code into its form
 fmt:

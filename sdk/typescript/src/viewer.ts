@@ -78,8 +78,7 @@ export class Viewer {
     this.#onLink = options.onLink;
     this.#session = new Session(this.#tokens.isRenewable);
     this.#unwatch = watchPage(() => {
-      this.#session.nudge(Date.now());
-      this.#carryOut();
+      this.look();
     });
   }
 
@@ -132,6 +131,12 @@ export class Viewer {
     this.#list = list;
     this.#carryOut();
     return list;
+  }
+
+  /** Looks at once whether the hub is there, or tries to reach it. Pages and workers do it when the network comes or the page is seen again. */
+  look(): void {
+    this.#session.nudge(Date.now());
+    this.#carryOut();
   }
 
   /** Lets go of everything. All iterators end. */

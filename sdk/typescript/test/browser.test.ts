@@ -7,6 +7,7 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type * as Tasklight from "../src/index.js";
 import { Hub, messages } from "./hub.js";
+import { examples } from "./readme.js";
 
 const BROWSER = process.env["TASKLIGHT_CHROMIUM"] ?? "/usr/bin/chromium";
 const FLAGS = [
@@ -43,7 +44,9 @@ async function front(hub: Hub): Promise<string> {
     if (path === "/package/") response.writeHead(200, { "content-type": "text/html", "content-security-policy": POLICY }).end(PAGE);
     else if (path.startsWith("/package/")) {
       const name = path.slice("/package/".length);
-      response.writeHead(200, { "content-type": "text/javascript" }).end(name === "start.js" ? START : readFileSync(join(BUILT, name)));
+      const [file = "", code = ""] = name.split("?");
+      const made: Record<string, string> = { "start.js": START, "example.js": decodeURIComponent(code) };
+      response.writeHead(200, { "content-type": "text/javascript" }).end(made[file] ?? readFileSync(join(BUILT, file)));
     } else pass(hub, request, response);
   });
   server.on("upgrade", (request, client: Socket) => {
@@ -121,6 +124,26 @@ test("what is published as the page goes away is stored", async () => {
   await expect.poll(async () => (await fetch(`${hub.url}/v1/tasks/last`)).ok, { timeout: 20_000 }).toBe(true);
   await expect.poll(async () => ((await hub.log("last")) as { data: unknown }[]).map(({ data }) => data), { timeout: 20_000 })
     .toEqual([{ text: "hello" }, { text: "goodbye" }]);
+});
+
+test("the README's example for a page does what it says", async () => {
+  const hub = await Hub.start();
+  const [code = "", ...more] = examples("browser", hub.url);
+  expect(more).toEqual([]);
+  const page = await open(hub);
+  const said: string[] = [];
+  page.on("console", (line) => said.push(line.text()));
+  await page.evaluate((name) => {
+    const script = document.createElement("script");
+    script.type = "module";
+    script.src = name;
+    document.head.append(script);
+  }, `example.js?${encodeURIComponent(code.replaceAll('"tasklight/viewer"', '"./viewer.js"'))}`);
+  await expect.poll(() => said, { timeout: 20_000 }).toContain("waiting");
+  await hub.publish("hello", ...messages(3));
+  await expect.poll(() => said.filter((line) => line === "activity").length, { timeout: 20_000 }).toBe(3);
+  await expect.poll(() => said.at(-1), { timeout: 20_000 }).toBe("live");
+  await page.close();
 });
 
 test("when the network goes or comes back the viewer asks at once whether its hub is there", async () => {

@@ -65,10 +65,11 @@ test("silence is asked about, and then means that the connection is dead", () =>
   stage.live("a", 1);
   expect(sent(stage.pass(37_500))).toEqual([{ op: "ping" }]);
   stage.say({ op: "pong", timestamp: 1 });
+  const heard = stage.now;
   expect(sent(stage.pass(37_500))).toEqual([{ op: "ping" }]);
   expect(kinds(stage.pass(PROBE_MS - 1))).not.toContain("disconnect");
   expect(kinds(stage.pass(1))).toContain("disconnect");
-  expect(stage.state("a")).toBe("reconnecting");
+  expect(stage.session.state("a", stage.now)).toEqual({ kind: "offline", since: heard, reason: "nothing was heard of the hub" });
 });
 
 test("after the machine has slept the hub is asked once more before the connection is dead", () => {

@@ -126,7 +126,9 @@ export class Link {
     const wait = this.#advice ?? this.#backoff.next();
     this.#advised = this.#advice !== undefined;
     this.#advice = undefined;
-    this.#lost = { since: this.#lost?.since ?? now, reason };
+    // While nobody knows whether it is there, what was last heard of it is all that is certain.
+    const since = this.#phase.is === "open" && this.#probeDue !== undefined ? this.#heardAt : now;
+    this.#lost = { since: this.#lost?.since ?? since, reason };
     this.#phase = { is: "waiting", until: now + wait };
   }
 

@@ -12,16 +12,16 @@ interface Target {
  */
 export function watchPage(look: () => void): () => void {
   const { document } = globalThis as { document?: Target };
-  const window = globalThis as Target;
-  if (!document?.addEventListener || !window.addEventListener) return () => undefined;
+  // A page, or a worker, which has no document; Node is neither.
+  const scope = globalThis as Target;
   const seen = (): void => {
-    if (document.visibilityState === "visible") look();
+    if (document?.visibilityState === "visible") look();
   };
   const names = ["online", "offline", "pageshow"];
-  for (const name of names) window.addEventListener(name, look);
-  document.addEventListener("visibilitychange", seen);
+  for (const name of names) scope.addEventListener?.(name, look);
+  document?.addEventListener?.("visibilitychange", seen);
   return () => {
-    for (const name of names) window.removeEventListener?.(name, look);
-    document.removeEventListener?.("visibilitychange", seen);
+    for (const name of names) scope.removeEventListener?.(name, look);
+    document?.removeEventListener?.("visibilitychange", seen);
   };
 }
