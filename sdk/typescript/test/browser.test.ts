@@ -116,8 +116,9 @@ test("what is published as the page goes away is stored", async () => {
   await page.evaluate(() => {
     const { tasklight } = globalThis as unknown as Shown;
     const publisher = new tasklight.Publisher({ task: "last" });
-    addEventListener("pagehide", () => void publisher.publish({ invocationId: "page", type: "message", data: { text: "goodbye" } }), { capture: true });
-    void publisher.publish({ invocationId: "page", type: "message", data: { text: "hello" } });
+    const say = (text: string) => void publisher.publish({ invocationId: "page", type: "message", data: { text } });
+    addEventListener("pagehide", () => { say("goodbye"); }, { capture: true });
+    say("hello");
   });
   await page.goto("about:blank");
   await page.close();

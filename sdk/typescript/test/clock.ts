@@ -1,6 +1,7 @@
 // A viewer's session with a clock of the test's own, and a hub that says what the test wants.
 import type { FollowRequest, Item } from "../src/viewer/item.js";
-import { type Effect, Session } from "../src/viewer/session.js";
+import type { Effect } from "../src/viewer/effect.js";
+import { Session } from "../src/viewer/session.js";
 
 export const EPOCH = "aaaaaaaa";
 

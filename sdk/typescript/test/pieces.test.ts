@@ -32,11 +32,14 @@ test("cursors are taken apart and put together, and what is none is seen", () =>
   expect(parseCursor("5f3a9c1e-17")).toEqual({ epoch: "5f3a9c1e", offset: 17 });
   expect(formatCursor({ epoch: "5f3a9c1e", offset: 17 })).toBe("5f3a9c1e-17");
   expect(parseCursor("5f3a9c1e-9007199254740991")?.offset).toBe(Number.MAX_SAFE_INTEGER);
-  for (const text of ["", "17", "5f3a9c1e", "5f3a9c1e-", "5f3a9c1e-9007199254740992", "5F3A9C1E-1", "5f3a9c1e--1"]) expect(parseCursor(text), text).toBeUndefined();
+  for (const text of ["", "17", "5f3a9c1e", "5f3a9c1e-", "5f3a9c1e-9007199254740992", "5F3A9C1E-1", "5f3a9c1e--1"]) {
+    expect(parseCursor(text), text).toBeUndefined();
+  }
 });
 
 test("a stream of events is the same however it is cut", () => {
-  const stream = "retry: 2000\n\n: heartbeat\n\nevent: live\nid: a-1\ndata: {\"a\":1}\n\ndata: x\r\ndata:y\r\n\r\nid: only\n\ndata: z\r\rdata: unfinished";
+  const stream = 'retry: 2000\n\n: heartbeat\n\nevent: live\nid: a-1\ndata: {"a":1}\n\n'
+    + "data: x\r\ndata:y\r\n\r\nid: only\n\ndata: z\r\rdata: unfinished";
   const whole = new EventReader().read(stream);
   expect(whole).toEqual<Heard[]>(["comment", { data: '{"a":1}' }, { data: "x\ny" }, { data: "z" }]);
   const random = numbers(11);
@@ -67,7 +70,8 @@ test("messages are checked before they are trusted", () => {
 test("what became of a request decides what is done", () => {
   const of = (status: number | undefined, code: string, details = {}) => fateOf(new TasklightError(code, "", { status, details }));
   for (const [status, code, fate] of [
-    [undefined, "unreachable", "retry"], [503, "queue_full", "retry"], [500, "internal", "retry"], [429, "not_a_hub", "retry"], [408, "body_timeout", "retry"],
+    [undefined, "unreachable", "retry"], [503, "queue_full", "retry"], [500, "internal", "retry"], [429, "not_a_hub", "retry"],
+    [408, "body_timeout", "retry"],
     [404, "not_a_hub", "retry"], [401, "unauthorized", "renew"], [413, "body_too_large", "split"], [413, "too_many_activities", "split"],
     [413, "activity_too_large", "refused"], [400, "invalid_task_id", "refused"], [403, "forbidden", "refused"],
   ] as const) {

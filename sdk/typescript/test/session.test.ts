@@ -130,6 +130,25 @@ test("while it catches up a viewer is more patient: it takes a second heartbeat 
   expect(kinds(stage.say(beat))).toContain("loss");
 });
 
+test("a clock that stood still makes no loss", () => {
+  const stage = new Stage();
+  stage.live("a", 2);
+  stage.say({ op: "heartbeat", timestamp: 1, heads: { a: 3 } });
+  stage.now += 3_600_000;
+  expect(kinds(stage.act((session, now) => { session.tick(now); }))).not.toContain("loss");
+  stage.say({ op: "pong", timestamp: 1 });
+  expect(kinds(stage.pass(LOSS_GRACE_MS)), "but what does not come after all is one").toContain("loss");
+});
+
+test("a subscription that is begun again must be answered, too", () => {
+  const stage = new Stage();
+  stage.live("a", 2);
+  const due = stage.session.due ?? 0;
+  stage.say(activity("a", 4));
+  expect(stage.session.due).toBe(stage.now + ANSWER_MS);
+  expect(stage.session.due).toBeLessThan(due);
+});
+
 test("a connection that loses again and again is replaced", () => {
   const stage = new Stage();
   stage.live("a", 1);
@@ -188,6 +207,17 @@ test("with a new token a refused one is replaced, a few times in a row and no mo
   expect(stage.session.linkState(stage.now).kind).toBe("denied");
 });
 
+test("a token that was good once may be replaced as often as it takes", () => {
+  const stage = new Stage({ renewable: true });
+  stage.live("a", 1);
+  for (let n = 0; n < TOKEN_TRIES * 2; n += 1) {
+    stage.close(4401);
+    expect(kinds(stage.pass(RECONNECT_MOST_MS)), `time ${n.toString()}`).toContain("connect");
+    stage.open();
+    stage.say(subscribed("a", 1, 1));
+  }
+});
+
 test("a refused subscription ends alone", () => {
   const stage = new Stage();
   stage.live("a", 1);
@@ -244,7 +274,9 @@ test("the list begins anew after each connection, and after a pause only what is
   const stage = new Stage();
   stage.act((session, now) => { session.followList(now); });
   stage.open();
-  const task = { op: "task", taskId: "a", title: null, labels: {}, status: null, epoch: "aaaaaaaa", head: 1, floor: 1, createdAt: 1, lastActivityAt: 1, invocationCounts: {} };
+  const task = {
+    op: "task", taskId: "a", title: null, labels: {}, status: null, epoch: "aaaaaaaa", head: 1, floor: 1, createdAt: 1, lastActivityAt: 1, invocationCounts: {},
+  };
   const listed = (effects: ReturnType<Stage["say"]>) => effects.flatMap((effect) => (effect.do === "listItem" ? [effect.item.kind] : []));
   expect(listed(stage.effects)).toEqual(["snapshot"]);
   expect(listed(stage.say(task, { op: "live", list: "tasks" }, { op: "task", taskId: "a", deleted: true }))).toEqual(["task", "live", "gone"]);
@@ -258,6 +290,11 @@ test("the list begins anew after each connection, and after a pause only what is
   stage.close(1006);
   stage.pass(RECONNECT_MOST_MS);
   expect(listed(stage.open())).toEqual(["snapshot"]);
+  expect(sent(stage.pass(37_500)), "a ping of another kind").toEqual([{ op: "ping" }]);
+  stage.act((session, now) => { session.pauseList(now); });
+  stage.act((session, now) => { session.resumeList(now); });
+  expect(listed(stage.say({ op: "pong", timestamp: 1 })), "has a pong of its own").toEqual([]);
+  expect(listed(stage.say({ op: "pong", timestamp: 2 }))).toEqual(["snapshot"]);
 });
 
 test("with nothing followed the connection ends after a while, and begins again when it is needed", () => {

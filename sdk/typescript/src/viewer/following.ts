@@ -79,7 +79,9 @@ class Feed<I> implements AsyncIterableIterator<I, undefined> {
   }
 
   next(): Promise<IteratorResult<I, undefined>> {
-    if (this.#handlers.onItem) return Promise.reject(new TasklightError("invalid_argument", "items go to onItem: leave that out to iterate", { field: "onItem" }));
+    if (this.#handlers.onItem) {
+      return Promise.reject(new TasklightError("invalid_argument", "items go to onItem: leave that out to iterate", { field: "onItem" }));
+    }
     if (this.waiting !== 0) {
       const value = this.#shift();
       this.#resume();

@@ -111,8 +111,9 @@ export class Link {
   /** The connection was closed, by the close codes of the protocol. */
   closed(code: number, reason: string, now: number): void {
     const words = reason === "" ? `the connection was closed (${code.toString()})` : `${reason} (${code.toString()})`;
+    const spent = !this.#renewable || TOKEN_TRIES <= this.#tokenTries;
     if (code === 4403) this.#phase = { is: "denied", code: "forbidden", reason: words };
-    else if (code === 4401 && (!this.#renewable || TOKEN_TRIES <= this.#tokenTries)) this.#phase = { is: "denied", code: "unauthorized", reason: words };
+    else if (code === 4401 && spent) this.#phase = { is: "denied", code: "unauthorized", reason: words };
     else {
       if (code === 4401) this.#tokenTries += 1;
       this.lost(words, now);

@@ -4,7 +4,14 @@ import type { TaskSummary } from "../task.js";
 
 /** What a hub says about one task. */
 export type TaskMessage =
-  | { readonly op: "subscribed"; readonly task: string; readonly epoch: string | null; readonly floor: number; readonly head: number; readonly after: string | null }
+  | {
+      readonly op: "subscribed";
+      readonly task: string;
+      readonly epoch: string | null;
+      readonly floor: number;
+      readonly head: number;
+      readonly after: string | null;
+    }
   | { readonly op: "activity"; readonly task: string; readonly activity: Activity }
   | { readonly op: "live"; readonly task: string; readonly offset: number }
   | { readonly op: "cursor"; readonly task: string; readonly offset: number }
@@ -41,7 +48,14 @@ export function readMessage(text: string): Message {
     case "activity":
       return readActivity(raw);
     case "subscribed":
-      return { op: "subscribed", task: string(raw, "task"), epoch: optional(raw, "epoch"), floor: offset(raw, "floor"), head: offset(raw, "head"), after: optional(raw, "after") };
+      return {
+        op: "subscribed",
+        task: string(raw, "task"),
+        epoch: optional(raw, "epoch"),
+        floor: offset(raw, "floor"),
+        head: offset(raw, "head"),
+        after: optional(raw, "after"),
+      };
     case "live":
       return raw["list"] === undefined ? { op: "live", task: string(raw, "task"), offset: offset(raw, "offset") } : { op: "listLive" };
     case "cursor":

@@ -3,8 +3,9 @@
  * tasks and the list of tasks share one connection; each continues after its own cursor on the next one.
  */
 import { TasklightError } from "../error.js";
+import type { Effect } from "./effect.js";
 import { Follower, type Verdict } from "./follower.js";
-import type { FollowRequest, Item, ListItem } from "./item.js";
+import type { FollowRequest } from "./item.js";
 import { Link, type LinkStep } from "./link.js";
 import { ListFollower } from "./list.js";
 import { type Message, readMessage, type TaskMessage, Unreadable } from "./protocol.js";
@@ -22,24 +23,6 @@ export const MOST_LOSSES = 3;
 /** How often a change that is only a number is told. */
 export const TELL_MS = 200;
 
-/** What to carry out, in order. */
-export type Effect =
-  /** Make a connection, with a new token if the last one was refused, and tell `opened` or `closed`. */
-  | { readonly do: "connect" }
-  | { readonly do: "send"; readonly text: string }
-  /** Let go of the connection, and tell nothing of it any more. */
-  | { readonly do: "disconnect" }
-  /** The next item, and the place before it. */
-  | { readonly do: "item"; readonly task: string; readonly item: Item; readonly size: number; readonly before: string | undefined }
-  | { readonly do: "state"; readonly task: string; readonly state: State }
-  /** Nothing more comes of this task. */
-  | { readonly do: "end"; readonly task: string; readonly cursor: string | undefined; readonly error?: TasklightError }
-  /** Something was lost on the way, and is asked for again after this cursor. */
-  | { readonly do: "loss"; readonly task: string; readonly reason: string; readonly after: string | undefined }
-  | { readonly do: "listItem"; readonly item: ListItem; readonly size: number }
-  | { readonly do: "listEnd"; readonly error?: TasklightError }
-  | { readonly do: "link"; readonly state: LinkState };
-
 export class Session {
   readonly #link: Link;
   readonly #followers = new Map<string, Follower>();
@@ -53,6 +36,8 @@ export class Session {
   #pongs = 0;
   #losses = 0;
   #unusedSince: number | undefined;
+  /** What was last found to be due. Activities only move it away, and are many. */
+  #due: { readonly at: number | undefined } | undefined;
   #effects: Effect[] = [];
 
   /** `renewable` if there is somebody to ask for a new token. */
@@ -167,8 +152,13 @@ export class Session {
     this.#settle(now);
   }
 
-  /** When `tick` is due next. */
+  /** When `tick` is due next, or earlier. */
   get due(): number | undefined {
+    this.#due ??= { at: this.#nextDue() };
+    return this.#due.at;
+  }
+
+  #nextDue(): number | undefined {
     const followers = this.#link.is === "open" ? [...this.#all()].map((follower) => follower.due) : [];
     const linger = this.#unusedSince === undefined ? undefined : this.#unusedSince + LINGER_MS;
     const offline = this.#toldLink.kind === "reconnecting" ? this.#link.offlineAt : undefined;
@@ -177,7 +167,8 @@ export class Session {
   }
 
   tick(now: number): void {
-    const late = this.due !== undefined && LATE_MS < now - this.due;
+    const due = this.#nextDue();
+    const late = due !== undefined && LATE_MS < now - due;
     if (late) for (const follower of this.#all()) follower.postpone(now);
     this.#step(this.#link.tick(now, late), now);
     for (const follower of [...this.#all()]) this.#judge(follower, follower.tick(now), now);
@@ -310,6 +301,7 @@ export class Session {
       this.#settleTask(task, now);
       return;
     }
+    this.#due = undefined;
     const wanted = this.#followers.size !== 0 || this.#list !== undefined;
     if (this.#link.is === "denied") this.#deny(now);
     else if (wanted && this.#link.is === "idle") this.#connect(now);
@@ -346,6 +338,7 @@ export class Session {
     if (!follower || this.#leaving.has(task)) return;
     const message = follower.wants(now);
     if (message) this.#send(message);
+    if (follower.due !== undefined) this.#due = undefined;
     this.#tellOf(follower, this.#link.state(now), now);
   }
 

@@ -159,7 +159,9 @@ class Streams implements Transport {
         for (const task of tasks) if (known?.get(task.taskId) !== found.get(task.taskId)) this.#say({ op: "task", ...task });
         if (known === undefined) this.#say({ op: "live", list: "tasks" });
         // One that is not among the newest of a long list may still be there.
-        else if (tasks.length < LIST_TASKS) for (const taskId of known.keys()) if (!found.has(taskId)) this.#say({ op: "task", taskId, deleted: true });
+        else if (tasks.length < LIST_TASKS) {
+          for (const taskId of known.keys()) if (!found.has(taskId)) this.#say({ op: "task", taskId, deleted: true });
+        }
         known = found;
         await new Promise((resolve) => setTimeout(resolve, LIST_MS));
       }
