@@ -117,7 +117,7 @@ export class Publisher {
     }
   }
 
-  /** Waits until everything published so far is stored or refused. */
+  /** Waits until everything published is stored or refused, and nothing waits any more. */
   async flush(): Promise<void> {
     while (this.#queue.size !== 0) await this.#wake();
   }

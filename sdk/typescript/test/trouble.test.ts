@@ -1,7 +1,10 @@
 // Viewers whose connections are cut, whose messages are lost, and whose tokens expire.
-import { expect, test } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
 import { WebSocketServer } from "ws";
 import { cutting, meddling, numbers } from "./between.js";
+import { activity } from "./clock.js";
 import { Hub, message, messages } from "./hub.js";
 import { viewer, Watch, ways } from "./watch.js";
 
@@ -104,6 +107,26 @@ test.each([[4403, "forbidden"], [4401, "unauthorized"]])("close code %i ends eve
   const next = new Watch(all, "u");
   await next.until(({ error }) => error !== undefined, "the end of the next");
   expect(connections).toBe(1);
+});
+
+test("a stream that is refused waits as long as it is told, and takes a new token when it must", async () => {
+  const asked: { at: number; token: string | undefined }[] = [];
+  const server = createServer((request, response) => {
+    asked.push({ at: Date.now(), token: request.headers.authorization });
+    if (asked.length === 1) response.writeHead(503, { "retry-after": "1" }).end('{"code":"stopping","detail":"wait"}');
+    else if (asked.length === 2) response.writeHead(401).end('{"code":"unauthorized","detail":"expired"}');
+    else {
+      const told = [{ op: "subscribed", task: "t", epoch: "aaaaaaaa", floor: 1, head: 1, after: "aaaaaaaa-0" }, activity("t", 1)];
+      response.writeHead(200, { "content-type": "text/event-stream" }).write(told.map((one) => `data: ${JSON.stringify(one)}\n\n`).join(""));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => { server.close(); server.closeAllConnections(); });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port.toString()}`;
+  const watch = new Watch(viewer(url, { WebSocket: null, token: (old) => (old === undefined ? "old" : "new") }), "t");
+  await watch.until(({ activities }) => activities.length === 1, "the activity");
+  expect(asked.map(({ token }) => token)).toEqual(["Bearer old", "Bearer old", "Bearer new"]);
+  expect((asked[1]?.at ?? 0) - (asked[0]?.at ?? 0)).toBeGreaterThanOrEqual(990);
 });
 
 test("a hub that accepts and says nothing is left for dead", async () => {

@@ -9,7 +9,7 @@ describe.each(ways)("by %s", (_name, WebSocket) => {
     for (let n = 0; n < 3; n += 1) await hub.publish("t", ...messages(1_000, "before "));
     const watch = new Watch(viewer(hub.url, { WebSocket }), "t");
     await watch.until(({ activities }) => activities.length === 3_000, "history");
-    await watch.until(({ states }) => states.at(-1)?.kind === "live", "live");
+    await watch.until(({ kinds }) => kinds.at(-1) === "live", "live");
     await hub.publish("t", message("now"));
     await watch.until(({ activities }) => activities.length === 3_001, "the newest");
     expect(watch.activities).toEqual(await hub.log("t"));
@@ -74,7 +74,7 @@ describe.each(ways)("by %s", (_name, WebSocket) => {
     hub.trim("t", 15);
     await hub.start();
     const late = new Watch(viewer(hub.url, { WebSocket }), "t", { after: watch.activities[4]?.cursor ?? "" });
-    await late.until(({ states }) => states.at(-1)?.kind === "live", "live");
+    await late.until(({ kinds }) => kinds.at(-1) === "live", "live");
     expect(late.items[0]).toEqual({ kind: "truncated", floor: 15 });
     expect(late.activities.map(({ offset }) => offset)).toEqual([15, 16, 17, 18, 19, 20]);
     expect(late.following.state).toEqual({ kind: "live", offset: 20, truncatedBelow: 15 });
@@ -86,7 +86,7 @@ describe.each(ways)("by %s", (_name, WebSocket) => {
     await hub.publish("t", message("a"), error, message("b", "run-2"), message("c"));
     const all = viewer(hub.url, { WebSocket });
     const errors = new Watch(all, "t", { types: ["error"] });
-    await errors.until(({ states }) => states.at(-1)?.kind === "live", "live");
+    await errors.until(({ kinds }) => kinds.at(-1) === "live", "live");
     expect(errors.activities.map(({ offset }) => offset)).toEqual([2]);
     expect(errors.following.cursor).toMatch(/-4$/);
     errors.following.close();

@@ -89,6 +89,8 @@ class Streams implements Transport {
   }
 
   #fail(error: unknown): void {
+    const asked = error instanceof TasklightError ? error.details["retryAfterMs"] : undefined;
+    if (typeof asked === "number") this.#say({ op: "drain", reconnectAfterMs: asked });
     const code = error instanceof TasklightError && error.status !== undefined ? CLOSE_CODES.get(error.status) : undefined;
     this.#end(code ?? ABNORMAL, error instanceof Error ? error.message : String(error));
   }
