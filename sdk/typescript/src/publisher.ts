@@ -18,6 +18,14 @@ export { InvocationPublisher, type End, type InvocationOptions } from "./publish
 export { TasklightError } from "./error.js";
 export { newEventId } from "./event-id.js";
 
+/** The most activities and bytes that wait, unless the options say otherwise. */
+export const QUEUE_ITEMS = 10_000;
+export const QUEUE_BYTES = 8 * 1024 * 1024;
+
+/** For how long an activity is tried, and for how long `close` waits, unless the options say otherwise. */
+export const PATIENCE_MS = 600_000;
+export const CLOSE_MS = 10_000;
+
 /** The most activities and bytes of one request; a hub takes 1,000 and 4 MiB. */
 export const BATCH_ITEMS = 500;
 export const BATCH_BYTES = 1024 * 1024;
@@ -71,7 +79,7 @@ export class Publisher {
     this.#tokens = new TokenKeeper(options.token);
     this.#task = options.task;
     this.#options = options;
-    this.#queue = new Queue({ items: options.queueItems ?? 10_000, bytes: options.queueBytes ?? 8 * 1024 * 1024 });
+    this.#queue = new Queue({ items: options.queueItems ?? QUEUE_ITEMS, bytes: options.queueBytes ?? QUEUE_BYTES });
     this.#unwatch = onPageHide(() => void this.#sendLast());
   }
 
@@ -126,7 +134,7 @@ export class Publisher {
   async close(): Promise<void> {
     this.#closed = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, this.#options.closeMs ?? 10_000)));
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, this.#options.closeMs ?? CLOSE_MS)));
     await Promise.race([this.flush(), late]);
     clearTimeout(timer);
     this.#stop.abort();
@@ -217,7 +225,7 @@ export class Publisher {
     if (fate.is === "split" && 1 < batch.length) this.#batchItems = Math.ceil(batch.length / 2);
     else if (fate.is === "retry") {
       await pause(Math.max(fate.afterMs, this.#backoff.next()), this.#stop.signal);
-      const patience = this.#options.patienceMs ?? 600_000;
+      const patience = this.#options.patienceMs ?? PATIENCE_MS;
       this.#queue.expire(Date.now() - patience, new TasklightError("gave_up", `not stored within ${patience.toString()} ms`, { cause: error }));
     } else {
       this.#queue.drop(batch.length);
