@@ -102,12 +102,21 @@ export class Viewer {
     };
     checkRequest(request);
     const current = (): boolean => this.#followings.get(task)?.following === following;
-    const act = (what: "pause" | "resume" | "unfollow") => () => {
+    const act = (what: "pause" | "resume") => () => {
       if (!current()) return;
       this.#session[what](task, Date.now());
       this.#carryOut();
     };
-    const source = { pause: act("pause"), resume: act("resume"), close: act("unfollow") };
+    const close = (): void => {
+      if (!current()) return;
+      // Ended here and now, so that whoever closes it may follow the task again at once.
+      followed.cursor = this.#session.cursor(task);
+      this.#session.unfollow(task, Date.now());
+      this.#followings.delete(task);
+      following.end(undefined);
+      this.#carryOut();
+    };
+    const source = { pause: act("pause"), resume: act("resume"), close };
     const following: Following = new Following(task, source, options, {
       cursor: () => (current() ? this.#session.cursor(task) : followed.cursor),
       state: () => (current() ? this.#session.state(task, Date.now()) : { kind: "ended" }),
@@ -122,12 +131,19 @@ export class Viewer {
   /** Follows the list of tasks: as it is, then as it changes. Once at a time. */
   followTasks(handlers: Handlers<ListItem> = {}): ListFollowing {
     this.#check();
-    const act = (what: "pauseList" | "resumeList" | "unfollowList") => () => {
+    const act = (what: "pauseList" | "resumeList") => () => {
       if (this.#list !== list) return;
       this.#session[what](Date.now());
       this.#carryOut();
     };
-    const list: ListFollowing = new ListFollowing({ pause: act("pauseList"), resume: act("resumeList"), close: act("unfollowList") }, handlers);
+    const close = (): void => {
+      if (this.#list !== list) return;
+      this.#session.unfollowList(Date.now());
+      this.#list = undefined;
+      list.end(undefined);
+      this.#carryOut();
+    };
+    const list: ListFollowing = new ListFollowing({ pause: act("pauseList"), resume: act("resumeList"), close }, handlers);
     this.#session.followList(Date.now());
     this.#list = list;
     this.#carryOut();
@@ -143,9 +159,8 @@ export class Viewer {
   /** Lets go of everything. All iterators end. */
   close(): void {
     if (this.#closed) return;
-    for (const task of [...this.#followings.keys()]) this.#session.unfollow(task, Date.now());
-    this.#session.unfollowList(Date.now());
-    this.#carryOut();
+    for (const { following } of [...this.#followings.values()]) following.close();
+    this.#list?.close();
     this.#closed = true;
     this.#disconnect();
     clearTimeout(this.#timer);
@@ -276,7 +291,7 @@ export class Viewer {
   /** One timer, for whatever is due first. With each message that moves away; then the timer finds nothing to do, and is set again. */
   #arm(): void {
     const { due } = this.#session;
-    if (due === undefined || (this.#timer !== undefined && this.#timerAt <= due)) return;
+    if (this.#closed || due === undefined || (this.#timer !== undefined && this.#timerAt <= due)) return;
     clearTimeout(this.#timer);
     this.#timerAt = due;
     this.#timer = setTimeout(() => {

@@ -1,6 +1,7 @@
 // Viewers against a real hub, through what happens to it.
 import { describe, expect, test } from "vitest";
 import { Hub, message, messages } from "./hub.js";
+import type { ListFollowing } from "../src/viewer.js";
 import { viewer, Watch, ways } from "./watch.js";
 
 describe.each(ways)("by %s", (_name, WebSocket) => {
@@ -140,6 +141,37 @@ describe.each(ways)("by %s", (_name, WebSocket) => {
     }
     expect(seen[0]).toBe("snapshot");
     expect([...heads]).toEqual([["b", 2]]);
+  });
+
+  test("a consumer may close and follow again from within what it is given", async () => {
+    const hub = await Hub.start();
+    const all = viewer(hub.url, { WebSocket });
+    const seen: string[] = [];
+    const ended: string[] = [];
+    let list: ListFollowing | undefined;
+    const again = (name: string, after: string): void => {
+      const following = all.follow("t", {
+        after,
+        onItem: (item) => {
+          if (item.kind !== "activity") return;
+          seen.push(`${name}${item.activity.offset.toString()}`);
+          if (name !== "a" || item.activity.offset !== 2) return;
+          following.close();
+          list?.close();
+          again("b", following.cursor ?? "");
+          list = all.followTasks();
+        },
+        onEnd: (error) => ended.push(`${name} ${String(error)}`),
+      });
+    };
+    list = all.followTasks();
+    await hub.publish("t", ...messages(4));
+    again("a", "start");
+    await expect.poll(() => seen, { timeout: 20_000 }).toEqual(["a1", "a2", "b3", "b4"]);
+    expect(ended).toEqual(["a undefined"]);
+    await hub.publish("t", message("5"));
+    await expect.poll(() => seen.at(-1), { timeout: 20_000 }).toBe("b5");
+    expect((await list.next()).value).toEqual({ kind: "snapshot" });
   });
 
   test("what the hub refuses ends with its code, and nothing else does", async () => {

@@ -13,10 +13,10 @@ export type Effect =
   /** The next item, and the place before it. */
   | { readonly do: "item"; readonly task: string; readonly item: Item; readonly size: number; readonly before: string | undefined }
   | { readonly do: "state"; readonly task: string; readonly state: State }
-  /** Nothing more comes of this task. */
-  | { readonly do: "end"; readonly task: string; readonly cursor: string | undefined; readonly error?: TasklightError }
+  /** The hub ended it: nothing more comes of this task. */
+  | { readonly do: "end"; readonly task: string; readonly cursor: string | undefined; readonly error: TasklightError }
   /** Something was lost on the way, and is asked for again after this cursor. */
   | { readonly do: "loss"; readonly task: string; readonly reason: string; readonly after: string | undefined }
   | { readonly do: "listItem"; readonly item: ListItem; readonly size: number }
-  | { readonly do: "listEnd"; readonly error?: TasklightError }
+  | { readonly do: "listEnd"; readonly error: TasklightError }
   | { readonly do: "link"; readonly state: LinkState };

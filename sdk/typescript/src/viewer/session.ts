@@ -66,7 +66,6 @@ export class Session {
     if (!follower) return;
     follower.close();
     this.#retire(follower);
-    this.#do({ do: "end", task, cursor: follower.cursor });
     this.#settle(now);
   }
 
@@ -92,7 +91,6 @@ export class Session {
     this.#list.close();
     if (!this.#list.isOver) this.#leavingList ??= this.#list;
     this.#list = undefined;
-    this.#do({ do: "listEnd" });
     this.#settle(now);
   }
 
