@@ -43,10 +43,15 @@ services:
 	@bash tests/services.sh
 
 ## lint: formatting and every warning
-lint:
+lint: sdk/typescript/node_modules/.installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	bash sdk/python/lint.sh
+	npm run check --prefix sdk/typescript
+
+sdk/typescript/node_modules/.installed: sdk/typescript/package-lock.json
+	npm ci --prefix sdk/typescript --no-audit --no-fund
+	touch $@
 
 ## fmt: put the code into its form
 fmt:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the hub against clients that are not ours: Python (websockets, raw sockets, http.client) and Node; and against the Python SDK.
+# Runs the hub against clients that are not ours: Python (websockets, raw sockets, http.client) and Node; and against the packages in sdk/.
 # Needs TASKLIGHT_BIN and what tests/services.sh provides; keeps what it installs in TASKLIGHT_CLIENTS_CACHE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -76,6 +76,14 @@ if [[ -z "$(find "$node" -name node_modules -prune -o -name '*.test.*js' -print)
     exit 1
 fi
 (cd "$node" && node --test) || failed=1
+
+# The TypeScript package, with its own tests; it keeps what it installs beside it.
+typescript="$PWD/sdk/typescript"
+if [[ ! "$typescript/node_modules/.installed" -nt "$typescript/package-lock.json" ]]; then
+    npm ci --prefix "$typescript" --no-audit --no-fund
+    touch "$typescript/node_modules/.installed"
+fi
+TASKLIGHT_CHROMIUM="$browser" npm test --prefix "$typescript" || failed=1
 
 if [[ "$failed" != 0 ]]; then
     echo "some clients found the hub wrong" >&2
