@@ -44,7 +44,7 @@ use delivery::{RecordArgs, StartError, deliver};
 use journal::{Journal, StatusData, Stream};
 use recorder::{Naming, Recorder};
 use signals::{Ending, Reach, Signals};
-use terminal::{RawMode, Terminal, TerminalSize, pass_input};
+use terminal::{Keys, RawMode, Terminal, TerminalSize, pass_input};
 use verdict::Wish;
 
 const AFTER_HELP: &str = "\
@@ -159,8 +159,11 @@ async fn supervise(args: &RunArgs, invocation: &InvocationId, journal: &Journal<
     let (ending, end) = match pty {
         Some(Terminal { output, input, size }) => {
             let _raw = RawMode::set();
-            let nothing = tokio::io::empty();
-            follow(&mut child, signals, &recorder, (output, nothing), pass_input(input), Some(&size)).await
+            let (nothing, keys) = (tokio::io::empty(), Keys::default());
+            let typing = pass_input(input, &size, &keys);
+            let ended = follow(&mut child, signals, &recorder, (output, nothing), typing, Some(&size)).await;
+            keys.typed().for_each(|signal| signals.note(signal));
+            ended
         }
         None => {
             let stdout = child.stdout.take().expect("it is piped");

@@ -51,6 +51,25 @@ async fn signals_reach_a_command_with_a_terminal() {
 }
 
 #[tokio::test]
+async fn a_key_that_ends_the_command_is_somebody_asking_for_its_end() {
+    let hub = TestHub::start().await;
+    for (key, code) in [(b"\x03", 130), (b"\x1c", 131)] {
+        let script = "ulimit -c 0; echo ready; exec sleep 1000";
+        let mut child = run(&hub.url(""), &["--pty", "--quiet"], script).stdin(Stdio::piped()).spawn().expect("it starts");
+        hear(&mut child, "ready\r\n").await;
+        child.stdin.as_mut().expect("piped").write_all(key).await.expect("it reads");
+        assert_eq!(end(child).await.code, Some(code));
+    }
+    // To a terminal without signals it is a character like any other.
+    let script = "stty -isig; echo ready; head -c 1 > /dev/null; kill -INT $$";
+    let mut child = run(&hub.url(""), &["--pty", "--quiet"], script).stdin(Stdio::piped()).spawn().expect("it starts");
+    hear(&mut child, "ready\r\n").await;
+    child.stdin.as_mut().expect("piped").write_all(b"\x03\n").await.expect("it reads");
+    assert_eq!(end(child).await.code, Some(130));
+    assert_eq!(statuses(&log(&hub.url(""), "t").await), ["running", "cancelled", "running", "cancelled", "running", "failed"]);
+}
+
+#[tokio::test]
 async fn our_own_terminals_size_is_passed_on_and_it_is_given_back_as_it_was() {
     let hub = TestHub::start().await;
     let (mut ours, theirs) = pty_process::open().expect("a terminal");

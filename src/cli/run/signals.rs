@@ -114,7 +114,8 @@ impl Signals {
         !self.asked.is_empty()
     }
 
-    fn note(&mut self, signal: Signal) {
+    /// Somebody sent the command this signal, whether by us or past us.
+    pub(super) fn note(&mut self, signal: Signal) {
         if asks_for_end(signal) && !self.asked.contains(&signal) {
             self.asked.push(signal);
         }

@@ -2,17 +2,18 @@
 //! on, what is typed is passed through, and our own terminal is given back as it was.
 
 use std::{
+    cell::Cell,
     io,
     os::fd::{AsFd, OwnedFd},
 };
 
 use pty_process::{OwnedReadPty, OwnedWritePty, Pts, Size};
 use rustix::{
-    process::getpgrp,
+    process::{Signal, getpgrp},
     stdio,
     termios::{
-        LocalModes, OptionalActions, OutputModes, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
-        tcsetwinsize,
+        LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize,
+        tcsetattr, tcsetwinsize,
     },
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,6 +36,30 @@ pub(super) struct Terminal {
 
 /// The size of the command's terminal.
 pub(super) struct TerminalSize(OwnedFd);
+
+/// Which of the keys that make signals were typed into the command's terminal: they reach the command, and not us.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    interrupt: Cell<bool>,
+    quit: Cell<bool>,
+}
+
+impl Keys {
+    /// The signals that were typed.
+    pub(super) fn typed(&self) -> impl Iterator<Item = Signal> {
+        let keys = [(&self.interrupt, Signal::INT), (&self.quit, Signal::QUIT)];
+        keys.into_iter().filter(|(typed, _)| typed.get()).map(|(_, signal)| signal)
+    }
+
+    /// Notes what among these bytes is a signal to a terminal in these modes.
+    fn note(&self, bytes: &[u8], modes: &Termios) {
+        if modes.local_modes.contains(LocalModes::ISIG) {
+            for (typed, key) in [(&self.interrupt, SpecialCodeIndex::VINTR), (&self.quit, SpecialCodeIndex::VQUIT)] {
+                typed.set(typed.get() || bytes.contains(&modes.special_codes[key]));
+            }
+        }
+    }
+}
 
 impl Terminal {
     /// A new one, with the end that the command gets.
@@ -69,8 +94,8 @@ fn our_size() -> Option<Winsize> {
     size.filter(|size| 0 < size.ws_row && 0 < size.ws_col)
 }
 
-/// Passes what comes in on to the command, and the end of it; for as long as it is waited for.
-pub(super) async fn pass_input(mut input: OwnedWritePty) {
+/// Passes what comes in on to the command, and the end of it; for as long as it is waited for. Notes the keys that make signals.
+pub(super) async fn pass_input(mut input: OwnedWritePty, size: &TerminalSize, keys: &Keys) {
     let mut stdin = tokio::io::stdin();
     let mut buffer = vec![0; INPUT_BYTES];
     let mut last = b'\n';
@@ -80,6 +105,10 @@ pub(super) async fn pass_input(mut input: OwnedWritePty) {
             Ok(count) => count,
         };
         last = buffer[count - 1];
+        // Our end shows the modes that the command has given its own.
+        if let Ok(modes) = tcgetattr(&size.0) {
+            keys.note(&buffer[..count], &modes);
+        }
         if input.write_all(&buffer[..count]).await.is_err() {
             return;
         }
