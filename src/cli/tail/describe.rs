@@ -9,6 +9,9 @@ const JSON_CHARS: usize = 300;
 /// The most lines of a tool's result.
 const RESULT_LINES: usize = 20;
 
+/// The agent's own time, which says nothing beside the one that stands before each line.
+const SOURCE_TIME: &str = "sourceTimestamp";
+
 /// An activity's words: a label and a text, each in its style. The text may have several lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Description {
@@ -58,8 +61,9 @@ pub(super) fn describe(kind: &str, data: &Map<String, Value>) -> Description {
         "usage" => Description::new("usage", faint, usage(data)).text_style(faint),
         "custom" => {
             let name = text(data, "name").unwrap_or_else(|| kind.to_owned());
+            let is_told = |field: &str| !matches!(field, "name" | SOURCE_TIME);
             let rest: Map<String, Value> =
-                data.iter().filter(|(field, _)| *field != "name").map(|(field, value)| (field.clone(), value.clone())).collect();
+                data.iter().filter(|(field, _)| is_told(field)).map(|(field, value)| (field.clone(), value.clone())).collect();
             Description::new(shortened(&name), colour(AnsiColor::Magenta), json(&rest))
         }
         other => Description::new(other, colour(AnsiColor::Magenta), json(data)),
@@ -113,7 +117,8 @@ fn progress(data: &Map<String, Value>) -> String {
 }
 
 fn usage(data: &Map<String, Value>) -> String {
-    let words = data.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| match (name.as_str(), value) {
+    let told = data.iter().filter(|(name, value)| !value.is_null() && *name != SOURCE_TIME);
+    let words = told.map(|(name, value)| match (name.as_str(), value) {
         ("inputTokens", value) => format!("{value} tokens in"),
         ("outputTokens", value) => format!("{value} tokens out"),
         ("costUsd", value) => format!("${value}"),
@@ -163,8 +168,8 @@ mod tests {
             ("tool_result", r#"{"output":{"a":1},"isError":true}"#, r#"← error|{"a":1}"#),
             ("progress", r#"{"percent":41.7,"current":3,"total":7,"text":"linking"}"#, "progress|42% 3/7 linking"),
             ("error", r#"{"message":"boom","code":"E1"}"#, "error|boom (E1)"),
-            ("usage", r#"{"inputTokens":12,"costUsd":0.5}"#, "usage|$0.5 · 12 tokens in"),
-            ("custom", r#"{"name":"hook","a":1}"#, r#"hook|{"a":1}"#),
+            ("usage", r#"{"inputTokens":12,"costUsd":0.5,"sourceTimestamp":5}"#, "usage|$0.5 · 12 tokens in"),
+            ("custom", r#"{"name":"hook","a":1,"sourceTimestamp":5}"#, r#"hook|{"a":1}"#),
             ("custom", r#"{"a":1}"#, r#"custom|{"a":1}"#),
             ("brand_new", r#"{"a":[1]}"#, r#"brand_new|{"a":[1]}"#),
         ] {

@@ -19,6 +19,12 @@ use crate::{
 /// The most series of streamed text whose pieces are remembered until their end.
 const OPEN_SERIES: usize = 256;
 
+/// The most bytes of each that are remembered: no whole is longer than an activity may be.
+const SERIES_BYTES: usize = 64 * 1024;
+
+/// The most tool calls whose names are remembered for their results.
+const OPEN_CALLS: usize = 1_024;
+
 /// What the text at the end of the screen belongs to, as far as more of it can be joined on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
@@ -43,8 +49,10 @@ pub(super) struct Render {
     first_invocation: Option<InvocationId>,
     /// Whether more than one invocation was seen, so that lines must say whose they are.
     several: bool,
-    /// How many characters of each open series were shown.
-    series: HashMap<SeriesKey, usize>,
+    /// What was shown of each open series; nothing if it was too much to remember.
+    series: HashMap<SeriesKey, Option<String>>,
+    /// The names of the tools that were called and have not answered.
+    calls: HashMap<(InvocationId, String), String>,
 }
 
 impl Render {
@@ -60,6 +68,7 @@ impl Render {
             first_invocation: None,
             several: false,
             series: HashMap::new(),
+            calls: HashMap::new(),
         }
     }
 
@@ -72,7 +81,32 @@ impl Render {
         match (series_key(received, &data), text) {
             (Some(key), Some(text)) => self.series(out, received, &data, key, text),
             (None, Some(text)) if received.kind == "output" => self.output(out, received, &data, text),
-            _ => self.line(out, received, &describe(&received.kind, &data)),
+            _ => {
+                let mut description = describe(&received.kind, &data);
+                self.pair(received, &data, &mut description);
+                self.line(out, received, &description)
+            }
+        }
+    }
+
+    /// Says in a tool's result which tool it is that answers: several may have been called before.
+    fn pair(&mut self, received: &Received, data: &Map<String, Value>, description: &mut Description) {
+        let field = |name: &str| data.get(name).and_then(Value::as_str);
+        let Some(key) = field("toolCallId").map(|id| (received.invocation.clone(), id.to_owned())) else { return };
+        match received.kind.as_str() {
+            "tool_call" => {
+                if OPEN_CALLS <= self.calls.len() {
+                    // Their results would only have no name.
+                    self.calls.clear();
+                }
+                self.calls.insert(key, field("name").unwrap_or("tool").to_owned());
+            }
+            "tool_result" => {
+                if let Some(name) = self.calls.remove(&key) {
+                    description.label = description.label.replacen('←', &format!("← {name}"), 1);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -101,7 +135,8 @@ impl Render {
         self.text(out, text, style)
     }
 
-    /// A piece is joined on where the series' text stands last; at its end the whole text is shown unless it is on the screen already.
+    /// A piece is joined on where the series' text stands last, and so is what is left at its end. Where something else stands between, or
+    /// the text has become another, the whole is shown, unless it is on the screen already.
     fn series(
         &mut self,
         out: &mut impl Write,
@@ -113,9 +148,15 @@ impl Render {
         let source = Source::Series(key.clone());
         let joined = self.source.as_ref() == Some(&source);
         if data.get("final").and_then(Value::as_bool) == Some(true) {
-            let shown = self.series.remove(&key).unwrap_or(0);
-            if shown == text.chars().count() {
-                return if joined { self.end_line(out) } else { Ok(()) };
+            let shown = self.series.remove(&key).flatten();
+            match shown.and_then(|shown| text.strip_prefix(shown.as_str())) {
+                Some("") if !joined => return Ok(()),
+                Some(rest) if joined => {
+                    let style = self.style(describe(&received.kind, data).text_style);
+                    self.text(out, rest, style)?;
+                    return self.end_line(out);
+                }
+                _ => {}
             }
             if received.kind == "output" {
                 return self.output(out, received, data, text);
@@ -134,7 +175,11 @@ impl Render {
             // Their ends would only be shown whole once more.
             self.series.clear();
         }
-        *self.series.entry(key).or_default() += text.chars().count();
+        let shown = self.series.entry(key).or_insert_with(|| Some(String::new()));
+        match shown {
+            Some(before) if before.len() + text.len() <= SERIES_BYTES => before.push_str(text),
+            _ => *shown = None,
+        }
         Ok(())
     }
 
@@ -245,8 +290,28 @@ mod tests {
         let (one, two) = (piece("hel"), piece("lo"));
         let whole = shown(true, &[("r", "message", &one), ("r", "message", &two), ("r", "message", end)]);
         assert_eq!(whole, "1970-01-01\n00:00:00 assistant hello\n");
+        let rest = shown(true, &[("r", "message", &one), ("r", "message", end), ("r", "error", r#"{"message":"x"}"#)]);
+        assert_eq!(rest, "1970-01-01\n00:00:00 assistant hello\n00:00:00 error x\n");
+        let between = shown(true, &[("r", "message", &one), ("r", "error", r#"{"message":"x"}"#), ("r", "message", end)]);
+        assert_eq!(between, "1970-01-01\n00:00:00 assistant hel\n00:00:00 error x\n00:00:00 assistant hello\n");
         let half = shown(true, &[("r", "message", &two), ("r", "message", end)]);
         assert_eq!(half, "1970-01-01\n00:00:00 assistant lo\n00:00:00 assistant hello\n");
+    }
+
+    #[test]
+    fn a_result_says_which_tool_answers() {
+        let text = shown(
+            true,
+            &[
+                ("r", "tool_call", r#"{"toolCallId":"a","name":"bash","input":1}"#),
+                ("r", "tool_call", r#"{"toolCallId":"b","name":"read","input":2}"#),
+                ("r", "tool_result", r#"{"toolCallId":"b","output":"two","isError":true}"#),
+                ("r", "tool_result", r#"{"toolCallId":"a","output":"one"}"#),
+                ("r", "tool_result", r#"{"toolCallId":"a","output":"again"}"#),
+            ],
+        );
+        let lines: Vec<&str> = text.lines().skip(1).map(|line| &line["00:00:00 ".len()..]).collect();
+        assert_eq!(lines, ["→ bash 1", "→ read 2", "← read error two", "← bash one", "← again"]);
     }
 
     #[test]
