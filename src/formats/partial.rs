@@ -45,7 +45,10 @@ impl Partial {
                     Some("thinking") => Kind::Thinking,
                     _ => return scribe.silent("stream_event"),
                 };
-                agent.open = Some(Series::new(kind, scribe));
+                // The one before has ended, though nobody said so.
+                if let Some(series) = agent.open.replace(Series::new(kind, scribe)) {
+                    series.close(None, scribe);
+                }
             }
             "content_block_delta" => {
                 let delta = &event["delta"];
@@ -66,8 +69,11 @@ impl Partial {
                     Usage { input: prompt_tokens(usage), output: line::count(&usage["output_tokens"]), ..Usage::default() };
             }
             "message_stop" => {
-                let used = agent.used;
+                let Agent { open, used } = std::mem::take(agent);
                 self.agents.remove(&scribe.parent);
+                if let Some(series) = open {
+                    series.close(None, scribe);
+                }
                 self.ended.add(used);
                 if 0 < used.output {
                     scribe.usage(self.ended, json!({"estimated": true}));
@@ -97,6 +103,37 @@ impl Partial {
             if let Some(series) = agent.open {
                 series.close(None, scribe);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{Draft, Format};
+
+    fn told(events: &[Value]) -> Vec<Draft> {
+        let (mut partial, mut scribe) = (Partial::default(), Scribe::new(Format::Claude, "r".parse().expect("valid")));
+        for (number, event) in events.iter().enumerate() {
+            scribe.begin(number as u64 + 1);
+            partial.event(&json!({"event": event}), &mut scribe);
+        }
+        partial.finish(&mut scribe);
+        scribe.take()
+    }
+
+    #[test]
+    fn a_block_that_was_begun_ends_whatever_comes_instead_of_its_end() {
+        let begin = json!({"type": "content_block_start", "content_block": {"type": "text"}});
+        let piece = |text: &str| json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}});
+        let stop = json!({"type": "message_stop"});
+        for events in
+            [[begin.clone(), piece("one"), begin.clone(), piece("two")], [begin.clone(), piece("one"), stop, begin.clone()]]
+        {
+            let drafts = told(&events);
+            let pieces = drafts.iter().filter(|draft| draft.data.contains_key("delta")).count();
+            let wholes = drafts.iter().filter(|draft| draft.data.get("final") == Some(&json!(true))).count();
+            assert_eq!((pieces, wholes), (drafts.len() / 2, drafts.len() / 2), "{drafts:?}");
         }
     }
 }
