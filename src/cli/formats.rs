@@ -1,6 +1,7 @@
 //! `tasklight formats`: what is known of agents' formats, and what becomes of a transcript.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
@@ -11,8 +12,11 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{exit, format_args::FormatChoice, terminal::safe_line};
-use crate::formats::{ABOUT, About, Choice, Evidence, Reader, Said, Tally, Transcript};
+use super::{exit, format_args::FormatChoice, redact_args::Scrubber, terminal::safe_line};
+use crate::{
+    formats::{ABOUT, About, Choice, Evidence, Reader, Said, Tally, Transcript},
+    redact::{RedactOptions, Redactor},
+};
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -59,10 +63,11 @@ pub(crate) fn run(args: &FormatsArgs) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    let scrubber = Scrubber::new(Some(Redactor::new(&RedactOptions::default())?));
     let mut code = ExitCode::SUCCESS;
     for path in &args.files {
         let seen = match look(path, args.format) {
-            Ok(seen) => seen,
+            Ok(seen) => seen.without_secrets(&scrubber),
             Err(error) => {
                 eprintln!("tasklight: {}: {error}", path.display());
                 code = ExitCode::from(exit::FAILED);
@@ -145,6 +150,20 @@ fn see(from: &mut impl Read, choice: Choice) -> io::Result<Seen> {
 }
 
 impl Seen {
+    /// The same without secrets in the agent's own words: what is printed here goes into reports.
+    fn without_secrets(mut self, scrubber: &Scrubber) -> Self {
+        self.version = self.version.map(|version| scrubber.text(version));
+        if let Evidence::Failure(reason) = &mut self.evidence {
+            *reason = scrubber.text(std::mem::take(reason));
+        }
+        let mut unknown = BTreeMap::new();
+        for (kind, count) in std::mem::take(&mut self.tally.unknown) {
+            *unknown.entry(scrubber.text(kind)).or_default() += count;
+        }
+        self.tally.unknown = unknown;
+        self
+    }
+
     fn ended(&self) -> String {
         match &self.evidence {
             Evidence::Success => "success".to_owned(),

@@ -12,6 +12,7 @@ mod http;
 mod link;
 mod membership;
 mod over_redis;
+mod planted;
 mod postgres;
 mod postgres_away;
 mod program;

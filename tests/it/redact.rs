@@ -21,7 +21,7 @@ const PASSWORD: &str = "PLANTED-hunter2";
 const URL: &str = "postgres://app:PLANTED-in-url@db/app";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nPLANTEDIBADANBgkqhkiG9w0BAQEFAASCBKcw\n-----END PRIVATE KEY-----";
 
-fn is_clean(what: &str, text: impl AsRef<[u8]>) {
+pub fn is_clean(what: &str, text: impl AsRef<[u8]>) {
     let text = String::from_utf8_lossy(text.as_ref()).into_owned();
     if let Some(at) = text.find("PLANTED") {
         let around: String = text[..at].chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
@@ -30,7 +30,7 @@ fn is_clean(what: &str, text: impl AsRef<[u8]>) {
 }
 
 /// Activities with secrets in every place where one may be.
-fn planted() -> Vec<Value> {
+pub fn planted() -> Vec<Value> {
     let activity = |kind: &str, data: Value| json!({"invocationId": "r", "type": kind, "data": data});
     vec![
         activity("status", json!({"status": "running", "title": format!("deploy {TOKEN}"), "agent": AWS, "reason": URL})),
@@ -150,11 +150,14 @@ async fn what_is_published_over_redis_appears_nowhere() {
     all.push(json!({"invocationId": "r", "type": "message", "data": {"text": "last"}, "eventId": "0190c6a4-7c1e-7000-8000-5f3a9c1e0001"}));
     publish("task:t", json!(all).to_string()).await;
     let mut messages = heard.on_message();
-    let mut acked = false;
-    while !acked {
+    // The activities between nodes, and what the agent is told.
+    let (mut acked, mut fed) = (false, false);
+    while !acked || !fed {
         let message = timeout(PATIENCE, messages.next()).await.expect("in time").expect("the connection lives");
-        is_clean("a channel", message.get_payload_bytes());
-        acked = String::from_utf8_lossy(message.get_payload_bytes()).contains("5f3a9c1e0001");
+        let text = String::from_utf8_lossy(message.get_payload_bytes()).into_owned();
+        is_clean(message.get_channel_name(), &text);
+        acked |= message.get_channel_name().contains("ack:") && text.contains("5f3a9c1e0001");
+        fed |= message.get_channel_name().contains("feed:") && text.contains(r#""text":"last""#);
     }
     let log = hub.log("t").await;
     assert_eq!(log.len(), planted().len() + 1);
