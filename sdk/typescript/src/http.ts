@@ -38,7 +38,7 @@ export class TokenKeeper {
   #refused = false;
 
   constructor(source: Token | undefined) {
-    this.#source = source;
+    this.#source = typeof source === "string" ? sendable(source) : source;
   }
 
   get isRenewable(): boolean {
@@ -48,7 +48,7 @@ export class TokenKeeper {
   async current(): Promise<string | undefined> {
     if (typeof this.#source !== "function") return this.#source;
     if (this.#token === undefined || this.#refused) {
-      this.#token = await this.#source(this.#token);
+      this.#token = sendable(await this.#source(this.#token));
       this.#refused = false;
     }
     return this.#token;
@@ -58,6 +58,12 @@ export class TokenKeeper {
   refuse(token: string | undefined): void {
     if (token === this.#token) this.#refused = true;
   }
+}
+
+/** The token, if it can stand in a header. What the platform says of one that cannot would hold it. */
+function sendable(token: string): string {
+  if (!/^[!-~]+$/.test(token)) throw new TasklightError("invalid_argument", "token is printable ASCII without spaces", { field: "token" });
+  return token;
 }
 
 /** Further settings of one request. */

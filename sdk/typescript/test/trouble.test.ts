@@ -98,7 +98,7 @@ test.each([[4403, "forbidden"], [4401, "unauthorized"]])("close code %i ends eve
       socket.close(code, "not for you");
     },
   });
-  const all = viewer(proxy.url, { token: "one that cannot be renewed" });
+  const all = viewer(proxy.url, { token: "one-that-cannot-be-renewed" });
   const watch = new Watch(all, "t");
   await watch.until(({ error }) => error !== undefined, "the end");
   expect(watch.error).toMatchObject({ code: name, message: expect.stringContaining("not for you") as string });
