@@ -44,7 +44,7 @@ pub use identity::{Place, event_id, tool_call_id};
 pub use known::{ABOUT, About};
 pub use scribe::Evidence;
 pub use tally::Tally;
-pub use text::overdrawn;
+pub use text::{overdrawn, without_sequences};
 pub use transcript::{Choice, Said, Transcript};
 
 /// What a stream of lines is written in.

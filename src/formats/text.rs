@@ -1,5 +1,7 @@
 //! Plain text: the one thing in it that is understood is a line that is drawn over itself, as progress bars are.
 
+use std::borrow::Cow;
+
 /// The longest state of such a line.
 const STATE_BYTES: usize = 512;
 
@@ -15,11 +17,25 @@ pub fn overdrawn(line: &str) -> Option<&str> {
         if STATE_BYTES < state.len() || !state.chars().all(is_state) {
             return None;
         }
-        if !state.trim().is_empty() {
+        if !without_sequences(state).trim().is_empty() {
             last = Some(state.trim_end());
         }
     }
     last
+}
+
+/// The text without the sequences by which terminals are told to move the cursor, to clear a line or to change colours (ECMA-48 CSI).
+pub fn without_sequences(text: &str) -> Cow<'_, str> {
+    if !text.contains("\u{1b}[") {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split("\u{1b}[");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| matches!(c, '@'..='~')).map_or(part.len(), |at| at + 1);
+        out.push_str(&part[end..]);
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -33,6 +49,8 @@ mod tests {
             ("\r 10%\r 20%", Some(" 20%")),
             ("10%\r20%\r", Some("20%")),
             ("\r\u{1b}[32m[##  ]\u{1b}[0m", Some("\u{1b}[32m[##  ]\u{1b}[0m")),
+            ("\u{1b}[?25l\r\u{1b}[K\r", None),
+            (" 10%\r\u{1b}[?25h", Some(" 10%")),
             ("no return", None),
             ("a\r\nb", None),
             ("\r \r", None),
@@ -41,6 +59,15 @@ mod tests {
             (&long, None),
         ] {
             assert_eq!(overdrawn(line), shown, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_moves_the_cursor_is_not_shown() {
+        for (text, shown) in
+            [("a", "a"), ("\u{1b}[2K\u{1b}[1G 10\u{1b}[32m%\u{1b}[0m", " 10%"), ("x\u{1b}[12", "x"), ("\u{1b}M", "\u{1b}M")]
+        {
+            assert_eq!(without_sequences(text), shown);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         redact_args::Scrubber,
         terminal::{Colours, safe},
     },
-    formats::{Draft, event_id, fit},
+    formats::{Draft, event_id, fit, without_sequences},
     model::{ActivityType, EventId, InvocationId, Status, Timestamp},
 };
 
@@ -98,7 +98,7 @@ impl<'a> Journal<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
             text: Option<&'a str>,
         }
-        let text = self.scrubber.text(safe(state, Colours::Removed).trim().to_owned());
+        let text = self.scrubber.text(safe(&without_sequences(state), Colours::Removed).trim().to_owned());
         let is_bare = text.strip_suffix('%').is_some_and(|number| number.parse::<f64>().is_ok());
         let progress = Progress { percent: percent(&text), stream, text: (!is_bare).then_some(&text) };
         let activity = self.encode(ActivityType::Progress, EventId::generate(), timestamp, &progress);
@@ -248,6 +248,19 @@ mod tests {
                 assert!(activity.len() <= 48 * 1024, "{} bytes of {byte}", activity.len());
             }
         }
+    }
+
+    #[test]
+    fn a_bar_is_its_words_and_its_percentage() {
+        let outbox = Outbox::new(0);
+        let journal = Journal::new(&outbox, "r".parse().expect("valid"), Scrubber::new(None));
+        for state in ["\u{1b}[K\u{1b}[32m 40%\u{1b}[0m", "\u{1b}[2Klinking 7.5% "] {
+            journal.drawn(Stream::Stdout, state, Timestamp::now());
+        }
+        let shown: Vec<_> = drain(&outbox).iter().map(|activity| activity["data"].clone()).collect();
+        let [bar, words] = shown.as_slice() else { panic!("{shown:?}") };
+        assert_eq!((bar["percent"].as_f64(), bar.get("text")), (Some(40.0), None));
+        assert_eq!((words["percent"].as_f64(), words["text"].as_str()), (Some(7.5), Some("linking 7.5%")));
     }
 
     #[test]
