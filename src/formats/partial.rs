@@ -127,9 +127,7 @@ mod tests {
         let begin = json!({"type": "content_block_start", "content_block": {"type": "text"}});
         let piece = |text: &str| json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}});
         let stop = json!({"type": "message_stop"});
-        for events in
-            [[begin.clone(), piece("one"), begin.clone(), piece("two")], [begin.clone(), piece("one"), stop, begin.clone()]]
-        {
+        for events in [[begin.clone(), piece("one"), begin.clone(), piece("two")], [begin.clone(), piece("one"), stop, begin]] {
             let drafts = told(&events);
             let pieces = drafts.iter().filter(|draft| draft.data.contains_key("delta")).count();
             let wholes = drafts.iter().filter(|draft| draft.data.get("final") == Some(&json!(true))).count();
