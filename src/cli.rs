@@ -3,6 +3,7 @@
 mod batch;
 mod config;
 mod destination;
+mod hooks;
 mod hub_args;
 mod lines;
 mod migrate;
@@ -61,6 +62,8 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Show what was refused of what came over Redis for a task.
     Rejects(rejects::RejectsArgs),
+    /// Have Claude Code tell the hub itself what it does.
+    Hooks(hooks::HooksArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
     /// Bring the store's schema up to date without serving.
@@ -99,6 +102,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Publish(args) => publish::run(args).await,
         Command::Tasks(args) => tasks::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,
+        Command::Hooks(args) => hooks::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),

@@ -21,6 +21,16 @@ impl TaskId {
     }
 }
 
+impl TaskId {
+    /// The nearest task id to any text, such as a folder's name: what an id may not hold becomes `-`, and what it may not begin with goes.
+    /// Nothing if nothing is left.
+    pub fn nearest(text: &str) -> Option<Self> {
+        let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+        let id: String = text.chars().map(allowed).skip_while(|c| !c.is_ascii_alphanumeric()).take(MAX_ID_CHARS).collect();
+        id.trim_end_matches('-').parse().ok()
+    }
+}
+
 impl FromStr for TaskId {
     type Err = Invalid;
 
@@ -70,6 +80,13 @@ impl EventId {
         Self(Uuid::now_v7())
     }
 
+    /// The id that belongs to `name`, the same each time: UUID version 5 (RFC 9562) in a namespace of Tasklight's own. Whoever reads the same
+    /// thing again makes the same ids, so that nothing is stored twice.
+    pub fn derived(name: &[u8]) -> Self {
+        const NAMESPACE: Uuid = Uuid::from_u128(0x7a5c_1197_0000_5000_8000_9e2b_41d0_c3f6);
+        Self(Uuid::new_v5(&NAMESPACE, name))
+    }
+
     /// The sixteen bytes, as stored.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
@@ -89,6 +106,16 @@ impl FromStr for EventId {
             .map(Self)
             .map_err(|_| Invalid::new("an eventId is a UUID such as 0190c6a4-7c1e-7000-8000-5f3a9c1e0001"))
     }
+}
+
+/// The `toolCallId` of what an agent calls `source`: agents begin to count again in each run, so the invocation stands before it. Some put line
+/// breaks into their ids.
+pub fn tool_call_id(invocation: &str, source: &str) -> String {
+    let mut id = format!("{invocation}:");
+    for c in source.chars() {
+        if c.is_control() { id.extend(c.escape_default()) } else { id.push(c) }
+    }
+    id
 }
 
 macro_rules! text_form {
@@ -129,6 +156,26 @@ mod tests {
         for bad in ["", "-a", ".a", "a b", "a/b", "a:b", "a*", "a\n", "é", "..", too_long.as_str()] {
             assert!(bad.parse::<TaskId>().is_err(), "{bad:?} must be refused");
         }
+    }
+
+    #[test]
+    fn any_text_has_a_nearest_task_id_or_none() {
+        for (text, id) in [
+            ("web", Some("web")),
+            ("my app (2)", Some("my-app--2")),
+            (".dotfiles", Some("dotfiles")),
+            ("über", Some("ber")),
+            ("...", None),
+            ("", None),
+        ] {
+            assert_eq!(TaskId::nearest(text).as_ref().map(TaskId::as_str), id, "{text:?}");
+        }
+        assert_eq!(TaskId::nearest(&"a".repeat(500)).map(|id| id.as_str().len()), Some(MAX_ID_CHARS));
+    }
+
+    #[test]
+    fn ids_of_tool_calls_hold_their_run_and_no_control_characters() {
+        assert_eq!(tool_call_id("run", "a\nb"), "run:a\\nb");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod cluster;
 mod cold;
 mod config;
 mod harness;
+mod hooks;
 mod http;
 mod link;
 mod membership;
