@@ -62,6 +62,7 @@ pub(super) struct InvocationRow {
     pub completed_at: Option<Timestamp>,
     pub last_activity_at: Freshness,
     pub usage: Option<String>,
+    pub backfilled: bool,
     /// Whether it must be written.
     pub touched: bool,
 }
@@ -181,6 +182,7 @@ impl InvocationRow {
             completed_at: None,
             last_activity_at: Freshness::of_row(None),
             usage: None,
+            backfilled: false,
             touched: true,
         }
     }
@@ -209,5 +211,6 @@ impl InvocationRow {
         set(&mut self.title, &change.title);
         set(&mut self.reason, &change.reason);
         self.exit_code = change.exit_code.or(self.exit_code);
+        self.backfilled |= change.backfilled;
     }
 }

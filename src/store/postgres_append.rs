@@ -126,7 +126,7 @@ const LOAD: &str = ", \
 FROM tasks, store_identity AS s WHERE tasks.name = ANY($1) \
 UNION ALL \
 SELECT 'i', NULL, i.id, i.task, i.name, i.status, \
-       ARRAY[i.exit_code::int8, i.created_at, i.started_at, i.completed_at, i.last_activity_at], \
+       ARRAY[i.exit_code::int8, i.created_at, i.started_at, i.completed_at, i.last_activity_at, i.backfilled::int4::int8], \
        ARRAY[i.agent, i.title, i.reason, i.usage], NULL \
 FROM unnest($2::text[], $3::text[]) AS w(task, name) JOIN tasks AS t ON t.name = w.task \
 CROSS JOIN LATERAL (SELECT * FROM invocations WHERE task = t.id AND name = w.name LIMIT 1) AS i \
@@ -253,6 +253,7 @@ fn invocation(row: &PgRow) -> Result<InvocationRow, sqlx::Error> {
         completed_at: numbers.time(3)?,
         last_activity_at: Freshness::of_row(numbers.time(4)?),
         usage,
+        backfilled: numbers.maybe(5)? == Some(1),
         touched: false,
     })
 }

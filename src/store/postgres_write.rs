@@ -18,12 +18,13 @@ use crate::model::{InvocationId, Status, Timestamp};
 const WRITE: &str = "\
 WITH touched AS ( \
   INSERT INTO invocations AS i (id, task, name, status, agent, title, exit_code, reason, created_at, started_at, completed_at, \
-                                last_activity_at, usage) \
+                                last_activity_at, usage, backfilled) \
   SELECT * FROM unnest($1::int8[], $2::int8[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int4[], $8::text[], $9::int8[], \
-                       $10::int8[], $11::int8[], $12::int8[], $13::text[]) \
+                       $10::int8[], $11::int8[], $12::int8[], $13::text[], $34::bool[]) \
   ON CONFLICT (id) DO UPDATE SET status = excluded.status, agent = excluded.agent, title = excluded.title, \
     exit_code = excluded.exit_code, reason = excluded.reason, started_at = excluded.started_at, \
-    completed_at = excluded.completed_at, last_activity_at = excluded.last_activity_at, usage = excluded.usage \
+    completed_at = excluded.completed_at, last_activity_at = excluded.last_activity_at, usage = excluded.usage, \
+    backfilled = excluded.backfilled \
 ), moved AS ( \
   UPDATE tasks SET head = n.head, status = n.status, pending = n.pending, running = n.running, completed = n.completed, \
     failed = n.failed, cancelled = n.cancelled, lost = n.lost, last_activity_at = n.at \
@@ -91,6 +92,7 @@ pub(super) async fn write(
         .bind(new.iter().map(|(_, _, item)| item.activity.activity.data.as_str()).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| &*series.id)).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| series.is_final)).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.backfilled).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())

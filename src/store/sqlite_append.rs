@@ -182,6 +182,7 @@ fn invocation_row(row: &SqliteRow) -> Result<InvocationRow, StoreError> {
         completed_at: maybe_time(row, "completed_at")?,
         last_activity_at: Freshness::of_row(maybe_time(row, "last_activity_at")?),
         usage: row.try_get("usage")?,
+        backfilled: row.try_get("backfilled")?,
         touched: false,
     })
 }
