@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod config;
+pub mod formats;
 pub mod hub;
 pub mod ingest;
 pub mod model;
