@@ -5,8 +5,10 @@ mod config;
 mod destination;
 mod hooks;
 mod hub_args;
+mod import;
 mod lines;
 mod migrate;
+mod progress;
 mod publish;
 mod redact;
 mod redact_args;
@@ -64,6 +66,8 @@ enum Command {
     Rejects(rejects::RejectsArgs),
     /// Have Claude Code tell the hub itself what it does.
     Hooks(hooks::HooksArgs),
+    /// Import what was recorded elsewhere: agents' session files, or the old database.
+    Import(import::ImportArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
     /// Bring the store's schema up to date without serving.
@@ -103,6 +107,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tasks(args) => tasks::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,
         Command::Hooks(args) => hooks::run(&args),
+        Command::Import(args) => import::run(args).await,
         Command::Redact(args) => redact::run(&args),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),

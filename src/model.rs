@@ -21,7 +21,7 @@ pub use cursor::{Cursor, Epoch, Offset};
 pub use fields::Fields;
 pub use filter::Filter;
 pub use frame::{Frame, FrameBatch, FrameBuilder};
-pub use id::{EventId, InvocationId, TaskId, tool_call_id};
+pub use id::{EventId, InvocationId, TaskId};
 pub use invocation::Status;
 pub use json::{JsonFault, JsonLimits, check as check_json};
 pub use reject::Reject;

@@ -155,7 +155,8 @@ mod tests {
             let wholes: Vec<&str> = drafts.iter().filter(|draft| !draft.data.contains_key("delta")).map(text).collect();
             assert!(2 < wholes.len() && wholes.iter().all(|whole| whole.len() <= SERIES_BYTES));
             assert_eq!(wholes.concat(), all);
-            let ids: std::collections::BTreeSet<_> = drafts.iter().filter_map(|draft| draft.data.get("seriesId")?.as_str()).collect();
+            let ids: std::collections::BTreeSet<_> =
+                drafts.iter().filter_map(|draft| draft.data.get("seriesId")?.as_str()).collect();
             assert!(ids.len() <= wholes.len());
         }
     }

@@ -45,7 +45,7 @@ pub(super) async fn claude(
     let bytes = body(&app, &headers, request, app.limits.request_bytes).await?;
     // Before long texts are cut: half a secret would not be found.
     let bytes = app.redaction.json(bytes);
-    let hook = read_claude_hook(&bytes, place, app.limits.activity_bytes)?;
+    let hook = read_claude_hook(&bytes, place)?;
     match timeout(PATIENCE, publish(&app, hook)).await {
         Ok(done) => done.map(|()| Json(json!({}))),
         Err(_) => {
@@ -102,7 +102,7 @@ fn late_statuses(activities: Vec<NewActivity>, results: &Results) -> Result<Vec<
                 new.activity.event_id = EventId::generate();
                 new.activity.kind = ActivityType::Custom;
                 let said = new.activity.data.as_str();
-                let data = Bytes::from(format!(r#"{{"kind":"late status","said":{said}}}"#));
+                let data = Bytes::from(format!(r#"{{"name":"late_status","said":{said}}}"#));
                 new.activity.data = Data::from_checked(data).unwrap_or_else(Data::empty);
                 new.effect = Effect::SignOfLife;
                 late.push(new);

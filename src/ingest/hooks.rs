@@ -4,14 +4,15 @@
 //! that a hook says is dropped: kinds that are not known become `custom` with all that they hold.
 
 mod claude;
-mod project;
-mod shorten;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Rejected;
-use crate::model::{EventId, InvocationId, TaskId};
+use crate::{
+    formats::fit,
+    model::{EventId, InvocationId, TaskId},
+};
 
 pub(crate) use claude::read as read_claude;
 
@@ -46,12 +47,11 @@ impl Draft {
         Self { kind, event_id: None, data }
     }
 
-    /// The text of the activity, with its longest texts shortened until it has at most `most` bytes.
-    fn into_json(self, invocation: &InvocationId, most: usize) -> Value {
-        // What stands around `data`: names, an invocation of up to 128 characters, an eventId.
-        const ENVELOPE: usize = 1024;
-        let data = shorten::to_fit(self.data, most.saturating_sub(ENVELOPE));
-        json!({"invocationId": invocation, "type": self.kind, "eventId": self.event_id, "data": data})
+    /// The text of the activity, as a publisher sends it. What is longer than hubs take is cut, and says so.
+    fn into_json(self, invocation: &InvocationId) -> String {
+        let (kind, data) = (Value::from(self.kind), fit(self.data.to_string()));
+        let event_id = self.event_id.map(|id| format!(r#""eventId":"{id}","#)).unwrap_or_default();
+        format!(r#"{{"invocationId":{},"type":{kind},{event_id}"data":{data}}}"#, Value::from(invocation.as_str()))
     }
 }
 

@@ -108,16 +108,6 @@ impl FromStr for EventId {
     }
 }
 
-/// The `toolCallId` of what an agent calls `source`: agents begin to count again in each run, so the invocation stands before it. Some put line
-/// breaks into their ids.
-pub fn tool_call_id(invocation: &str, source: &str) -> String {
-    let mut id = format!("{invocation}:");
-    for c in source.chars() {
-        if c.is_control() { id.extend(c.escape_default()) } else { id.push(c) }
-    }
-    id
-}
-
 macro_rules! text_form {
     ($($id:ty),*) => {$(
         impl fmt::Display for $id {
@@ -171,11 +161,6 @@ mod tests {
             assert_eq!(TaskId::nearest(text).as_ref().map(TaskId::as_str), id, "{text:?}");
         }
         assert_eq!(TaskId::nearest(&"a".repeat(500)).map(|id| id.as_str().len()), Some(MAX_ID_CHARS));
-    }
-
-    #[test]
-    fn ids_of_tool_calls_hold_their_run_and_no_control_characters() {
-        assert_eq!(tool_call_id("run", "a\nb"), "run:a\\nb");
     }
 
     #[test]

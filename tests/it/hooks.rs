@@ -63,8 +63,8 @@ async fn a_session_is_seen_live_without_anything_around_it() {
     say(&hub, "UserPromptSubmit", json!({"prompt": "one more thing"})).await;
     let log = hub.log("web").await;
     assert_eq!(
-        (log.len(), &log[10]["data"]["text"], &log[11]["data"]["kind"]),
-        (12, &json!("one more thing"), &json!("late status"))
+        (log.len(), &log[10]["data"]["text"], &log[11]["data"]["name"]),
+        (12, &json!("one more thing"), &json!("late_status"))
     );
 }
 
@@ -105,7 +105,7 @@ async fn what_is_too_large_is_cut_and_secrets_are_gone_before() {
     assert_eq!(log.len(), 3);
     for activity in &log {
         let output = activity["data"]["output"].as_str().expect("text");
-        assert!(output.ends_with(" bytes]") && output.len() < 64 * 1024, "{} bytes", output.len());
+        assert!(output.ends_with("…[cut]") && output.len() < 64 * 1024, "{} bytes", output.len());
         assert!(!output.contains("PLANTED"));
     }
 }

@@ -8,6 +8,7 @@ mod config;
 mod harness;
 mod hooks;
 mod http;
+mod import;
 mod link;
 mod membership;
 mod over_redis;

@@ -6,17 +6,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Draft, Hook, HookPlace, missing, project};
+use super::{Draft, Hook, HookPlace, missing};
 use crate::{
+    formats::{project_task, tool_call_id},
     ingest::Rejected,
-    model::{EventId, InvocationId, tool_call_id},
+    model::{EventId, InvocationId},
 };
 
 /// What runs are said to be of.
 const AGENT: &str = "claude";
 
-/// Reads a payload; its activities have at most `activity_bytes` each.
-pub(crate) fn read(payload: &[u8], place: HookPlace, activity_bytes: usize) -> Result<Hook, Rejected> {
+/// Reads a payload.
+pub(crate) fn read(payload: &[u8], place: HookPlace) -> Result<Hook, Rejected> {
     let fields: Map<String, Value> = serde_json::from_slice(payload)
         .map_err(|_| Rejected::new("invalid_json", Some("body"), "a hook's payload is a JSON object"))?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -29,27 +30,27 @@ pub(crate) fn read(payload: &[u8], place: HookPlace, activity_bytes: usize) -> R
             .parse()
             .map_err(|error| Rejected::new("invalid_invocation_id", Some("session_id"), format!("session_id: {error}")))?,
     };
-    let task = place.task.or_else(|| project::task_of(text("cwd"), text("transcript_path"), session));
+    let task = place.task.or_else(|| project_task(text("cwd"), text("transcript_path"), session));
     let task = task.ok_or_else(|| Rejected::new("missing_field", Some("task"), "name the task: ?task=NAME"))?;
-    let activities: Vec<Value> = drafts(&fields, session, event, &invocation)
+    let activities: Vec<String> = drafts(&fields, session, event, &invocation)
         .into_iter()
         .map(|mut draft| {
             note_subagent(&mut draft.data, &fields);
             if guest && draft.kind == "status" {
                 draft.kind = "custom";
-                draft.data["kind"] = json!("session");
+                draft.data["name"] = json!("session");
             }
-            draft.into_json(&invocation, activity_bytes)
+            draft.into_json(&invocation)
         })
         .collect();
-    Ok(Hook { task, body: Value::Array(activities).to_string().into() })
+    Ok(Hook { task, body: format!("[{}]", activities.join(",")).into() })
 }
 
 fn drafts(fields: &Map<String, Value>, session: &str, event: &str, invocation: &InvocationId) -> Vec<Draft> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
     let value = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let use_id = text("tool_use_id");
-    let id = (!use_id.is_empty()).then(|| tool_call_id(invocation.as_str(), use_id));
+    let id = (!use_id.is_empty()).then(|| tool_call_id(invocation, use_id));
     let event_id =
         (!use_id.is_empty()).then(|| EventId::derived(format!("claude-hook\0{session}\0{event}\0{use_id}").as_bytes()));
     let of_tool = |kind, data| vec![Draft { kind, event_id, data }];
@@ -87,22 +88,25 @@ fn drafts(fields: &Map<String, Value>, session: &str, event: &str, invocation: &
         }
         "PermissionRequest" => of_tool(
             "custom",
-            json!({"kind": "needs approval", "toolCallId": id, "name": text("tool_name"), "input": value("tool_input")}),
+            json!({"name": "needs_approval", "toolCallId": id, "tool": text("tool_name"), "input": value("tool_input")}),
         ),
         "Notification" => {
-            let kind = if text("notification_type") == "permission_prompt" { "needs approval" } else { "notification" };
+            let name = if text("notification_type") == "permission_prompt" { "needs_approval" } else { "notification" };
             let data =
-                json!({"kind": kind, "text": text("message"), "title": value("title"), "about": value("notification_type")});
+                json!({"name": name, "text": text("message"), "title": value("title"), "about": value("notification_type")});
             vec![Draft::new("custom", data)]
         }
         "SubagentStart" | "SubagentStop" => {
             let state = if event == "SubagentStart" { "started" } else { "stopped" };
             vec![Draft::new(
                 "custom",
-                json!({"kind": "subagent", "state": state, "parent": session, "text": value("last_assistant_message")}),
+                json!({"name": "subagent", "state": state, "parent": session, "text": value("last_assistant_message")}),
             )]
         }
-        _ => of_tool("custom", json!({"kind": "hook", "hook": event, "toolCallId": id, "raw": rest_of(fields)})),
+        _ => of_tool(
+            "custom",
+            json!({"name": "unknown", "line": format!("hook/{event}"), "agent": AGENT, "toolCallId": id, "raw": rest_of(fields)}),
+        ),
     }
 }
 
@@ -155,10 +159,8 @@ fn output_of(response: &Value) -> Value {
 mod tests {
     use super::*;
 
-    const MOST: usize = 65_536;
-
     fn activities(payload: &Value) -> Vec<Value> {
-        let hook = read(payload.to_string().as_bytes(), HookPlace::default(), MOST).expect("it is understood");
+        let hook = read(payload.to_string().as_bytes(), HookPlace::default()).expect("it is understood");
         assert_eq!(hook.task.as_str(), "web");
         serde_json::from_slice(&hook.body).expect("an array")
     }
@@ -205,26 +207,26 @@ mod tests {
                 "Notification",
                 json!({"message": "may I?", "notification_type": "permission_prompt"}),
                 "custom",
-                json!({"kind": "needs approval", "text": "may I?", "about": "permission_prompt"}),
+                json!({"name": "needs_approval", "text": "may I?", "about": "permission_prompt"}),
             ),
             (
                 "PermissionRequest",
                 tool,
                 "custom",
-                json!({"kind": "needs approval", "toolCallId": "s1:t1", "name": "Bash", "input": {"command": "ls"}}),
+                json!({"name": "needs_approval", "toolCallId": "s1:t1", "tool": "Bash", "input": {"command": "ls"}}),
             ),
             (
                 "SubagentStop",
                 json!({"agent_id": "a1", "agent_type": "Explore"}),
                 "custom",
-                json!({"kind": "subagent", "state": "stopped", "parent": "s1", "agentId": "a1", "agentType": "Explore"}),
+                json!({"name": "subagent", "state": "stopped", "parent": "s1", "agentId": "a1", "agentType": "Explore"}),
             ),
             ("StopFailure", json!({"error": "rate_limit"}), "error", json!({"message": "rate_limit", "code": "agent_stopped"})),
             (
                 "Tomorrow",
                 json!({"x": [1]}),
                 "custom",
-                json!({"kind": "hook", "hook": "Tomorrow", "raw": {"cwd": "/work/web", "x": [1]}}),
+                json!({"name": "unknown", "line": "hook/Tomorrow", "agent": "claude", "raw": {"cwd": "/work/web", "x": [1]}}),
             ),
         ] {
             let all = activities(&payload(event, &more));
@@ -238,10 +240,10 @@ mod tests {
     #[test]
     fn in_a_run_of_somebody_else_a_session_does_not_say_how_that_stands() {
         let place = HookPlace { task: "t".parse().ok(), invocation: "run-7".parse().ok() };
-        let hook = read(payload("SessionEnd", &json!({})).to_string().as_bytes(), place, MOST).expect("it is understood");
+        let hook = read(payload("SessionEnd", &json!({})).to_string().as_bytes(), place).expect("it is understood");
         let all: Vec<Value> = serde_json::from_slice(&hook.body).expect("an array");
         assert_eq!((hook.task.as_str(), &all[0]["invocationId"], &all[0]["type"]), ("t", &json!("run-7"), &json!("custom")));
-        assert_eq!((&all[0]["data"]["kind"], &all[0]["data"]["status"]), (&json!("session"), &json!("completed")));
+        assert_eq!((&all[0]["data"]["name"], &all[0]["data"]["status"]), (&json!("session"), &json!("completed")));
     }
 
     #[test]
@@ -279,7 +281,7 @@ mod tests {
             (json!({"session_id": "s"}), "hook_event_name"),
             (json!({"session_id": "a\nb", "hook_event_name": "Stop"}), "session_id"),
         ] {
-            let refused = read(payload.to_string().as_bytes(), HookPlace::default(), MOST).expect_err("it is none");
+            let refused = read(payload.to_string().as_bytes(), HookPlace::default()).expect_err("it is none");
             assert_eq!(refused.field.as_deref(), Some(field));
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::model::TaskId;
 
 /// The task of a session: its project's folder, else the folder it works in, else the session itself.
-pub(super) fn task_of(cwd: Option<&str>, transcript: Option<&str>, session: &str) -> Option<TaskId> {
+pub fn task_of(cwd: Option<&str>, transcript: Option<&str>, session: &str) -> Option<TaskId> {
     let named = |folder: &Path| folder.file_name()?.to_str().and_then(TaskId::nearest);
     let project = cwd.zip(transcript.and_then(folder_of)).and_then(|(cwd, name)| {
         let mut above = Path::new(cwd).ancestors();
