@@ -1,5 +1,6 @@
 //! The command line: one program for the hub and for those who publish and watch.
 
+mod audit;
 mod batch;
 mod config;
 mod destination;
@@ -70,6 +71,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
+    /// Look at what is stored by the rules of now, and take out secrets that were not known then.
+    Audit(audit::AuditArgs),
     /// Bring the store's schema up to date without serving.
     Migrate(migrate::MigrateArgs),
     /// Show every configuration value, where it came from and what it means.
@@ -109,6 +112,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hooks(args) => hooks::run(&args),
         Command::Import(args) => import::run(args).await,
         Command::Redact(args) => redact::run(&args),
+        Command::Audit(args) => audit::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
     }
