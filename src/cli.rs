@@ -3,6 +3,7 @@
 mod audit;
 mod batch;
 mod config;
+mod demo;
 mod destination;
 mod hooks;
 mod hub_args;
@@ -69,6 +70,8 @@ enum Command {
     Hooks(hooks::HooksArgs),
     /// Import what was recorded elsewhere: agents' session files, or the old database.
     Import(import::ImportArgs),
+    /// Publish what made-up agents do, for trying the page and for loads.
+    Demo(demo::DemoArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
     /// Look at what is stored by the rules of now, and take out secrets that were not known then.
@@ -111,6 +114,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rejects(args) => rejects::run(args).await,
         Command::Hooks(args) => hooks::run(&args),
         Command::Import(args) => import::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Redact(args) => redact::run(&args),
         Command::Audit(args) => audit::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,

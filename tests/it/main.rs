@@ -6,6 +6,7 @@ mod client;
 mod cluster;
 mod cold;
 mod config;
+mod demo;
 mod harness;
 mod hooks;
 mod http;
