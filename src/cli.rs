@@ -5,6 +5,8 @@ mod batch;
 mod config;
 mod demo;
 mod destination;
+mod format_args;
+mod formats;
 mod hooks;
 mod hub_args;
 mod import;
@@ -58,6 +60,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Run a command and record it: output, status, exit code.
     Run(run::RunArgs),
+    /// Record what comes in on standard input, and pass it on.
+    Pipe(run::pipe::PipeArgs),
     /// Follow a task in the terminal.
     Tail(tail::TailArgs),
     /// Publish activities to a task.
@@ -72,6 +76,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Publish what made-up agents do, for trying the page and for loads.
     Demo(demo::DemoArgs),
+    /// List the formats of agents that are understood, or show what becomes of a transcript.
+    Formats(formats::FormatsArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
     /// Look at what is stored by the rules of now, and take out secrets that were not known then.
@@ -108,6 +114,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Run(args) => run::run(args).await,
+        Command::Pipe(args) => run::pipe::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Tasks(args) => tasks::run(args).await,
@@ -115,6 +122,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hooks(args) => hooks::run(&args),
         Command::Import(args) => import::run(args).await,
         Command::Demo(args) => demo::run(args).await,
+        Command::Formats(args) => formats::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Audit(args) => audit::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,

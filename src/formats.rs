@@ -198,6 +198,11 @@ impl Reader {
         &self.scribe.evidence
     }
 
+    /// Whether the agent has said how its work ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.scribe.evidence, Evidence::Success | Evidence::Failure(_))
+    }
+
     /// The last error that the agent spoke of.
     pub fn last_error(&self) -> Option<&str> {
         self.scribe.last_error.as_deref()

@@ -1,48 +1,49 @@
 //! `tasklight run`: a command as if it ran alone, and its life as an invocation of a task.
 //!
 //! Two streams are captured into an outbox, a sender empties it, and neither waits for the other: the command is never held up by a hub,
-//! and what a hub has not confirmed is kept.
+//! and what a hub has not confirmed is kept. What known agents print is understood; everything else is text.
 
 mod capture;
+mod delivery;
 mod journal;
 mod leftover;
 mod outbox;
+pub(super) mod pipe;
 mod recorder;
 mod sender;
 mod signals;
 mod spill;
+mod terminal;
 mod text;
+mod verdict;
 
 use std::{
     ffi::{OsStr, OsString},
+    future::{Future, pending},
     io,
     path::Path,
-    pin::pin,
     process::{ExitCode, Stdio},
-    time::Duration,
 };
 
 use clap::Args;
 use tokio::{
+    io::AsyncRead,
     process::{Child, Command},
     sync::watch,
-    time::{Instant, sleep},
+    time::Instant,
 };
 
-use super::{destination::DestinationArgs, hub_args::failed, redact_args::RedactArgs};
+use super::{format_args::FormatChoice, hub_args::failed};
 use crate::{
-    config::Size,
-    model::{InvocationId, Status, TaskId},
+    formats::{Choice, Format, Transcript, advise},
+    model::{InvocationId, Status},
 };
 use capture::{End, capture};
+use delivery::{RecordArgs, StartError, deliver};
 use journal::{Journal, StatusData, Stream};
-use outbox::Outbox;
-use recorder::Recorder;
-use sender::Sender;
-use signals::{Ending, Signals};
-
-/// How long delivery after the command's end goes on before it is said.
-const SAY_WAITING_AFTER: Duration = Duration::from_secs(2);
+use recorder::{Naming, Recorder};
+use signals::{Ending, Reach, Signals};
+use terminal::{RawMode, Terminal, TerminalSize, pass_input};
 
 const AFTER_HELP: &str = "\
 The command keeps its standard input, its place in pipes and its exit code
@@ -51,10 +52,20 @@ passes through at once and unchanged. SIGINT, SIGTERM, SIGHUP and the like are
 passed on to it. When whoever reads its output goes away, it finds out by
 SIGPIPE, as it would without us.
 
+Coding agents are understood (`tasklight formats` lists them): messages,
+thinking, tool calls with their results, tokens, cost, and whether the agent
+says that it succeeded. A known agent that is started without a conversation
+(claude -p, codex exec, gemini -p, opencode run, cursor-agent -p, amp -x, goose
+run) gets the flag that makes it print JSON; that is said, and --no-flags keeps
+it away. Started by a script, it is known by its first lines. Anything else is
+recorded as text; a line that is drawn over itself, as progress bars are, is
+shown as progress with its last state.
+
 It is never slowed down by a hub that is away: up to 4 MiB wait in memory and
 --spill-limit on disk (in $TMPDIR); everything arrives once and in order when
 the hub is back. What is left when the command has ended and --wait is over is
-kept in a file, whose name is said.
+kept in a file, whose name is said. What an agent says has ids made from the
+invocation and the line, so the same transcript sent again is stored once.
 
 Secrets in its output and in the title are replaced by [redacted:RULE] before
 anything is kept or sent; what is passed through stays as it is. See
@@ -69,91 +80,68 @@ such a program an output of its own.
 
 Examples:
   tasklight run --task build-42 -- make -j4
+  tasklight run --task nightly -- claude -p 'fix the build'
+  tasklight run --task nightly -- codex exec 'fix the build'
   tasklight run --task deploy --title 'to staging' -- ./deploy.sh staging
-  tasklight run --task nightly --agent claude -- claude -p 'fix the build'
+  tasklight run --task build-42 --pty -- cargo build
+  tasklight run --task mine --format jsonl -- ./prints-json-lines
   tasklight run --task build-42 --redis redis://10.0.0.7:6379 -- make -j4";
 
 /// Flags of `tasklight run`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct RunArgs {
-    /// The task that the command works on; it is made if it does not exist
-    #[arg(long, value_name = "TASK")]
-    task: TaskId,
-    /// The invocation's id, unique within the task [default: run- and a random word]
-    #[arg(long, value_name = "ID")]
-    invocation: Option<InvocationId>,
-    /// Which agent runs [default: the command's name]
-    #[arg(long, value_name = "NAME")]
-    agent: Option<String>,
-    /// What this run is about [default: the command line]
-    #[arg(long, value_name = "TEXT")]
-    title: Option<String>,
-    /// How long to go on delivering after the command's end
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
-    wait: Duration,
-    /// The most bytes of output that wait on disk while the hub is away; beyond it the newest is dropped
-    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
-    spill_limit: Size,
-    /// Do not say where to watch, nor that the hub is away; losses are said all the same
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    record: RecordArgs,
+    /// What the command prints: auto, text, jsonl, claude, codex, gemini, opencode, cursor, amp or goose. `auto` looks at the command and
+    /// at the first lines of its output
+    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = None)]
+    format: FormatChoice,
+    /// Do not add the flag that makes a known agent print JSON
+    #[arg(long, help_heading = None)]
+    no_flags: bool,
+    /// Give the command a terminal of its own, for programs that hold their output back otherwise; its two output streams become one
+    #[arg(long, help_heading = None)]
+    pty: bool,
     /// The command and its arguments
-    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND", help_heading = None)]
     command: Vec<OsString>,
-    #[command(flatten)]
-    destination: DestinationArgs,
-    #[command(flatten)]
-    redact: RedactArgs,
 }
 
 /// Runs the command and delivers what it does. Exits as the command did.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let destination = &args.destination;
-    let (publisher, announcement) = match (destination.publisher(&args.task), destination.announcement(&args.task)) {
-        (Ok(publisher), Ok(announcement)) => (publisher, announcement),
-        (Err(error), _) | (_, Err(error)) => return Ok(failed(&error)),
-    };
-    if !args.quiet {
-        eprintln!("tasklight: {announcement}");
+    let invocation = args.record.invocation();
+    let mut signals = Signals::new(if args.pty { Reach::CommandsTerminal } else { Reach::OurTerminal })?;
+    let work = async |journal: &Journal<'_>, signals: &mut Signals| supervise(&args, &invocation, journal, signals).await;
+    match deliver(&args.record, invocation.clone(), &mut signals, work).await {
+        Ok(code) => Ok(ExitCode::from(code)),
+        Err(StartError::Client(error)) => Ok(failed(&error)),
+        Err(StartError::Other(error)) => Err(error),
     }
-    let invocation = args.invocation.clone().map_or_else(random_invocation, Ok)?;
-    let mut signals = Signals::new()?;
-    let outbox = Outbox::new(args.spill_limit.bytes() as u64);
-    let journal = Journal::new(&outbox, invocation.clone(), args.redact.scrubber()?);
-    let mut sender = Sender::new(publisher, &outbox, journal.heartbeat(), args.quiet);
-    let (code, delivered) = {
-        let mut sending = pin!(sender.run());
-        let code = tokio::select! {
-            code = supervise(&args, &invocation, &journal, &mut signals) => code,
-            () = &mut sending => unreachable!("it ends when the outbox is closed, which comes after"),
-        };
-        outbox.close();
-        let delivered = tokio::select! {
-            biased;
-            () = &mut sending => true,
-            () = patience(args.wait, &outbox) => false,
-            () = signals.next_request_to_end() => false,
-        };
-        (code, delivered)
-    };
-    if !delivered {
-        keep_the_rest(&args, &sender, &outbox);
-    }
-    say_losses(&journal, &sender, &outbox);
-    Ok(ExitCode::from(code))
 }
 
-/// An id that no other run of the task has.
-fn random_invocation() -> Result<InvocationId, crate::model::Invalid> {
-    format!("run-{:012x}", rand::random::<u64>() >> 16).parse()
+/// The command line as it will be started, and what it will print as far as that is known.
+fn prepare(args: &RunArgs) -> (Vec<OsString>, Choice) {
+    let FormatChoice(choice) = args.format;
+    let words: Option<Vec<String>> = args.command.iter().map(|word| word.to_str().map(str::to_owned)).collect();
+    let advice = words.and_then(|words| advise(&words));
+    let wanted = |format| choice == Choice::Auto || choice == Choice::Known(format);
+    let Some(advice) = advice.filter(|advice| wanted(advice.format) && (!args.no_flags || advice.added.is_empty())) else {
+        return (args.command.clone(), choice);
+    };
+    if !advice.added.is_empty() && !args.record.quiet {
+        let (flags, agent) = (advice.added.join(" "), advice.format);
+        eprintln!("tasklight: {agent} is told {flags}, so that what it does can be shown (--no-flags leaves that out)");
+    }
+    (advice.command.into_iter().map(OsString::from).collect(), Choice::Known(advice.format))
 }
 
 /// From the command's start to its end, with everything it prints. Gives the exit code.
 async fn supervise(args: &RunArgs, invocation: &InvocationId, journal: &Journal<'_>, signals: &mut Signals) -> u8 {
-    let (title, agent) = describe(args);
-    let mut child = match spawn(args, invocation) {
-        Ok(child) => child,
+    let (command, choice) = prepare(args);
+    let (title, agent) = describe(args, choice);
+    let (mut child, pty) = match spawn(args, &command, invocation) {
+        Ok(spawned) => spawned,
         Err(error) => {
             let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
             let reason = format!("{}: {error}", args.command[0].to_string_lossy());
@@ -164,45 +152,112 @@ async fn supervise(args: &RunArgs, invocation: &InvocationId, journal: &Journal<
         }
     };
     journal.status(StatusData { status: Some(Status::Running), agent, title, ..StatusData::default() });
-    let (exited, exit) = watch::channel(None);
-    let stdout = child.stdout.take().expect("it is piped");
-    let stderr = child.stderr.take().expect("it is piped");
-    let recorder = Recorder::new(journal);
-    let (ending, out, err) = tokio::join!(
-        async {
-            let ending = wait(&mut child, signals).await;
-            exited.send_replace(Some(Instant::now()));
-            ending
-        },
-        capture(stdout, tokio::io::stdout(), Stream::Stdout, &recorder, exit.clone()),
-        capture(stderr, tokio::io::stderr(), Stream::Stderr, &recorder, exit.clone()),
-    );
-    if [out, err].contains(&End::Abandoned) {
+    let naming = if args.record.agent.is_some() { Naming::Given } else { Naming::Found };
+    let recorder = Recorder::new(journal, Transcript::new(choice, invocation.clone()), naming);
+    let (ending, end) = match pty {
+        Some(Terminal { output, input, size }) => {
+            let _raw = RawMode::set();
+            let nothing = tokio::io::empty();
+            follow(&mut child, signals, &recorder, (output, nothing), pass_input(input), Some(&size)).await
+        }
+        None => {
+            let stdout = child.stdout.take().expect("it is piped");
+            let stderr = child.stderr.take().expect("it is piped");
+            follow(&mut child, signals, &recorder, (stdout, stderr), pending(), None).await
+        }
+    };
+    if end == End::Abandoned {
         eprintln!("tasklight: something that the command started still holds its output; it is not recorded any further");
     }
-    journal.status(last_status(ending, signals).await);
+    let asked = match ending.signal() {
+        Some(number) => signals.was_asked_by(number).await,
+        None => false,
+    };
+    journal.status(verdict::of_command(ending, asked, &recorder.heard()));
+    if !args.record.quiet {
+        say_unknown(&recorder);
+    }
     ending.exit_code()
 }
 
-fn spawn(args: &RunArgs, invocation: &InvocationId) -> io::Result<Child> {
-    let mut command = Command::new(&args.command[0]);
-    command.args(&args.command[1..]);
-    command.env("TASKLIGHT_TASK", args.task.as_str()).env("TASKLIGHT_INVOCATION", invocation.as_str());
-    for (name, value) in args.destination.environment() {
+/// Until the command and its output have ended. Gives how both did.
+async fn follow(
+    child: &mut Child,
+    signals: &mut Signals,
+    recorder: &Recorder<'_>,
+    (stdout, stderr): (impl AsyncRead + Unpin, impl AsyncRead + Unpin),
+    input: impl Future<Output = ()>,
+    size: Option<&TerminalSize>,
+) -> (Ending, End) {
+    let (exited, exit) = watch::channel(None);
+    let (ending, out, err) = tokio::join!(
+        async {
+            let ending = tokio::select! {
+                ending = wait(child, signals, size) => ending,
+                () = async { input.await; pending().await } => unreachable!("it never ends"),
+                () = recorder.watch_for_lingering() => unreachable!("it never ends"),
+            };
+            exited.send_replace(Some(Instant::now()));
+            ending
+        },
+        capture(stdout, tokio::io::stdout(), Stream::Stdout, recorder, exit.clone()),
+        capture(stderr, tokio::io::stderr(), Stream::Stderr, recorder, exit.clone()),
+    );
+    (ending, if err == End::Abandoned { err } else { out })
+}
+
+/// Says that lines of an agent were kept but not understood, which mostly means that it is newer than this program.
+fn say_unknown(recorder: &Recorder<'_>) {
+    let Some((format, version, tally)) = recorder.tally() else { return };
+    let count = tally.unknown_lines();
+    if 0 < count {
+        let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+        let kinds: Vec<_> = tally.unknown.keys().take(5).map(|kind| super::terminal::safe_line(kind)).collect();
+        eprintln!(
+            "tasklight: {count} lines of {format}{version} are of unknown types ({}); they are kept as custom",
+            kinds.join(", ")
+        );
+        eprintln!("  what becomes of each line: tasklight formats TRANSCRIPT");
+    }
+}
+
+type Spawned = (Child, Option<Terminal>);
+
+fn spawn(args: &RunArgs, words: &[OsString], invocation: &InvocationId) -> io::Result<Spawned> {
+    let task = args.record.task.as_str();
+    let mut environment =
+        vec![("TASKLIGHT_TASK", Some(task.to_owned())), ("TASKLIGHT_INVOCATION", Some(invocation.as_str().to_owned()))];
+    environment.extend(args.record.destination.environment());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    for (name, value) in environment {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
-    command.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    if args.pty {
+        let (terminal, theirs) = Terminal::open()?;
+        let child = pty_process::Command::from(command).spawn(theirs).map_err(|error| match error {
+            pty_process::Error::Io(error) => error,
+            other => io::Error::other(other),
+        })?;
+        return Ok((child, Some(terminal)));
+    }
+    let child = command.stdin(Stdio::inherit()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    Ok((child, None))
 }
 
 /// The title and the agent, as given or as the command line tells.
-fn describe(args: &RunArgs) -> (Option<String>, Option<String>) {
+fn describe(args: &RunArgs, choice: Choice) -> (Option<String>, Option<String>) {
     let words: Vec<_> = args.command.iter().map(|word| shell_word(&word.to_string_lossy())).collect();
-    let title = args.title.clone().unwrap_or_else(|| words.join(" "));
+    let title = args.record.title.clone().unwrap_or_else(|| words.join(" "));
+    let known = match choice {
+        Choice::Known(format) if format.is_agent() => Some(format.to_string()),
+        Choice::Known(Format::Text | Format::Jsonl) | Choice::Known(_) | Choice::Auto => None,
+    };
     let program = Path::new(&args.command[0]).file_name().map(OsStr::to_string_lossy);
-    let agent = args.agent.clone().or_else(|| program.map(|name| name.into_owned()));
+    let agent = args.record.agent.clone().or(known).or_else(|| program.map(|name| name.into_owned()));
     (Some(title), agent)
 }
 
@@ -212,8 +267,8 @@ fn shell_word(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// Until the command has ended. Signals to us are passed on to it.
-async fn wait(child: &mut Child, signals: &mut Signals) -> Ending {
+/// Until the command has ended. Signals to us are passed on to it, and so is our terminal's size to its own.
+async fn wait(child: &mut Child, signals: &mut Signals, size: Option<&TerminalSize>) -> Ending {
     loop {
         tokio::select! {
             status = child.wait() => return match status {
@@ -223,71 +278,11 @@ async fn wait(child: &mut Child, signals: &mut Signals) -> Ending {
                     Ending::Exited(u8::MAX)
                 }
             },
-            signal = signals.next() => signals.forward(signal, child.id()),
-        }
-    }
-}
-
-async fn last_status(ending: Ending, signals: &mut Signals) -> StatusData {
-    let asked = match ending.signal() {
-        Some(number) => signals.was_asked_by(number).await,
-        None => false,
-    };
-    let status = match ending {
-        Ending::Exited(0) => Status::Completed,
-        _ if asked => Status::Cancelled,
-        Ending::Exited(_) | Ending::Killed(_) => Status::Failed,
-    };
-    let reason = match ending {
-        Ending::Killed(number) => Some(format!("killed by {}", signals::name(number))),
-        Ending::Exited(_) => None,
-    };
-    StatusData { status: Some(status), exit_code: Some(ending.exit_code()), reason, ..StatusData::default() }
-}
-
-/// How long delivery may still take; says that it does.
-async fn patience(wait: Duration, outbox: &Outbox) {
-    let silent = wait.min(SAY_WAITING_AFTER);
-    sleep(silent).await;
-    if silent < wait {
-        let rest = humantime::format_duration(Duration::from_secs((wait - silent).as_secs().max(1)));
-        eprintln!("tasklight: still delivering, {} to go, for {rest} at most", activities(outbox.waiting().max(1)));
-    }
-    sleep(wait - silent).await;
-}
-
-fn activities(count: u64) -> String {
-    if count == 1 { "1 activity".to_owned() } else { format!("{count} activities") }
-}
-
-/// What is not confirmed goes into a file.
-fn keep_the_rest(args: &RunArgs, sender: &Sender<'_>, outbox: &Outbox) {
-    let waiting = sender.unconfirmed().count() as u64 + outbox.waiting();
-    if waiting == 0 {
-        return;
-    }
-    match leftover::keep(&args.task, sender, outbox) {
-        Ok((path, count)) => {
-            eprintln!("tasklight: {} could not be delivered: {}", activities(count), sender.trouble());
-            let flags: Vec<_> = args.destination.flags().iter().map(|word| shell_word(word)).collect();
-            let (task, flags, path) = (&args.task, flags.join(" "), shell_word(&path.to_string_lossy()));
-            eprintln!("  they are kept; to send them: tasklight publish {task} {flags} < {path}");
-        }
-        Err(error) => eprintln!(
-            "tasklight: {waiting} activities are lost: they could not be delivered ({}), nor kept: {error}",
-            sender.trouble()
-        ),
-    }
-}
-
-fn say_losses(journal: &Journal<'_>, sender: &Sender<'_>, outbox: &Outbox) {
-    for (count, what) in [
-        (journal.dropped_bytes(), "bytes of output were dropped because there was no more room for them"),
-        (outbox.lost(), "activities are lost because the spill file could not be read"),
-        (sender.refused(), "activities were refused by the hub"),
-    ] {
-        if 0 < count {
-            eprintln!("tasklight: {count} {what}");
+            signal = signals.next() => match size {
+                // The kernel tells the command.
+                Some(size) if signal == rustix::process::Signal::WINCH => size.follow_ours(),
+                _ => signals.forward(signal, child.id()),
+            },
         }
     }
 }

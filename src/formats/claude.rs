@@ -212,7 +212,7 @@ fn task(value: &Value, scribe: &mut Scribe) {
     };
     let fields = json!({
         "taskId": value["task_id"],
-        "toolUseId": value["tool_use_id"],
+        "toolCallId": value["tool_use_id"].as_str().map(|id| scribe.call_id(id)),
         "status": status,
         "description": value["description"],
         "summary": value["summary"],

@@ -96,7 +96,7 @@ fn item(value: &Value, scribe: &mut Scribe) {
             let name = format!("collab.{}", text_or(&item["tool"], "tool"));
             tool(item, stage, scribe, &name, json!({"prompt": item["prompt"], "receivers": item["receiver_thread_ids"]}));
         }
-        "web_search" => tool(item, stage, scribe, "web_search", json!({"query": item["query"], "action": item["action"]})),
+        "web_search" => tool(item, stage, scribe, "web_search", json!({"query": item["query"]})),
         "todo_list" => {
             let done = line::items(&item["items"]).filter(|step| step["completed"] == true).count();
             let total = line::items(&item["items"]).count();

@@ -121,7 +121,9 @@ fn tool(value: &Value, completed: bool, scribe: &mut Scribe) {
     if !completed {
         return scribe.call(id, &name, input);
     }
-    let outcome = tool["result"].as_object().and_then(|result| result.iter().next());
+    // Beside the outcome there may be flags.
+    let outcomes = || tool["result"].as_object().into_iter().flatten().filter(|(_, outcome)| outcome.is_object());
+    let outcome = outcomes().find(|(how, _)| *how == "success").or_else(|| outcomes().next());
     let (how, result) = outcome.map_or(("no result", &Value::Null), |(how, result)| (how.as_str(), result));
     let is_error = how != "success";
     let more = json!({"exitCode": result["exitCode"], "status": is_error.then_some(how)});

@@ -45,7 +45,7 @@ pub const ABOUT: [About; 9] = [
         told_by: "thread.started; of old {\"id\",\"msg\"}",
         command: "codex exec",
         flags: &["--json"],
-        tested: "recorded 0.152.1 and others between 0.46 and 0.152; the old form of 2025",
+        tested: "recorded 0.152.1 and others that do not tell their version; the old form of 2025",
     },
     About {
         format: Format::Gemini,

@@ -7,7 +7,7 @@ use super::{Parser, jsonl, scribe::Scribe};
 use crate::model::{JsonLimits, Timestamp, check_json};
 
 /// How an agent's line begins, wherever a notice before it has no line break of its own.
-const BEGIN: &str = r#"{"type":"#;
+pub(super) const BEGIN: &str = r#"{"type":"#;
 
 /// In how many places of a line that beginning is looked for.
 const TRIES: usize = 4;
@@ -24,7 +24,7 @@ pub(super) fn read(parser: &mut Parser, line: &str, scribe: &mut Scribe) {
     if !notice.trim().is_empty() {
         scribe.notice(notice);
     }
-    if !value.is_object() {
+    if !value.is_object() && !matches!(parser, Parser::Jsonl) {
         return scribe.unknown("not an object", &value);
     }
     match parser {

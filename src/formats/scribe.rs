@@ -57,6 +57,8 @@ pub(super) struct Scribe {
     pub format: Format,
     pub evidence: Evidence,
     pub last_error: Option<String>,
+    /// Whether nothing was said since that error.
+    error_is_latest: bool,
     pub version: Option<String>,
     pub tally: Tally,
     /// The agent's own time of the line at hand.
@@ -78,6 +80,7 @@ impl Scribe {
             format,
             evidence: Evidence::None,
             last_error: None,
+            error_is_latest: false,
             version: None,
             tally: Tally::default(),
             time: None,
@@ -118,6 +121,11 @@ impl Scribe {
         std::mem::take(&mut self.drafts)
     }
 
+    /// A tool call's id as it is published.
+    pub(super) fn call_id(&self, source: &str) -> String {
+        tool_call_id(&self.invocation, source)
+    }
+
     /// A word that is unique to the place at hand.
     pub(super) fn place_word(&self) -> String {
         match self.place {
@@ -135,6 +143,7 @@ impl Scribe {
         if let Some(parent) = &self.parent {
             data.insert("parentToolCallId".to_owned(), tool_call_id(&self.invocation, parent).into());
         }
+        self.error_is_latest = kind == ActivityType::Error;
         self.tally.activity(kind);
         self.drafts.push(Draft { kind, data, time: self.time, place: self.place });
         let (Place::Line(_, block) | Place::End(_, block)) = &mut self.place;
@@ -198,7 +207,8 @@ impl Scribe {
 
     /// Something went wrong; said twice in a row it is said once.
     pub(super) fn error(&mut self, message: &str, code: Option<&str>) {
-        if self.last_error.as_deref() == Some(&*shortened(message)) {
+        let again = self.error_is_latest && self.last_error.as_deref() == Some(&*shortened(message));
+        if again {
             return self.silent("error again");
         }
         self.last_error = Some(shortened(message));

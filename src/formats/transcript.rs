@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Draft, Evidence, Format, Framer, Reader, format_of_line};
+use super::{Draft, Evidence, Format, Framer, Line, Reader, format_of_line, line::BEGIN};
 use crate::model::InvocationId;
 
 /// How many lines are looked at for the first one of a known format, and how many bytes.
@@ -46,23 +46,29 @@ enum State {
     /// It is text for good.
     Text,
     /// It is text so far.
-    Looking {
-        /// The unfinished line, while it may be the JSON that is looked for.
-        held: Vec<u8>,
-        /// Whether the unfinished line is none, and was passed on as far as it came.
-        passing: bool,
-        /// How many bytes of whole lines were looked at.
-        bytes: u64,
-    },
+    Looking(Look),
     /// It is in a format that is made of lines.
     Reading(Box<Reader>, Framer),
+}
+
+/// What is looked at.
+#[derive(Debug, Default)]
+struct Look {
+    /// The end of the unfinished line, while it may be the JSON that is looked for.
+    held: Vec<u8>,
+    /// Whether that is the whole line so far.
+    is_whole: bool,
+    /// Whether the line has begun.
+    has_begun: bool,
+    /// How many bytes were looked at.
+    bytes: u64,
 }
 
 impl Transcript {
     /// A stream of this invocation.
     pub fn new(choice: Choice, invocation: InvocationId) -> Self {
         let state = match choice {
-            Choice::Auto => State::Looking { held: Vec::new(), passing: false, bytes: 0 },
+            Choice::Auto => State::Looking(Look::default()),
             Choice::Known(format) => match Reader::new(format, &invocation) {
                 Some(reader) => State::Reading(Box::new(reader), Framer::default()),
                 None => State::Text,
@@ -75,7 +81,7 @@ impl Transcript {
     pub fn reader(&self) -> Option<&Reader> {
         match &self.state {
             State::Reading(reader, _) => Some(reader),
-            State::Text | State::Looking { .. } => None,
+            State::Text | State::Looking(_) => None,
         }
     }
 
@@ -99,15 +105,15 @@ impl Transcript {
                     });
                     &[]
                 }
-                State::Looking { .. } => self.look(bytes, said),
+                State::Looking(_) => self.look(bytes, said),
             };
         }
     }
 
     /// The end of the stream: adds what was still open.
     pub fn finish(&mut self, said: &mut Vec<Said>) {
-        if let State::Looking { held, .. } = &mut self.state {
-            let held = std::mem::take(held);
+        if let State::Looking(look) = &mut self.state {
+            let held = std::mem::take(&mut look.held);
             if !self.found(&held, said) {
                 text(&held, said);
             }
@@ -123,28 +129,19 @@ impl Transcript {
 
     /// Looks at no more than one line, and gives the bytes behind it.
     fn look<'a>(&mut self, bytes: &'a [u8], said: &mut Vec<Said>) -> &'a [u8] {
-        let State::Looking { held, passing, bytes: looked } = &mut self.state else { return bytes };
+        let State::Looking(look) = &mut self.state else { return bytes };
         let end = bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
         let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-        *looked += line.len() as u64;
-        if *passing {
-            text(line, said);
-        } else {
-            held.extend_from_slice(line);
-            *passing = held.first() != Some(&b'{') || LOOK_LINE_BYTES < held.len();
-            if *passing {
-                text(&std::mem::take(held), said);
-            }
-        }
+        look.take(line, said);
         if end.is_none() {
             return rest;
         }
-        *passing = false;
-        let (whole, looked) = (std::mem::take(held), *looked);
-        if !whole.is_empty() && self.found(whole.strip_suffix(b"\n").unwrap_or(&whole), said) {
+        look.has_begun = false;
+        let (held, looked) = (std::mem::take(&mut look.held), look.bytes);
+        if self.found(held.strip_suffix(b"\n").unwrap_or(&held), said) {
             return rest;
         }
-        text(&whole, said);
+        text(&held, said);
         self.lines += 1;
         if LOOK_LINES <= self.lines || LOOK_BYTES <= looked {
             self.state = State::Text;
@@ -159,9 +156,48 @@ impl Transcript {
         let Some(mut reader) = Reader::new(format, &self.invocation) else { return false };
         said.push(Said::Found(format));
         self.lines += 1;
-        said.extend(reader.line(self.lines, super::Line::Whole(line)).into_iter().map(Said::Draft));
+        said.extend(reader.line(self.lines, Line::Whole(line)).into_iter().map(Said::Draft));
         self.state = State::Reading(Box::new(reader), Framer::default());
         true
+    }
+}
+
+impl Look {
+    /// Takes a part of a line: adds as text what cannot be JSON, and holds what may. That is a line that begins with a brace and a quote,
+    /// and what begins as an agent's line does behind a notice without a line break.
+    fn take(&mut self, line: &[u8], said: &mut Vec<Said>) {
+        self.bytes += line.len() as u64;
+        let mut at = 0;
+        while at < line.len() {
+            if self.held.is_empty() {
+                let brace = line[at..].iter().position(|byte| *byte == b'{');
+                let plain = brace.unwrap_or(line.len() - at);
+                text(&line[at..at + plain], said);
+                self.has_begun |= 0 < plain;
+                at += plain;
+                if brace.is_some() {
+                    self.held.push(b'{');
+                    (self.is_whole, self.has_begun) = (!self.has_begun, true);
+                    at += 1;
+                }
+                continue;
+            }
+            self.held.push(line[at]);
+            let begin = BEGIN.as_bytes();
+            let begins_object = self.is_whole && self.held[1] == b'"';
+            let may_be = begins_object || begin.starts_with(&self.held) || self.held.starts_with(begin);
+            if may_be && self.held.len() <= LOOK_LINE_BYTES {
+                at += 1;
+                continue;
+            }
+            // The last byte may begin something itself.
+            self.held.pop();
+            text(&std::mem::take(&mut self.held), said);
+            if line[at] != b'{' {
+                text(&line[at..=at], said);
+                at += 1;
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Behaviour: real sockets, real stores, real processes. One binary, so that it links once.
 
+mod agents;
 mod audit;
 mod checker;
 mod client;
@@ -19,6 +20,7 @@ mod postgres_away;
 mod program;
 #[path = "../chaos/proxy.rs"]
 mod proxy;
+mod pty;
 mod publish;
 mod redact;
 mod redis_servers;

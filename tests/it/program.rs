@@ -100,5 +100,5 @@ pub fn output(log: &[Received], stream: &str) -> String {
 
 /// The statuses that the log tells, in order.
 pub fn statuses(log: &[Received]) -> Vec<String> {
-    log.iter().filter_map(|activity| activity.field("status")).collect()
+    log.iter().filter(|activity| activity.kind == "status").filter_map(|activity| activity.field("status")).collect()
 }

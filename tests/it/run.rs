@@ -19,17 +19,17 @@ use crate::{
     program::{end, finish, hear, log, output, run, statuses, tasklight},
 };
 
-fn signal(child: &Child, signal: Signal) {
+pub fn signal(child: &Child, signal: Signal) {
     let pid = child.id().and_then(|pid| Pid::from_raw(pid.try_into().expect("small"))).expect("it runs");
     kill_process(pid, signal).expect("it runs");
 }
 
-async fn type_line(child: &mut Child) {
+pub async fn type_line(child: &mut Child) {
     child.stdin.as_mut().expect("piped").write_all(b"\n").await.expect("it listens");
 }
 
 /// Waits until the log tells of an activity whose data holds `text`.
-async fn seen(hub: &str, text: &str) {
+pub async fn seen(hub: &str, text: &str) {
     let client = Client::new(hub, None).expect("a hub's URL");
     let mut follow = client.follow("t".parse().expect("a task"), Start::Beginning, Filter::default());
     let watching = async {
@@ -44,29 +44,29 @@ async fn seen(hub: &str, text: &str) {
 }
 
 /// A hub that can go away and come back at the same address.
-struct Unsteady {
+pub struct Unsteady {
     folder: TempDir,
     hub: Option<HubProcess>,
     address: String,
 }
 
 impl Unsteady {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let folder = TempDir::new().expect("a folder");
         let hub = HubProcess::start(&folder.path().join("log.db"), "127.0.0.1:0");
         let address = hub.address().to_string();
         Self { folder, hub: Some(hub), address }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.hub.take().expect("it is there").kill();
     }
 
-    fn back(&mut self) {
+    pub fn back(&mut self) {
         self.hub = Some(HubProcess::start(&self.folder.path().join("log.db"), &self.address));
     }
 }

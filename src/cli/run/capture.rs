@@ -110,9 +110,12 @@ async fn at(time: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{
-        redact_args::Scrubber,
-        run::{journal::Journal, outbox::Outbox},
+    use crate::{
+        cli::{
+            redact_args::Scrubber,
+            run::{journal::Journal, outbox::Outbox, recorder::Naming},
+        },
+        formats::{Choice, Transcript},
     };
     use serde_json::Value;
 
@@ -126,7 +129,8 @@ mod tests {
         let outbox = Outbox::new(0);
         let journal = Journal::new(&outbox, "r".parse().expect("valid"), Scrubber::new(None));
         let (_exited, exit) = watch::channel(Some(Instant::now()));
-        let end = capture(from, to, Stream::Stdout, &Recorder::new(&journal), exit).await;
+        let transcript = Transcript::new(Choice::Auto, "r".parse().expect("valid"));
+        let end = capture(from, to, Stream::Stdout, &Recorder::new(&journal, transcript, Naming::Given), exit).await;
         (end, texts(&outbox))
     }
 

@@ -3,10 +3,15 @@
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::outbox::{Keep, Outbox};
 use crate::{
-    cli::redact_args::Scrubber,
+    cli::{
+        redact_args::Scrubber,
+        terminal::{Colours, safe},
+    },
+    formats::{Draft, event_id, fit},
     model::{ActivityType, EventId, InvocationId, Status, Timestamp},
 };
 
@@ -79,19 +84,67 @@ impl<'a> Journal<'a> {
         }
         let scrubbed = self.scrubber.piece(stream.name(), text);
         let text = scrubbed.as_deref().unwrap_or(text);
-        let activity = self.encode(ActivityType::Output, timestamp, &Output { stream, text });
+        let activity = self.encode(ActivityType::Output, EventId::generate(), timestamp, &Output { stream, text });
+        self.push(activity, text.len());
+    }
+
+    /// What a line that is drawn over itself shows by now. It is dropped when there is no room: the next one says more.
+    pub(super) fn drawn(&self, stream: Stream, state: &str, timestamp: Timestamp) {
+        #[derive(Serialize)]
+        struct Progress<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            percent: Option<f64>,
+            stream: Stream,
+            text: &'a str,
+        }
+        let text = self.scrubber.text(safe(state, Colours::Removed).trim().to_owned());
+        let progress = Progress { percent: percent(&text), stream, text: &text };
+        let activity = self.encode(ActivityType::Progress, EventId::generate(), timestamp, &progress);
+        if self.gap.lock().pieces == 0 {
+            self.outbox.push(activity, Keep::IfRoom);
+        }
+    }
+
+    /// Words of ours about how it goes. They are dropped when there is no room.
+    pub(super) fn note(&self, text: &str) {
+        #[derive(Serialize)]
+        struct Progress<'a> {
+            text: &'a str,
+        }
+        let activity = self.encode(ActivityType::Progress, EventId::generate(), Timestamp::now(), &Progress { text });
+        self.outbox.push(activity, Keep::IfRoom);
+    }
+
+    /// An activity that an agent's format tells of, with an id made from its place. It is dropped as output is.
+    pub(super) fn draft(&self, draft: Draft, timestamp: Timestamp) {
+        let Draft { kind, mut data, time, place } = draft;
+        if let Some(time) = time {
+            data.insert("sourceTimestamp".to_owned(), time.as_millis().into());
+        }
+        let text = serde_json::to_string(&data).expect("a map of JSON");
+        let scrubbed = self.scrubber.payload(&text, kind == ActivityType::Output, self.invocation.as_str());
+        // Cut after secrets are taken out: half a secret is not known for one.
+        let text = fit(scrubbed.unwrap_or(text));
+        let bytes = text.len();
+        let data = RawValue::from_string(text).expect("it is JSON still");
+        let activity = self.encode(kind, event_id(&self.invocation, place), timestamp, &data);
+        self.push(activity, bytes);
+    }
+
+    /// Adds what may be dropped, and notes it if it was.
+    fn push(&self, activity: Bytes, bytes: usize) {
         self.close_gap(activity.len());
         let gap_open = 0 < self.gap.lock().pieces;
         if !gap_open && self.outbox.push(activity, Keep::IfRoom) {
             return;
         }
         let mut gap = self.gap.lock();
-        *gap = Gap { pieces: gap.pieces + 1, bytes: gap.bytes + text.len() as u64 };
+        *gap = Gap { pieces: gap.pieces + 1, bytes: gap.bytes + bytes as u64 };
         let mut dropped = self.dropped.lock();
         if dropped.pieces == 0 {
             eprintln!("tasklight: there is no more room for output that waits for the hub: the newest is dropped");
         }
-        *dropped = Gap { pieces: dropped.pieces + 1, bytes: dropped.bytes + text.len() as u64 };
+        *dropped = Gap { pieces: dropped.pieces + 1, bytes: dropped.bytes + bytes as u64 };
     }
 
     /// The invocation's status. It is always kept.
@@ -102,8 +155,11 @@ impl<'a> Journal<'a> {
             Some((end, _)) => format!("{}…", &title[..end]),
             None => title,
         });
-        let activity = self.encode(ActivityType::Status, Timestamp::now(), &StatusData { agent, title, reason, ..data });
-        self.outbox.push(activity, Keep::Always);
+        let data = StatusData { agent, title, reason, ..data };
+        // The same status of the same invocation has the same id: a transcript that is sent again moves nothing again.
+        let words = serde_json::to_string(&data).expect("statuses are JSON");
+        let id = EventId::derived(format!("{}\nstatus\n{words}", self.invocation).as_bytes());
+        self.outbox.push(self.encode(ActivityType::Status, id, Timestamp::now(), &data), Keep::Always);
     }
 
     /// That the invocation is alive; to be sent by itself.
@@ -139,10 +195,10 @@ impl<'a> Journal<'a> {
             "{bytes} bytes of output are missing here: the hub was away for so long that there was no more room to keep them"
         );
         let error = Error { code: "output_dropped", message };
-        self.outbox.push(self.encode(ActivityType::Error, Timestamp::now(), &error), Keep::Always);
+        self.outbox.push(self.encode(ActivityType::Error, EventId::generate(), Timestamp::now(), &error), Keep::Always);
     }
 
-    fn encode(&self, kind: ActivityType, timestamp: Timestamp, data: &impl Serialize) -> Bytes {
+    fn encode(&self, kind: ActivityType, event_id: EventId, timestamp: Timestamp, data: &impl Serialize) -> Bytes {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Activity<'a, D> {
@@ -153,9 +209,16 @@ impl<'a> Journal<'a> {
             timestamp: Timestamp,
             data: &'a D,
         }
-        let activity = Activity { invocation_id: &self.invocation, kind, event_id: EventId::generate(), timestamp, data };
+        let activity = Activity { invocation_id: &self.invocation, kind, event_id, timestamp, data };
         serde_json::to_vec(&activity).expect("activities are JSON").into()
     }
+}
+
+/// The last number before a `%` in it.
+fn percent(text: &str) -> Option<f64> {
+    let before = &text[..text.rfind('%')?];
+    let start = before.rfind(|c: char| !c.is_ascii_digit() && c != '.').map_or(0, |at| at + 1);
+    before.get(start..)?.parse().ok().filter(|percent| (0.0..=100.0).contains(percent))
 }
 
 #[cfg(test)]

@@ -39,6 +39,10 @@ pub(super) struct Sender<'a> {
     /// The codes of refusals that were said.
     said: BTreeSet<String>,
     refused: u64,
+    /// How many activities were stored before we sent them for the first time.
+    repeated: u64,
+    /// Whether what is in flight was sent before.
+    resending: bool,
 }
 
 impl<'a> Sender<'a> {
@@ -55,6 +59,8 @@ impl<'a> Sender<'a> {
             trouble: None,
             said: BTreeSet::new(),
             refused: 0,
+            repeated: 0,
+            resending: false,
         }
     }
 
@@ -98,6 +104,11 @@ impl<'a> Sender<'a> {
         self.refused
     }
 
+    /// How many activities had been stored by somebody before us, as far as the hub says so.
+    pub(super) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
     /// One request. On failure, gives how long to wait before the next.
     async fn deliver(&mut self) -> Result<(), Duration> {
         let count = self.in_flight.len().min(self.limits.activities);
@@ -124,18 +135,24 @@ impl<'a> Sender<'a> {
             eprintln!("tasklight: the hub is back; what it missed is on its way");
         }
         for result in results {
-            if let ItemResult::Refused(refusal) = result {
-                self.refused += 1;
-                if self.said.insert(refusal.code.clone()) {
-                    eprintln!("tasklight: the hub refused an activity: {refusal}");
+            match result {
+                ItemResult::Refused(refusal) => {
+                    self.refused += 1;
+                    if self.said.insert(refusal.code.clone()) {
+                        eprintln!("tasklight: the hub refused an activity: {refusal}");
+                    }
                 }
+                ItemResult::Stored(receipt) => self.repeated += u64::from(receipt.duplicate && !self.resending),
+                ItemResult::Acknowledged(_) | ItemResult::Heartbeat => {}
             }
         }
+        self.resending = false;
     }
 
     /// Says why, once, and gives the wait before the next try. A hub that says no is asked again too: the grant may be mended, and until
     /// the end nothing is given up.
     fn failed(&mut self, error: &ClientError) -> Duration {
+        self.resending = true;
         let first = self.trouble.replace(error.to_string()).is_none();
         if first && !self.quiet {
             eprintln!("tasklight: {error}; the output is kept and sent as soon as the hub takes it");

@@ -25,8 +25,18 @@ const FORWARDED: [(Signal, bool); 8] = [
 /// How long after the command's end the signal that ended it may reach us.
 const SETTLE: Duration = Duration::from_millis(250);
 
+/// Whom the keys of our terminal reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The command too: it is in our process group.
+    OurTerminal,
+    /// Us alone: the command has a terminal of its own.
+    CommandsTerminal,
+}
+
 /// The signals that were sent to us.
 pub(super) struct Signals {
+    reach: Reach,
     arrivals: SelectAll<futures_util::stream::BoxStream<'static, Signal>>,
     /// Those that asked the command to end, whether by us or by the terminal.
     asked: Vec<Signal>,
@@ -34,7 +44,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Begins to listen. A signal that was ignored when we began stays ignored, for the command too: that is how `nohup` works.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(reach: Reach) -> io::Result<Self> {
         let ignored = ignored();
         let mut arrivals = SelectAll::new();
         for (number, _) in FORWARDED {
@@ -46,7 +56,7 @@ impl Signals {
                 arrivals.push(stream.boxed());
             }
         }
-        Ok(Self { arrivals, asked: Vec::new() })
+        Ok(Self { reach, arrivals, asked: Vec::new() })
     }
 
     /// The next signal. Nothing is lost if the wait is given up.
@@ -54,6 +64,16 @@ impl Signals {
         match self.arrivals.next().await {
             Some(signal) => signal,
             None => std::future::pending().await,
+        }
+    }
+
+    /// The number of the next signal that asks for the end.
+    pub(super) async fn next_wish(&mut self) -> i32 {
+        loop {
+            let signal = self.next().await;
+            if asks_for_end(signal) {
+                return signal.as_raw();
+            }
         }
     }
 
@@ -67,7 +87,8 @@ impl Signals {
     /// Passes a signal on to the command, unless the terminal has sent it to the whole foreground group already.
     pub(super) fn forward(&mut self, signal: Signal, child: Option<u32>) {
         self.note(signal);
-        let by_terminal = matches!(signal, Signal::INT | Signal::QUIT | Signal::WINCH) && in_foreground();
+        let of_keys = matches!(signal, Signal::INT | Signal::QUIT | Signal::WINCH);
+        let by_terminal = of_keys && self.reach == Reach::OurTerminal && in_foreground();
         let pid = child.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid.filter(|_| !by_terminal) {
             // It fails only when the command has just ended.
