@@ -8,6 +8,7 @@ mod cluster;
 mod cold;
 mod config;
 mod demo;
+mod examples;
 mod harness;
 mod hooks;
 mod http;
