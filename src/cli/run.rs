@@ -33,7 +33,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{format_args::FormatChoice, hub_args::failed};
+use super::{format_args::FormatChoice, hub_args::failed, terminal::safe_line};
 use crate::{
     formats::{Choice, Format, Transcript, advise},
     model::{InvocationId, Status},
@@ -44,6 +44,7 @@ use journal::{Journal, StatusData, Stream};
 use recorder::{Naming, Recorder};
 use signals::{Ending, Reach, Signals};
 use terminal::{RawMode, Terminal, TerminalSize, pass_input};
+use verdict::Wish;
 
 const AFTER_HELP: &str = "\
 The command keeps its standard input, its place in pipes and its exit code
@@ -169,11 +170,16 @@ async fn supervise(args: &RunArgs, invocation: &InvocationId, journal: &Journal<
     if end == End::Abandoned {
         eprintln!("tasklight: something that the command started still holds its output; it is not recorded any further");
     }
-    let asked = match ending.signal() {
+    let followed = match ending.signal() {
         Some(number) => signals.was_asked_by(number).await,
         None => false,
     };
-    journal.status(verdict::of_command(ending, asked, &recorder.heard()));
+    let wish = match (followed, signals.was_asked()) {
+        (true, _) => Wish::Followed,
+        (false, true) => Wish::Heard,
+        (false, false) => Wish::None,
+    };
+    journal.status(verdict::of_command(ending, wish, &recorder.heard()));
     if !args.record.quiet {
         say_unknown(&recorder);
     }
@@ -211,8 +217,8 @@ fn say_unknown(recorder: &Recorder<'_>) {
     let Some((format, version, tally)) = recorder.tally() else { return };
     let count = tally.unknown_lines();
     if 0 < count {
-        let version = version.map(|version| format!(" {version}")).unwrap_or_default();
-        let kinds: Vec<_> = tally.unknown.keys().take(5).map(|kind| super::terminal::safe_line(kind)).collect();
+        let version = version.map(|version| format!(" {}", safe_line(&version))).unwrap_or_default();
+        let kinds: Vec<_> = tally.unknown.keys().take(5).map(|kind| safe_line(kind)).collect();
         eprintln!(
             "tasklight: {count} lines of {format}{version} are of unknown types ({}); they are kept as custom",
             kinds.join(", ")

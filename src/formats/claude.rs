@@ -15,6 +15,9 @@ use super::{
 /// By how much the estimate of thinking tokens must have grown to be told again.
 const THINKING_STEP: u64 = 250;
 
+/// The most characters of a version.
+const VERSION_CHARS: usize = 40;
+
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Claude {
@@ -60,7 +63,7 @@ impl Claude {
         match value["subtype"].as_str().unwrap_or_default() {
             "init" => {
                 if let Some(version) = value["claude_code_version"].as_str() {
-                    scribe.version = Some(version.to_owned());
+                    scribe.version = Some(version.chars().take(VERSION_CHARS).collect());
                 }
                 let (model, cwd) = (&value["model"], &value["cwd"]);
                 let version = scribe.version.clone();
@@ -70,7 +73,7 @@ impl Claude {
                 );
             }
             "thinking_tokens" => {
-                let tokens = value["estimated_tokens"].as_u64().unwrap_or_default();
+                let tokens = line::count(&value["estimated_tokens"]);
                 if 0 < self.thinking_told && self.thinking_told <= tokens && tokens < self.thinking_told + THINKING_STEP {
                     return scribe.silent("system/thinking_tokens");
                 }
@@ -99,7 +102,7 @@ impl Claude {
         let message = &value["message"];
         if scribe.format == Format::Amp {
             self.amp.input = prompt_tokens(&message["usage"]);
-            self.amp.output += message["usage"]["output_tokens"].as_u64().unwrap_or_default();
+            self.amp.output = self.amp.output.saturating_add(line::count(&message["usage"]["output_tokens"]));
         }
         for block in line::items(&message["content"]) {
             match block["type"].as_str().unwrap_or_default() {
@@ -162,21 +165,26 @@ fn final_usage(value: &Value) -> Usage {
         let usage = &value["usage"];
         return Usage {
             input: prompt_tokens(usage),
-            output: usage["output_tokens"].as_u64().unwrap_or_default(),
-            cache_read: usage["cache_read_input_tokens"].as_u64().unwrap_or_default(),
-            cache_write: usage["cache_creation_input_tokens"].as_u64().unwrap_or_default(),
+            output: line::count(&usage["output_tokens"]),
+            cache_read: line::count(&usage["cache_read_input_tokens"]),
+            cache_write: line::count(&usage["cache_creation_input_tokens"]),
             cost,
         };
     };
-    let sum = |name: &str| models.values().filter_map(|model| model[name].as_u64()).sum::<u64>();
-    let (cache_read, cache_write) = (sum("cacheReadInputTokens"), sum("cacheCreationInputTokens"));
-    Usage { input: sum("inputTokens") + cache_read + cache_write, output: sum("outputTokens"), cache_read, cache_write, cost }
+    let mut all = Usage { cost, ..Usage::default() };
+    for model in models.values() {
+        let (cache_read, cache_write) =
+            (line::count(&model["cacheReadInputTokens"]), line::count(&model["cacheCreationInputTokens"]));
+        let input = line::count(&model["inputTokens"]) + cache_read + cache_write;
+        all.add(Usage { input, output: line::count(&model["outputTokens"]), cache_read, cache_write, cost: None });
+    }
+    all
 }
 
 /// Everything that was sent to the model, cached or not.
 pub(super) fn prompt_tokens(usage: &Value) -> u64 {
     let names = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
-    names.iter().filter_map(|name| usage[*name].as_u64()).sum()
+    names.iter().map(|name| line::count(&usage[*name])).sum()
 }
 
 fn user(value: &Value, scribe: &mut Scribe) {

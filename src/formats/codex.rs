@@ -47,7 +47,7 @@ impl Codex {
 }
 
 pub(super) fn usage(usage: &Value, scribe: &mut Scribe) {
-    let count = |name: &str| usage[name].as_u64().unwrap_or_default();
+    let count = |name: &str| line::count(&usage[name]);
     let of_thread = Usage {
         input: count("input_tokens"),
         output: count("output_tokens"),

@@ -163,7 +163,7 @@ fn result(value: &Value, scribe: &mut Scribe) {
         scribe.evidence = Evidence::Success;
     }
     if value["usage"].is_object() {
-        let count = |name: &str| value["usage"][name].as_u64().unwrap_or_default();
+        let count = |name: &str| line::count(&value["usage"][name]);
         let usage = Usage {
             input: count("inputTokens"),
             output: count("outputTokens"),

@@ -88,7 +88,7 @@ fn result(value: &Value, scribe: &mut Scribe) {
         scribe.failed(&reason);
     }
     let stats = &value["stats"];
-    let count = |name: &str| stats[name].as_u64().unwrap_or_default();
+    let count = |name: &str| line::count(&stats[name]);
     let input = count("input_tokens");
     let output = stats["total_tokens"].as_u64().map_or(count("output_tokens"), |total| total.saturating_sub(input));
     let usage = Usage { input, output, cache_read: count("cached"), ..Usage::default() };

@@ -46,8 +46,10 @@ impl Goose {
     }
 
     fn message(&mut self, message: &Value, scribe: &mut Scribe) {
-        // In seconds, as those of 2026 are: a moment in 1970 is none.
-        scribe.time = message["created"].as_u64().map(|seconds| json!(seconds * 1_000)).and_then(|millis| line::time(&millis));
+        scribe.time = message["created"]
+            .as_u64()
+            .map(|seconds| json!(seconds.saturating_mul(1_000)))
+            .and_then(|millis| line::time(&millis));
         let role = message["role"].as_str().unwrap_or("assistant");
         for block in line::items(&message["content"]) {
             let text = block["text"].as_str().or(block["thinking"].as_str()).unwrap_or_default();
@@ -124,11 +126,11 @@ fn complete(value: &Value, scribe: &mut Scribe) {
     if !matches!(scribe.evidence, Evidence::Failure(_)) {
         scribe.evidence = Evidence::Success;
     }
-    let (input, output) = (value["input_tokens"].as_u64(), value["output_tokens"].as_u64());
-    if input.is_none() && output.is_none() {
+    if value["input_tokens"].is_null() && value["output_tokens"].is_null() {
         // Only a total, and in older versions only of the last turn: no figure that could be compared.
         return scribe.custom("complete", json!({"totalTokens": value["total_tokens"]}));
     }
-    let usage = Usage { input: input.unwrap_or_default(), output: output.unwrap_or_default(), ..Usage::default() };
+    let (input, output) = (line::count(&value["input_tokens"]), line::count(&value["output_tokens"]));
+    let usage = Usage { input, output, ..Usage::default() };
     scribe.usage(usage, json!({"totalTokens": value["total_tokens"]}));
 }

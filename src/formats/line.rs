@@ -67,6 +67,12 @@ pub(super) fn named(kind: &str) -> &str {
     if kind.is_empty() { "(no type)" } else { kind }
 }
 
+/// A count of tokens or the like; nothing if it is none, or beyond anything that can be counted.
+pub(super) fn count(value: &Value) -> u64 {
+    const MOST: u64 = 1 << 53;
+    value.as_u64().filter(|count| *count <= MOST).unwrap_or_default()
+}
+
 /// The items of an array; none of anything else.
 pub(super) fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()

@@ -55,15 +55,14 @@ impl Opencode {
 
     fn step(&mut self, part: &Value, scribe: &mut Scribe) {
         let tokens = &part["tokens"];
-        let count = |value: &Value| value.as_u64().unwrap_or_default();
-        let (read, write) = (count(&tokens["cache"]["read"]), count(&tokens["cache"]["write"]));
-        self.used.input += count(&tokens["input"]) + read + write;
-        self.used.output += count(&tokens["output"]) + count(&tokens["reasoning"]);
-        self.used.cache_read += read;
-        self.used.cache_write += write;
-        if let Some(cost) = part["cost"].as_f64() {
-            self.used.cost = Some(self.used.cost.unwrap_or_default() + cost);
-        }
+        let (cache_read, cache_write) = (line::count(&tokens["cache"]["read"]), line::count(&tokens["cache"]["write"]));
+        self.used.add(Usage {
+            input: line::count(&tokens["input"]) + cache_read + cache_write,
+            output: line::count(&tokens["output"]) + line::count(&tokens["reasoning"]),
+            cache_read,
+            cache_write,
+            cost: part["cost"].as_f64(),
+        });
         scribe.usage(self.used, Value::Null);
         scribe.evidence = if part["reason"] == "tool-calls" { Evidence::Unfinished } else { Evidence::Success };
     }

@@ -62,16 +62,12 @@ impl Partial {
             }
             "message_delta" => {
                 let usage = &event["usage"];
-                agent.used = Usage {
-                    input: prompt_tokens(usage),
-                    output: usage["output_tokens"].as_u64().unwrap_or_default(),
-                    ..Usage::default()
-                };
+                agent.used =
+                    Usage { input: prompt_tokens(usage), output: line::count(&usage["output_tokens"]), ..Usage::default() };
             }
             "message_stop" => {
                 let used = std::mem::take(&mut agent.used);
-                self.ended.input += used.input;
-                self.ended.output += used.output;
+                self.ended.add(used);
                 if 0 < used.output {
                     scribe.usage(self.ended, json!({"estimated": true}));
                 }

@@ -42,6 +42,20 @@ pub(super) struct Usage {
     pub cost: Option<f64>,
 }
 
+impl Usage {
+    /// So much more of everything.
+    pub(super) fn add(&mut self, more: Self) {
+        self.input = self.input.saturating_add(more.input);
+        self.output = self.output.saturating_add(more.output);
+        self.cache_read = self.cache_read.saturating_add(more.cache_read);
+        self.cache_write = self.cache_write.saturating_add(more.cache_write);
+        self.cost = match (self.cost, more.cost) {
+            (Some(cost), Some(more)) => Some(cost + more),
+            (cost, more) => cost.or(more),
+        };
+    }
+}
+
 /// How a line is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Account {
@@ -233,7 +247,7 @@ impl Scribe {
                     data.insert(name.to_owned(), count.into());
                 }
             }
-            data.extend(usage.cost.map(|cost| ("costUsd".to_owned(), cost.into())));
+            data.extend(usage.cost.filter(|cost| cost.is_finite()).map(|cost| ("costUsd".to_owned(), cost.into())));
             if let Value::Object(more) = more {
                 data.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
             }

@@ -239,4 +239,57 @@ proptest! {
         let (_, bit_by_bit) = said(Choice::Auto, bytes.chunks(1));
         prop_assert_eq!(joined(bit_by_bit), joined(whole), "{}", format);
     }
+
+    #[test]
+    fn whatever_stands_in_a_line_is_accounted_for(
+        format in prop::sample::select(Format::ALL[1..].to_vec()),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..8_usize), 1..60),
+    ) {
+        let mut text = String::new();
+        let lines = json_lines();
+        for (line, node, with) in picks {
+            let mut value = lines[line.index(lines.len())].clone();
+            replace(&mut value, node, with);
+            text.push_str(&value.to_string());
+            text.push('\n');
+        }
+        let (transcript, drafts) = drafts(format, text.as_bytes());
+        let tally = transcript.reader().expect("a format").tally();
+        prop_assert!(tally.is_complete(), "{:?}", tally);
+        let ids: BTreeSet<EventId> = drafts.iter().map(|draft| event_id(&invocation(), draft.place)).collect();
+        prop_assert_eq!(ids.len(), drafts.len());
+        for draft in drafts {
+            prop_assert!(draft.kind != ActivityType::Status);
+            prop_assert!(fit(serde_json::to_string(&draft.data).expect("JSON")).len() <= DATA_BYTES);
+        }
+    }
+}
+
+fn json_lines() -> Vec<Value> {
+    let texts = transcripts().into_iter().map(|(_, path)| std::fs::read_to_string(path).expect("UTF-8"));
+    texts.flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()).collect()
+}
+
+/// Puts something else in the place of one of the values within `value`.
+fn replace(value: &mut Value, node: prop::sample::Index, with: usize) {
+    fn visit(value: &mut Value, left: &mut usize, other: &Value) {
+        if *left == 0 {
+            *value = other.clone();
+        }
+        *left = left.wrapping_sub(1);
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| visit(item, left, other)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| visit(field, left, other)),
+            _ => {}
+        }
+    }
+    fn nodes(value: &Value) -> usize {
+        1 + match value {
+            Value::Array(items) => items.iter().map(nodes).sum(),
+            Value::Object(fields) => fields.values().map(nodes).sum(),
+            _ => 0,
+        }
+    }
+    let others = serde_json::json!([null, true, u64::MAX, -1.5, "text", "", [1, {"type": "text"}], {"a": {"b": []}}]);
+    visit(value, &mut node.index(nodes(value)), &others[with]);
 }

@@ -58,7 +58,7 @@ async fn our_own_terminals_size_is_passed_on_and_it_is_given_back_as_it_was() {
     let kept = theirs.as_fd().try_clone_to_owned().expect("a descriptor");
     let before = format!("{:?}", tcgetattr(&kept).expect("its modes"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_tasklight"));
-    let script = "stty size; read line; stty size; echo got $line";
+    let script = r#"stty size; while [ "$(stty size)" = "33 101" ]; do :; done; stty size; read line; echo got $line"#;
     command.args(["run", "--task", "t", "--quiet", "--pty", "--", "sh", "-c", script]).env("TASKLIGHT_HUB", hub.url(""));
     let mut child = pty_process::Command::from(command).spawn(theirs).expect("it starts");
     let mut heard = Vec::new();
@@ -74,9 +74,8 @@ async fn our_own_terminals_size_is_passed_on_and_it_is_given_back_as_it_was() {
     let during = format!("{:?}", tcgetattr(&kept).expect("its modes"));
     assert_ne!(during, before, "keys pass through as they are");
     ours.resize(pty_process::Size::new(44, 90)).expect("its size");
-    // What is typed is echoed by the command's terminal.
-    ours.write_all(b"word\r").await.expect("it reads");
     hear(&mut ours, "44 90").await;
+    ours.write_all(b"word\r").await.expect("it reads");
     hear(&mut ours, "got word").await;
     let ended = timeout(PATIENCE, child.wait()).await.expect("it ends").expect("it is ours");
     assert_eq!(ended.code(), Some(0));

@@ -111,6 +111,11 @@ impl Signals {
         timeout(SETTLE, heard).await.is_ok()
     }
 
+    /// Whether anybody asked the command to end.
+    pub(super) fn was_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     fn note(&mut self, signal: Signal) {
         if asks_for_end(signal) && !self.asked.contains(&signal) {
             self.asked.push(signal);

@@ -14,6 +14,17 @@ const UNCONFIRMED: &str = "ended, unconfirmed";
 /// The reason of a run that ended in the middle of its work.
 const INTERRUPTED: &str = "interrupted";
 
+/// Whether somebody asked the command to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Nobody did.
+    None,
+    /// Somebody did, and it ended by itself.
+    Heard,
+    /// It ended by the signal that asked for it.
+    Followed,
+}
+
 /// What was heard of an agent by the end of its output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Heard {
@@ -25,11 +36,17 @@ pub(super) struct Heard {
     pub last_error: Option<String>,
 }
 
-/// The last status of a command that ended like this. `asked`: the signal that ended it was somebody's wish.
-pub(super) fn of_command(ending: Ending, asked: bool, heard: &Heard) -> StatusData {
+/// The last status of a command that ended like this.
+pub(super) fn of_command(ending: Ending, wish: Wish, heard: &Heard) -> StatusData {
+    let is_open = heard.is_agent() && matches!(heard.evidence, Evidence::None | Evidence::Unfinished);
     let (status, reason) = match ending {
-        Ending::Killed(number) => (killed(asked), Some(format!("killed by {}", signals::name(number)))),
-        _ if asked => (Status::Cancelled, None),
+        Ending::Killed(number) => {
+            let status = if wish == Wish::Followed { Status::Cancelled } else { Status::Failed };
+            (status, Some(format!("killed by {}", signals::name(number))))
+        }
+        Ending::Exited(_) if wish == Wish::Followed => (Status::Cancelled, None),
+        // An agent that was asked to end, and ended without a word.
+        Ending::Exited(_) if wish == Wish::Heard && is_open => (Status::Cancelled, Some(INTERRUPTED.to_owned())),
         Ending::Exited(0) => of_words(heard),
         Ending::Exited(code) => (Status::Failed, why(code, heard)),
     };
@@ -42,8 +59,10 @@ pub(super) fn of_stream(heard: &Heard) -> StatusData {
     StatusData { status: Some(status), reason, ..StatusData::default() }
 }
 
-fn killed(asked: bool) -> Status {
-    if asked { Status::Cancelled } else { Status::Failed }
+impl Heard {
+    fn is_agent(&self) -> bool {
+        self.format.is_some_and(Format::is_agent)
+    }
 }
 
 fn of_words(heard: &Heard) -> (Status, Option<String>) {
@@ -51,7 +70,7 @@ fn of_words(heard: &Heard) -> (Status, Option<String>) {
         Evidence::Success => (Status::Completed, None),
         Evidence::Failure(reason) => (Status::Failed, Some(reason.clone())),
         Evidence::Unfinished => (Status::Failed, Some(with_error(INTERRUPTED, heard))),
-        Evidence::None if heard.format.is_some_and(Format::is_agent) => (Status::Completed, Some(with_error(UNCONFIRMED, heard))),
+        Evidence::None if heard.is_agent() => (Status::Completed, Some(with_error(UNCONFIRMED, heard))),
         Evidence::None => (Status::Completed, None),
     }
 }
@@ -86,37 +105,47 @@ mod tests {
         let (exited, killed) = (Ending::Exited, Ending::Killed);
         let failure = || Evidence::Failure("no credit".to_owned());
         let claude = Some(Format::Claude);
-        for (ending, asked, heard, status, reason) in [
-            (exited(0), false, heard(None, Evidence::None, None), Status::Completed, None),
-            (exited(0), false, heard(Some(Format::Jsonl), Evidence::None, None), Status::Completed, None),
-            (exited(0), false, heard(claude, Evidence::Success, None), Status::Completed, None),
-            (exited(0), false, heard(claude, failure(), None), Status::Failed, Some("no credit")),
-            (exited(0), false, heard(claude, Evidence::None, None), Status::Completed, Some("ended, unconfirmed")),
+        for (ending, wish, heard, status, reason) in [
+            (exited(0), Wish::None, heard(None, Evidence::None, None), Status::Completed, None),
+            (exited(0), Wish::None, heard(Some(Format::Jsonl), Evidence::None, None), Status::Completed, None),
+            (exited(0), Wish::None, heard(claude, Evidence::Success, None), Status::Completed, None),
+            (exited(0), Wish::None, heard(claude, failure(), None), Status::Failed, Some("no credit")),
+            (exited(0), Wish::None, heard(claude, Evidence::None, None), Status::Completed, Some("ended, unconfirmed")),
             (
                 exited(0),
-                false,
+                Wish::None,
                 heard(claude, Evidence::None, Some("overloaded")),
                 Status::Completed,
                 Some("ended, unconfirmed; last error: overloaded"),
             ),
-            (exited(0), false, heard(Some(Format::Codex), Evidence::Unfinished, None), Status::Failed, Some("interrupted")),
-            (exited(3), false, heard(None, Evidence::None, None), Status::Failed, None),
-            (exited(1), false, heard(claude, failure(), Some("other")), Status::Failed, Some("no credit")),
-            (exited(1), false, heard(claude, Evidence::Success, None), Status::Failed, None),
-            (exited(1), false, heard(claude, Evidence::None, Some("boom")), Status::Failed, Some("boom")),
-            (exited(1), false, heard(Some(Format::Codex), Evidence::Unfinished, None), Status::Failed, Some("interrupted")),
+            (exited(0), Wish::None, heard(Some(Format::Codex), Evidence::Unfinished, None), Status::Failed, Some("interrupted")),
+            (exited(3), Wish::None, heard(None, Evidence::None, None), Status::Failed, None),
+            (exited(1), Wish::None, heard(claude, failure(), Some("other")), Status::Failed, Some("no credit")),
+            (exited(1), Wish::None, heard(claude, Evidence::Success, None), Status::Failed, None),
+            (exited(1), Wish::None, heard(claude, Evidence::None, Some("boom")), Status::Failed, Some("boom")),
+            (exited(1), Wish::None, heard(Some(Format::Codex), Evidence::Unfinished, None), Status::Failed, Some("interrupted")),
             (
                 exited(53),
-                false,
+                Wish::None,
                 heard(Some(Format::Gemini), Evidence::None, None),
                 Status::Failed,
                 Some("the limit of turns was reached"),
             ),
-            (exited(143), true, heard(claude, Evidence::None, None), Status::Cancelled, None),
-            (killed(9), false, heard(claude, Evidence::Success, None), Status::Failed, Some("killed by SIGKILL")),
-            (killed(15), true, heard(claude, Evidence::Unfinished, None), Status::Cancelled, Some("killed by SIGTERM")),
+            (exited(143), Wish::Followed, heard(claude, Evidence::None, None), Status::Cancelled, None),
+            (exited(0), Wish::Heard, heard(claude, Evidence::None, None), Status::Cancelled, Some("interrupted")),
+            (
+                exited(1),
+                Wish::Heard,
+                heard(Some(Format::Codex), Evidence::Unfinished, None),
+                Status::Cancelled,
+                Some("interrupted"),
+            ),
+            (exited(0), Wish::Heard, heard(claude, Evidence::Success, None), Status::Completed, None),
+            (exited(7), Wish::Heard, heard(None, Evidence::None, None), Status::Failed, None),
+            (killed(9), Wish::None, heard(claude, Evidence::Success, None), Status::Failed, Some("killed by SIGKILL")),
+            (killed(15), Wish::Followed, heard(claude, Evidence::Unfinished, None), Status::Cancelled, Some("killed by SIGTERM")),
         ] {
-            let last = of_command(ending, asked, &heard);
+            let last = of_command(ending, wish, &heard);
             let told = (last.status, last.reason.as_deref(), last.exit_code);
             assert_eq!(told, (Some(status), reason, Some(ending.exit_code())), "{ending:?} {heard:?}");
         }
