@@ -281,7 +281,7 @@ impl Store {
         each!(self, store => store.audit_texts(kind, after, limit).await)
     }
 
-    /// Puts the second texts of each in the place of the first, in all rows or none; a row that says something else by now stays as it is.
+    /// Puts the second texts of each in the place of the first, in all rows or none; a text that says something else by now stays as it is.
     pub async fn clean_texts(&self, kind: StoredKind, changed: &[(StoredTexts, StoredTexts)]) -> Result<(), StoreError> {
         each!(self, store => store.clean_texts(kind, changed).await)
     }

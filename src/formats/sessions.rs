@@ -160,3 +160,81 @@ fn object(number: u64, line: Line<'_>, scribe: &mut super::scribe::Scribe) -> Op
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::Framer;
+
+    const FILES: [&str; 5] = [
+        "claude/-home-me-web/5c1d0f1e-0000-4000-8000-000000000001.jsonl",
+        "claude/-home-me-web/agent-a1.jsonl",
+        "codex/2026/11/20/rollout-2026-11-20T11-00-00-0199c0de.jsonl",
+        "gemini/tmp/shop/chats/session-1.json",
+        "gemini/tmp/shop/chats/session-2.jsonl",
+    ];
+
+    fn text(file: &str) -> Vec<u8> {
+        let path = format!("{}/tests/fixtures/sessions/{file}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(path).expect(file)
+    }
+
+    fn read(text: &[u8], cut: usize) -> (Vec<Draft>, Tally, SessionEnd) {
+        let head = session_head(text).expect("a session");
+        let invocation = head.session.parse().expect("an id");
+        let (mut reader, mut framer) = (SessionReader::new(&head, &invocation), Framer::default());
+        let (mut drafts, mut number) = (Vec::new(), 0);
+        let mut each = |line: Line<'_>| {
+            number += 1;
+            drafts.extend(reader.line(number, line));
+        };
+        for chunk in text.chunks(cut) {
+            framer.push(chunk, &mut each);
+        }
+        framer.finish(&mut each);
+        drafts.extend(reader.finish());
+        (drafts, reader.tally().clone(), reader.end())
+    }
+
+    #[test]
+    fn every_line_is_accounted_for_and_the_cuts_of_reading_do_not_show() {
+        for file in FILES {
+            let text = text(file);
+            let whole = read(&text, text.len());
+            assert!(whole.1.is_complete(), "{file}: {:?}", whole.1);
+            assert!(whole.0.first().is_some_and(|draft| draft.time.is_some()), "{file}");
+            for cut in [1, 7, 64, 1_000] {
+                assert_eq!(read(&text, cut), whole, "{file} in pieces of {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn places_are_each_ones_own_so_that_no_two_activities_have_one_id() {
+        for file in FILES {
+            let text = text(file);
+            let mut places: Vec<_> = read(&text, text.len()).0.iter().map(|draft| draft.place).collect();
+            let count = places.len();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), count, "{file}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_session_is_told_from_one() {
+        for text in [
+            &b"{\"name\": \"x\"}"[..],
+            b"{\"type\":\"user\",\"sessionId\":\"s\"}",
+            b"{\"sessionId\":\"s\"}",
+            b"[1]",
+            b"plain",
+            b"\xff\xfe",
+            b"",
+        ] {
+            assert_eq!(session_head(text), None, "{}", String::from_utf8_lossy(text));
+        }
+        let cut = &text(FILES[3])[..2_000.min(text(FILES[3]).len())];
+        assert_eq!(session_head(cut).map(|head| head.agent), Some(Format::Gemini), "its beginning is enough");
+    }
+}

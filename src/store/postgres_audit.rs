@@ -1,7 +1,7 @@
 //! Stored texts in Postgres, read in pages and changed in their place while hubs go on.
 //!
 //! Activities are never changed by anybody else. Rows of runs are: a hub reads, changes and writes them under the lock of their task's row, and so does this;
-//! rows of tasks and what was refused change in single statements, and are only written if they still say what was looked at.
+//! rows of tasks and what was refused change in single statements. A text is only replaced if it still says what was looked at.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
 
@@ -75,15 +75,15 @@ impl PostgresStore {
     pub(super) async fn clean_texts(&self, kind: StoredKind, changed: &[(StoredTexts, StoredTexts)]) -> Result<(), StoreError> {
         let columns = kind.columns();
         let cast = |column: &str| if column == "labels" { "::jsonb" } else { "" };
-        let set = columns.iter().zip(2..).map(|(column, at)| format!("{column} = ${at}{}", cast(column)));
-        let same =
-            columns.iter().zip(2 + columns.len()..).map(|(column, at)| format!("AND {column}::text IS NOT DISTINCT FROM ${at}"));
-        let sql = format!(
-            "UPDATE {} SET {} WHERE id = $1 {}",
-            kind.table(),
-            set.collect::<Vec<_>>().join(", "),
-            same.collect::<Vec<_>>().join(" ")
-        );
+        // Each column by itself: what a hub has changed meanwhile it has looked at.
+        let set = |(column, at): (&&str, usize)| {
+            let (new, old, cast) = (at + 2, at + 2 + columns.len(), cast(column));
+            format!(
+                "{column} = CASE WHEN {column}::text IS NOT DISTINCT FROM ${old}::text THEN ${new}::text{cast} ELSE {column} END"
+            )
+        };
+        let set: Vec<String> = columns.iter().zip(0..).map(set).collect();
+        let sql = format!("UPDATE {} SET {} WHERE id = $1", kind.table(), set.join(", "));
         self.write(async |connection: &mut PgConnection| {
             let mut transaction = connection.begin().await?;
             if kind == StoredKind::Run {

@@ -189,3 +189,44 @@ async fn a_rule_of_ones_own_finds_what_was_stored_before_it_was_there() {
     let nothing = audit("sqlite:///nowhere/log.db", &[]).await;
     assert!(nothing.stderr.contains("there is no database at /nowhere/log.db"), "{nothing:?}");
 }
+
+#[tokio::test]
+async fn cleaning_runs_undoes_nothing_of_what_hubs_write_meanwhile() {
+    const RUNS: usize = 40;
+    let database = postgres_database().await;
+    let hub = TestHub::start_with(|settings| {
+        settings.redact.enabled = false;
+        settings.store.url = database.url();
+    })
+    .await;
+    let status = |run: usize, status: &str, more: Value| {
+        let mut data = json!({"status": status});
+        data.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        json!({"invocationId": format!("r{run}"), "type": "status", "data": data})
+    };
+    let begin = (0..RUNS).map(|run| status(run, "running", json!({"title": format!("password={PASSWORD}")})));
+    hub.post("t", begin.collect()).await;
+    let url = database.url();
+    let cleaning = async {
+        for _ in 0..3 {
+            assert_eq!(audit(&url, &["--clean"]).await.code, Some(0));
+        }
+    };
+    let writing = async {
+        for round in 0..50 {
+            let usage = |run| json!({"invocationId": format!("r{run}"), "type": "usage", "data": {"inputTokens": round}});
+            assert_eq!(hub.post("t", (0..RUNS).map(usage).collect()).await.0, 200);
+        }
+        hub.post("t", (0..RUNS).map(|run| status(run, "completed", json!({"reason": "done"}))).collect()).await
+    };
+    let ((), _) = tokio::join!(cleaning, writing);
+    let (_, runs) = hub.get("/v1/tasks/t/invocations").await;
+    let runs = runs["invocations"].as_array().expect("runs");
+    assert_eq!(runs.len(), RUNS);
+    for run in runs {
+        let told = (&run["status"], &run["reason"], &run["usage"]["inputTokens"], &run["title"]);
+        assert_eq!(told, (&json!("completed"), &json!("done"), &json!(49), &json!("password=[redacted:named-secret]")));
+    }
+    let (_, task) = hub.get("/v1/tasks/t").await;
+    assert_eq!(task["invocationCounts"], json!({"completed": RUNS}));
+}

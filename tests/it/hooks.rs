@@ -1,11 +1,15 @@
 //! Hooks of agents: what Claude Code sends by itself appears in the log, and its settings get ours and lose them again.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use crate::{
-    harness::TestHub,
+    harness::{PATIENCE, TestHub},
     program::{finish, tasklight},
+    services::postgres_database,
 };
 
 /// A hook's payload of a session that works in the project `web`.
@@ -181,4 +185,49 @@ async fn what_the_command_installs_is_what_the_hub_takes() {
         assert_eq!(response.status(), 200, "{event}");
     }
     assert_eq!(hub.log("web").await.len(), 12, "one each, and two of a prompt");
+}
+
+#[tokio::test]
+async fn hooks_and_the_stream_of_the_same_run_are_joined_by_the_ids_of_tool_calls() {
+    let hub = TestHub::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let stream = [
+        json!({"type": "system", "subtype": "init", "session_id": "s", "tools": [], "claude_code_version": "2.1.240"}),
+        json!({"type": "assistant", "message": {"id": "m", "content": [{"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {}}]}}),
+        json!({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]}}),
+    ];
+    let file = folder.path().join("stream.jsonl");
+    std::fs::write(&file, stream.map(|line| line.to_string()).join("\n")).expect("written");
+    let path = file.to_str().expect("UTF-8");
+    let run = ["run", "--task", "joined", "--invocation", "r", "--format", "claude", "--", "cat", path];
+    let done = finish(&mut tasklight(&hub.url(""), run)).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    for (event, name) in [("PreToolUse", "tool_name"), ("PostToolUse", "tool_response")] {
+        let path = "/v1/hooks/claude?task=joined&invocation=r";
+        let (status, _) = hub.send("POST", path, payload(event, json!({"tool_use_id": "toolu_1", name: "Bash"}))).await;
+        assert_eq!(status, 200);
+    }
+    let log = hub.log("joined").await;
+    for kind in ["tool_call", "tool_result"] {
+        let ids: Vec<_> =
+            log.iter().filter(|a| a["type"] == kind).map(|a| a["data"]["toolCallId"].as_str().expect("an id")).collect();
+        assert_eq!(ids, ["r:toolu_1", "r:toolu_1"], "one of the stream, one of the hook");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_does_not_wait_for_a_store_that_does_not_answer_and_nothing_is_lost() {
+    let database = postgres_database().await;
+    let hub = TestHub::start_with(|settings| settings.store.url = database.url()).await;
+    say(&hub, "UserPromptSubmit", json!({"prompt": "first"})).await;
+    let mut other = PgConnection::connect(&database.url()).await.expect("Postgres is there");
+    other.execute("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").await.expect("it is locked");
+    let began = Instant::now();
+    let (status, problem) = hub.send("POST", "/v1/hooks/claude", payload("UserPromptSubmit", json!({"prompt": "second"}))).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("store_unavailable")));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    other.execute("ROLLBACK").await.expect("it is free");
+    let stored = async { while hub.log("web").await.len() < 4 {} };
+    tokio::time::timeout(PATIENCE, stored).await.expect("what was taken is stored");
+    assert_eq!(hub.log("web").await[3]["data"]["text"], "second");
 }
