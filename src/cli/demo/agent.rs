@@ -142,6 +142,9 @@ impl Agent {
             select! {
                 () = sleep_until(due) => {}
                 () = stop.cancelled() => {
+                    if script.is_over() {
+                        break;
+                    }
                     let reason = json!({"status": "cancelled", "reason": "the demo has ended"});
                     self.waiting.push_back(activity(invocation, "status", reason));
                     return self.send().await;

@@ -72,6 +72,11 @@ impl Script {
         self.next.pop_front()
     }
 
+    /// Whether everything was told.
+    pub(super) fn is_over(&self) -> bool {
+        self.done && self.next.is_empty()
+    }
+
     fn make_up(&mut self) {
         if self.left == 0 {
             return self.end();

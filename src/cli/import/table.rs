@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use futures_util::TryStreamExt;
 use serde_json::{Map, Value};
 use sqlx::{
     AssertSqlSafe, Column, Connection, Row, SqliteConnection, TypeInfo, ValueRef,
@@ -56,12 +57,15 @@ impl Table {
         names.iter().find_map(find)
     }
 
-    /// The number of each row, in their order, and what it has in this column.
-    pub(super) async fn index(&mut self, column: &str) -> anyhow::Result<Vec<(i64, Value)>> {
+    /// Gives the number of each row, in their order, and what it has in this column.
+    pub(super) async fn index(&mut self, column: &str, mut each: impl FnMut(i64, Value)) -> anyhow::Result<()> {
         let sql = format!("SELECT rowid, {} FROM {} ORDER BY rowid", quoted(column), self.name);
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await;
-        let rows = rows.context("the table cannot be read by row number; is it one WITHOUT ROWID?")?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, value(row, 1)?))).collect()
+        let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut self.connection);
+        let numbered = "the table cannot be read by row number; is it one WITHOUT ROWID?";
+        while let Some(row) = rows.try_next().await.context(numbered)? {
+            each(row.try_get(0)?, value(&row, 1)?);
+        }
+        Ok(())
     }
 
     /// Whether no two rows have the same in this column.

@@ -96,6 +96,10 @@ fn drafts(fields: &Map<String, Value>, session: &str, event: &str, invocation: &
                 json!({"name": name, "text": text("message"), "title": value("title"), "about": value("notification_type")});
             vec![Draft::new("custom", data)]
         }
+        "PreCompact" | "PostCompact" => {
+            let name = if event == "PreCompact" { "compacting" } else { "compacted" };
+            vec![Draft::new("custom", json!({"name": name, "trigger": value("trigger")}))]
+        }
         "SubagentStart" | "SubagentStop" => {
             let state = if event == "SubagentStart" { "started" } else { "stopped" };
             vec![Draft::new(
@@ -221,6 +225,7 @@ mod tests {
                 "custom",
                 json!({"name": "subagent", "state": "stopped", "parent": "s1", "agentId": "a1", "agentType": "Explore"}),
             ),
+            ("PreCompact", json!({"trigger": "auto"}), "custom", json!({"name": "compacting", "trigger": "auto"})),
             ("StopFailure", json!({"error": "rate_limit"}), "error", json!({"message": "rate_limit", "code": "agent_stopped"})),
             (
                 "Tomorrow",
