@@ -26,6 +26,7 @@ use std::{
 };
 
 use clap::Args;
+use rustix::process::Signal;
 use tokio::{
     io::AsyncRead,
     process::{Child, Command},
@@ -196,17 +197,23 @@ async fn follow(
     size: Option<&TerminalSize>,
 ) -> (Ending, End) {
     let (exited, exit) = watch::channel(None);
+    let (gone, hang_up) = watch::channel(false);
     let (ending, out, err) = tokio::join!(
         async {
             let ending = tokio::select! {
-                ending = wait(child, signals, size) => ending,
+                ending = wait(child, signals, size, hang_up) => ending,
                 () = async { input.await; pending().await } => unreachable!("it never ends"),
                 () = recorder.watch_for_lingering() => unreachable!("it never ends"),
             };
             exited.send_replace(Some(Instant::now()));
             ending
         },
-        capture(stdout, tokio::io::stdout(), Stream::Stdout, recorder, exit.clone()),
+        async {
+            let end = capture(stdout, tokio::io::stdout(), Stream::Stdout, recorder, exit.clone()).await;
+            // A pipe tells the command itself; a terminal is open as long as we hold its input.
+            gone.send_replace(end == End::ReaderGone && size.is_some());
+            end
+        },
         capture(stderr, tokio::io::stderr(), Stream::Stderr, recorder, exit.clone()),
     );
     (ending, if err == End::Abandoned { err } else { out })
@@ -223,7 +230,7 @@ fn say_unknown(recorder: &Recorder<'_>) {
             "tasklight: {count} lines of {format}{version} are of unknown types ({}); they are kept as custom",
             kinds.join(", ")
         );
-        eprintln!("  what becomes of each line: tasklight formats TRANSCRIPT");
+        eprintln!("  to look at what becomes of each line, keep the output in a file: tasklight formats FILE");
     }
 }
 
@@ -273,8 +280,14 @@ fn shell_word(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// Until the command has ended. Signals to us are passed on to it, and so is our terminal's size to its own.
-async fn wait(child: &mut Child, signals: &mut Signals, size: Option<&TerminalSize>) -> Ending {
+/// Until the command has ended. Signals to us are passed on to it, and so is our terminal's size to its own; when whoever read its terminal
+/// has gone, it is hung up.
+async fn wait(
+    child: &mut Child,
+    signals: &mut Signals,
+    size: Option<&TerminalSize>,
+    mut hang_up: watch::Receiver<bool>,
+) -> Ending {
     loop {
         tokio::select! {
             status = child.wait() => return match status {
@@ -286,9 +299,10 @@ async fn wait(child: &mut Child, signals: &mut Signals, size: Option<&TerminalSi
             },
             signal = signals.next() => match size {
                 // The kernel tells the command.
-                Some(size) if signal == rustix::process::Signal::WINCH => size.follow_ours(),
+                Some(size) if signal == Signal::WINCH => size.follow_ours(),
                 _ => signals.forward(signal, child.id()),
             },
+            Ok(()) = hang_up.changed() => if *hang_up.borrow() { signals::send(Signal::HUP, child.id()) },
         }
     }
 }

@@ -66,7 +66,8 @@ impl Partial {
                     Usage { input: prompt_tokens(usage), output: line::count(&usage["output_tokens"]), ..Usage::default() };
             }
             "message_stop" => {
-                let used = std::mem::take(&mut agent.used);
+                let used = agent.used;
+                self.agents.remove(&scribe.parent);
                 self.ended.add(used);
                 if 0 < used.output {
                     scribe.usage(self.ended, json!({"estimated": true}));

@@ -13,6 +13,9 @@ use crate::model::{ActivityType, InvocationId, Timestamp};
 /// The most characters of a reason.
 const REASON_CHARS: usize = 500;
 
+/// The block of a notice; no line has as many activities.
+const NOTICE_BLOCK: u32 = u32::MAX - 1;
+
 /// How an agent's work ended, as far as it said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Evidence {
@@ -280,9 +283,14 @@ impl Scribe {
         self.draft(ActivityType::Output, json!({"stream": "stdout", "text": format!("{line}\n")}));
     }
 
-    /// Words that stood before the line's JSON.
+    /// Words that stood before the line's JSON. Their place is the last of the line, so that the JSON has the same one with them and without.
     pub(super) fn notice(&mut self, text: &str) {
+        let before = self.place;
+        if let Place::Line(line, _) = before {
+            self.place = Place::Line(line, NOTICE_BLOCK);
+        }
         self.draft(ActivityType::Output, json!({"stream": "stdout", "text": format!("{}\n", text.trim_end())}));
+        self.place = before;
     }
 
     /// The line at hand is of no known type or form: it is kept whole, and counted.

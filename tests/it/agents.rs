@@ -318,6 +318,15 @@ async fn what_comes_in_by_a_pipe_passes_through_and_ends_by_its_own_words() {
         assert_eq!(last.field::<String>("status").as_deref(), Some(status), "{name}");
         assert_eq!(last.field::<String>("reason").as_deref(), reason, "{name}");
     }
+    let mut child = tasklight(&hub.url(""), ["pipe", "--task", "u"]).stdin(Stdio::piped()).spawn().expect("it starts");
+    let mut input = child.stdin.take().expect("piped");
+    drop(child.stdout.take());
+    input.write_all(b"begun\n").await.expect("it reads");
+    assert_eq!(end(child).await.code, Some(0));
+    drop(input);
+    let cut = log(&hub.url(""), "u").await;
+    let gone = r#"{"status":"cancelled","reason":"whoever read the output has gone"}"#;
+    assert_eq!((output(&cut, "stdout").as_str(), cut.last().expect("a status").data()), ("begun\n", gone));
     let mut child = tasklight(&hub.url(""), ["pipe", "--task", "t"]).stdin(Stdio::piped()).spawn().expect("it starts");
     let mut input = child.stdin.take().expect("piped");
     input.write_all(b"begun\n").await.expect("it reads");

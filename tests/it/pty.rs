@@ -81,3 +81,31 @@ async fn our_own_terminals_size_is_passed_on_and_it_is_given_back_as_it_was() {
     assert_eq!(ended.code(), Some(0));
     assert_eq!(format!("{:?}", tcgetattr(&kept).expect("its modes")), before);
 }
+
+#[tokio::test]
+async fn when_the_reader_of_its_terminal_goes_the_command_is_hung_up() {
+    let hub = TestHub::start().await;
+    let mut child = run(&hub.url(""), &["--pty", "--quiet"], "exec yes").spawn().expect("it starts");
+    let mut out = child.stdout.take().expect("piped");
+    out.read_u8().await.expect("a byte");
+    drop(out);
+    assert_eq!(end(child).await.code, Some(129));
+    let log = log(&hub.url(""), "t").await;
+    assert_eq!(log.last().expect("a status").data(), r#"{"status":"failed","exitCode":129,"reason":"killed by SIGHUP"}"#);
+}
+
+#[tokio::test]
+async fn an_agent_on_a_terminal_says_the_same() {
+    let hub = TestHub::start().await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/agents/codex/takopi_all_formats.jsonl");
+    for (flags, invocation) in [(["--quiet", "--pty"], "a"), (["--quiet", "--no-flags"], "b")] {
+        let flags = [&flags[..], &["--invocation", invocation]].concat();
+        finish(&mut run(&hub.url(""), &flags, &format!("cat '{file}'"))).await;
+    }
+    let log = log(&hub.url(""), "t").await;
+    let of = |invocation: &str| -> Vec<String> {
+        let theirs = log.iter().filter(|activity| activity.invocation.as_str() == invocation);
+        theirs.map(|activity| activity.data().replace(&format!("\"{invocation}:"), "\":")).collect()
+    };
+    assert_eq!((of("a").len(), of("a")), (30, of("b")));
+}

@@ -93,6 +93,6 @@ const PAINTERS = {
     body.append(element("span", { class: "faint" }, `usage ${parts.join(" · ") || JSON.stringify(data)}`));
   },
   custom(body, data) {
-    body.append(folded(["custom"], element("pre", {}, words(data))));
+    body.append(folded([visible(text(data.name ?? "custom"))], element("pre", {}, words(data))));
   },
 };

@@ -95,10 +95,12 @@ impl<'a> Journal<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
             percent: Option<f64>,
             stream: Stream,
-            text: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            text: Option<&'a str>,
         }
         let text = self.scrubber.text(safe(state, Colours::Removed).trim().to_owned());
-        let progress = Progress { percent: percent(&text), stream, text: &text };
+        let is_bare = text.strip_suffix('%').is_some_and(|number| number.parse::<f64>().is_ok());
+        let progress = Progress { percent: percent(&text), stream, text: (!is_bare).then_some(&text) };
         let activity = self.encode(ActivityType::Progress, EventId::generate(), timestamp, &progress);
         if self.gap.lock().pieces == 0 {
             self.outbox.push(activity, Keep::IfRoom);

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    capture::capture,
+    capture::{End, capture},
     delivery::{RecordArgs, StartError, deliver},
     journal::{Journal, StatusData, Stream},
     recorder::{Naming, Recorder},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::{format_args::FormatChoice, hub_args::failed},
-    formats::{Choice, Format, Transcript},
+    formats::{Choice, Evidence, Format, Transcript},
     model::{InvocationId, Status},
 };
 
@@ -76,21 +76,28 @@ async fn record(args: &PipeArgs, invocation: &InvocationId, journal: &Journal<'_
     let naming = if args.record.agent.is_some() { Naming::Given } else { Naming::Found };
     let recorder = Recorder::new(journal, Transcript::new(choice, invocation.clone()), naming);
     let (_running, exit) = watch::channel(None::<Instant>);
-    let interrupted = tokio::select! {
+    let ended = tokio::select! {
         biased;
         // Whoever interrupts all of a pipeline ends our input too.
-        signal = signals.next_wish() => Some(signal),
-        _ = capture(tokio::io::stdin(), tokio::io::stdout(), Stream::Stdout, &recorder, exit) => None,
+        signal = signals.next_wish() => Err(signal),
+        end = capture(tokio::io::stdin(), tokio::io::stdout(), Stream::Stdout, &recorder, exit) => Ok(end),
     };
-    let Some(signal) = interrupted else {
-        journal.status(verdict::of_stream(&recorder.heard()));
-        if !args.record.quiet {
-            say_unknown(&recorder);
+    let cancelled =
+        |reason: String| StatusData { status: Some(Status::Cancelled), reason: Some(reason), ..StatusData::default() };
+    let (status, code) = match ended {
+        Ok(End::ReaderGone) if recorder.heard().evidence == Evidence::None => {
+            (cancelled("whoever read the output has gone".to_owned()), 0)
         }
-        return 0;
+        Ok(_) => (verdict::of_stream(&recorder.heard()), 0),
+        Err(signal) => {
+            recorder.finish(Stream::Stdout);
+            let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+            (cancelled(format!("interrupted by {}", super::signals::name(signal))), code)
+        }
     };
-    recorder.finish(Stream::Stdout);
-    let reason = Some(format!("interrupted by {}", super::signals::name(signal)));
-    journal.status(StatusData { status: Some(Status::Cancelled), reason, ..StatusData::default() });
-    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+    journal.status(status);
+    if !args.record.quiet {
+        say_unknown(&recorder);
+    }
+    code
 }

@@ -299,9 +299,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_line_that_is_drawn_over_itself_shows_its_last_state() {
         let mut reads = vec![(0, Stdout, "begin\n")];
-        reads.extend([(300, Stdout, "\r 10%"), (300, Stdout, "\r 20%"), (300, Stdout, "\r 30%"), (300, Stdout, "\r 40%")]);
+        reads.extend([
+            (300, Stdout, "\rat 10%"),
+            (300, Stdout, "\rat 20%"),
+            (300, Stdout, "\rat 30%"),
+            (300, Stdout, "\rat 40%"),
+        ]);
         reads.extend([(300, Stdout, "\r100%\ndone\n"), (300, Stdout, "no bar")]);
-        assert_eq!(recorded(&reads).await, ["begin\n", "%10%", "100%\ndone\n", "no bar"]);
+        assert_eq!(recorded(&reads).await, ["begin\n", "%at 10%", "100%\ndone\n", "no bar"]);
     }
 
     #[tokio::test(start_paused = true)]

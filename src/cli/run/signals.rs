@@ -89,10 +89,8 @@ impl Signals {
         self.note(signal);
         let of_keys = matches!(signal, Signal::INT | Signal::QUIT | Signal::WINCH);
         let by_terminal = of_keys && self.reach == Reach::OurTerminal && in_foreground();
-        let pid = child.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        if let Some(pid) = pid.filter(|_| !by_terminal) {
-            // It fails only when the command has just ended.
-            let _ = kill_process(pid, signal);
+        if !by_terminal {
+            send(signal, child);
         }
     }
 
@@ -120,6 +118,14 @@ impl Signals {
         if asks_for_end(signal) && !self.asked.contains(&signal) {
             self.asked.push(signal);
         }
+    }
+}
+
+/// Sends the command a signal.
+pub(super) fn send(signal: Signal, child: Option<u32>) {
+    if let Some(pid) = child.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+        // It fails only when the command has just ended.
+        let _ = kill_process(pid, signal);
     }
 }
 

@@ -56,6 +56,12 @@ pub(super) fn describe(kind: &str, data: &Map<String, Value>) -> Description {
             Description::new("error", red.bold(), words + &code).text_style(red)
         }
         "usage" => Description::new("usage", faint, usage(data)).text_style(faint),
+        "custom" => {
+            let name = text(data, "name").unwrap_or_else(|| kind.to_owned());
+            let rest: Map<String, Value> =
+                data.iter().filter(|(field, _)| *field != "name").map(|(field, value)| (field.clone(), value.clone())).collect();
+            Description::new(shortened(&name), colour(AnsiColor::Magenta), json(&rest))
+        }
         other => Description::new(other, colour(AnsiColor::Magenta), json(data)),
     }
 }
@@ -158,6 +164,8 @@ mod tests {
             ("progress", r#"{"percent":41.7,"current":3,"total":7,"text":"linking"}"#, "progress|42% 3/7 linking"),
             ("error", r#"{"message":"boom","code":"E1"}"#, "error|boom (E1)"),
             ("usage", r#"{"inputTokens":12,"costUsd":0.5}"#, "usage|$0.5 · 12 tokens in"),
+            ("custom", r#"{"name":"hook","a":1}"#, r#"hook|{"a":1}"#),
+            ("custom", r#"{"a":1}"#, r#"custom|{"a":1}"#),
             ("brand_new", r#"{"a":[1]}"#, r#"brand_new|{"a":[1]}"#),
         ] {
             assert_eq!(described(kind, data), words);
