@@ -21,7 +21,7 @@ const PASSWORD: &str = "PLANTED-hunter2";
 const URL: &str = "postgres://app:PLANTED-in-url@db/app";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nPLANTEDIBADANBgkqhkiG9w0BAQEFAASCBKcw\n-----END PRIVATE KEY-----";
 
-fn is_clean(what: &str, text: impl AsRef<[u8]>) {
+pub fn is_clean(what: &str, text: impl AsRef<[u8]>) {
     let text = String::from_utf8_lossy(text.as_ref()).into_owned();
     if let Some(at) = text.find("PLANTED") {
         let around: String = text[..at].chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
@@ -30,7 +30,7 @@ fn is_clean(what: &str, text: impl AsRef<[u8]>) {
 }
 
 /// Activities with secrets in every place where one may be.
-fn planted() -> Vec<Value> {
+pub fn planted() -> Vec<Value> {
     let activity = |kind: &str, data: Value| json!({"invocationId": "r", "type": kind, "data": data});
     vec![
         activity("status", json!({"status": "running", "title": format!("deploy {TOKEN}"), "agent": AWS, "reason": URL})),
