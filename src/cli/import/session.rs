@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cli::progress::Progress,
-    formats::{Draft, Format, Framer, SessionHead, SessionReader, event_id, project_task, session_head},
+    formats::{Draft, Format, Framer, SessionHead, SessionReader, project_task, session_head},
     model::{ActivityType, EventId, InvocationId, TaskId, Timestamp},
 };
 
@@ -136,7 +136,7 @@ impl Session {
                 self.time = self.time.or(Some(Timestamp::default()));
             }
             self.time = draft.time.or(self.time);
-            let (event_id, time) = (event_id(&self.invocation, draft.place), self.time.unwrap_or_default());
+            let (event_id, time) = (draft.event_id(&self.invocation), self.time.unwrap_or_default());
             let from = self.name.clone();
             let past = Past {
                 task: &self.task,

@@ -1,16 +1,16 @@
 //! Hooks of Claude Code: what each event becomes. The payloads are described at https://code.claude.com/docs/en/hooks.
 //!
-//! A session is an invocation; in somebody else's invocation (a session inside of `tasklight run`) it does not speak of its status. A tool's call and result have the `toolCallId` that they have in the session's stream of JSON, so whoever sees
-//! both can join them. What names a tool's use gets an `eventId` made of session, event and that name: sent again, it is stored once.
+//! A session is an invocation; in somebody else's invocation (a session inside of `tasklight run`) it does not speak of its status. A tool's
+//! call and result have the `toolCallId` and the `eventId` that they have in the session's stream of JSON: told twice, or by both, they are stored once.
 //! Everything else gets a new one, because the same words may well be said twice (`yes`, `go on`).
 
 use serde_json::{Map, Value, json};
 
 use super::{Draft, Hook, HookPlace, missing};
 use crate::{
-    formats::{project_task, tool_call_id},
+    formats::{project_task, tool_call_id, tool_event_id},
     ingest::Rejected,
-    model::{EventId, InvocationId},
+    model::InvocationId,
 };
 
 /// What runs are said to be of.
@@ -51,9 +51,10 @@ fn drafts(fields: &Map<String, Value>, session: &str, event: &str, invocation: &
     let value = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let use_id = text("tool_use_id");
     let id = (!use_id.is_empty()).then(|| tool_call_id(invocation, use_id));
-    let event_id =
-        (!use_id.is_empty()).then(|| EventId::derived(format!("claude-hook\0{session}\0{event}\0{use_id}").as_bytes()));
-    let of_tool = |kind, data| vec![Draft { kind, event_id, data }];
+    let of_tool = |kind, data| {
+        let what = if kind == "custom" { event } else { kind };
+        vec![Draft { kind, event_id: id.as_deref().map(|id| tool_event_id(id, what)), data }]
+    };
     match event {
         "PreToolUse" => of_tool("tool_call", json!({"toolCallId": id, "name": text("tool_name"), "input": value("tool_input")})),
         "PostToolUse" => {
