@@ -84,8 +84,8 @@ impl Mail {
 /// A thread that hears of a change so late is behind.
 const LATE: Duration = Duration::from_millis(1);
 
-/// For how long a thread that is behind gathers changes at most.
-const GATHER: Duration = Duration::from_millis(3);
+/// For how long a thread that is behind gathers changes at most; it is half as long as it was late, so that nothing comes later than by half again.
+const GATHER: Duration = Duration::from_millis(15);
 
 /// One thread's way of hearing of changes. Handles are cheap to clone.
 #[derive(Debug, Clone, Default)]
