@@ -1,13 +1,18 @@
 //! The command line: one program for the hub and for those who publish and watch.
 
+mod audit;
 mod batch;
 mod config;
+mod demo;
 mod destination;
 mod format_args;
 mod formats;
+mod hooks;
 mod hub_args;
+mod import;
 mod lines;
 mod migrate;
+mod progress;
 mod publish;
 mod redact;
 mod redact_args;
@@ -65,10 +70,18 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Show what was refused of what came over Redis for a task.
     Rejects(rejects::RejectsArgs),
+    /// Have Claude Code tell the hub itself what it does.
+    Hooks(hooks::HooksArgs),
+    /// Import what was recorded elsewhere: agents' session files, or the old database.
+    Import(import::ImportArgs),
+    /// Publish what made-up agents do, for trying the page and for loads.
+    Demo(demo::DemoArgs),
     /// List the formats of agents that are understood, or show what becomes of a transcript.
     Formats(formats::FormatsArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
+    /// Look at what is stored by the rules of now, and take out secrets that were not known then.
+    Audit(audit::AuditArgs),
     /// Bring the store's schema up to date without serving.
     Migrate(migrate::MigrateArgs),
     /// Show every configuration value, where it came from and what it means.
@@ -106,8 +119,12 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Publish(args) => publish::run(args).await,
         Command::Tasks(args) => tasks::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,
+        Command::Hooks(args) => hooks::run(&args),
+        Command::Import(args) => import::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Formats(args) => formats::run(&args),
         Command::Redact(args) => redact::run(&args),
+        Command::Audit(args) => audit::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
     }

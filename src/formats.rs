@@ -23,6 +23,7 @@ mod opencode;
 mod partial;
 mod scribe;
 mod series;
+mod sessions;
 mod tally;
 mod text;
 mod transcript;
@@ -34,15 +35,16 @@ use std::{fmt, str::FromStr};
 
 use serde_json::{Map, Value};
 
-use crate::model::{ActivityType, Invalid, InvocationId, Timestamp};
+use crate::model::{ActivityType, EventId, Invalid, InvocationId, Timestamp};
 
 pub use detect::{Advice, advise, of_line as format_of_line};
 pub use fit::{DATA_BYTES, fit};
 pub use framing::{Framer, LINE_BYTES, Line};
 pub use gemini::meaning_of_exit as gemini_exit;
-pub use identity::{Place, event_id, tool_call_id};
+pub use identity::{Place, event_id, tool_call_id, tool_event_id};
 pub use known::{ABOUT, About};
 pub use scribe::Evidence;
+pub use sessions::{SessionEnd, SessionHead, SessionReader, project_task, session_head};
 pub use tally::Tally;
 pub use text::{overdrawn, without_sequences};
 pub use transcript::{Choice, Said, Transcript};
@@ -122,8 +124,20 @@ pub struct Draft {
     pub data: Map<String, Value>,
     /// When it happened by the agent's own clock, if the line said so.
     pub time: Option<Timestamp>,
-    /// Where in the stream it was found, from which its `eventId` is made.
+    /// Where in the stream it was found.
     pub place: Place,
+    /// Whether it is of a tool's use that the agent's hooks tell of, too.
+    pub hooked: bool,
+}
+
+impl Draft {
+    /// Its `eventId` in this invocation: of a tool's use made from that, else from its place in the stream.
+    pub fn event_id(&self, invocation: &InvocationId) -> EventId {
+        match self.data.get("toolCallId") {
+            Some(Value::String(id)) if self.hooked => tool_event_id(id, self.kind.as_str()),
+            _ => event_id(invocation, self.place),
+        }
+    }
 }
 
 /// The parser of a format, with what it remembers.

@@ -6,6 +6,7 @@ mod error;
 mod extract;
 mod guard;
 mod hand_over;
+mod hooks;
 mod listen;
 mod origin;
 mod rejects;
@@ -19,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
-    routing::get,
+    routing::{get, post},
 };
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
@@ -89,6 +90,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks/{task}/rejects", get(rejects::list))
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))
         .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
+        .route("/v1/hooks/claude", post(hooks::claude))
         .route("/v1/ws", get(streams::websocket))
         .route("/openapi.json", get(ui::openapi))
         .route("/", get(ui::page))

@@ -232,6 +232,15 @@ impl Hub {
         self.inner.compare.send_modify(|times| *times += 1);
     }
 
+    /// Drops all texts that are kept in memory; whoever wants them reads the store.
+    fn forget_texts(&self) {
+        for log in self.inner.logs.lock().values() {
+            log.forget_frames();
+        }
+        self.inner.pages.forget_all();
+        self.inner.list.start_over();
+    }
+
     fn stop_listening(&self, task: &TaskId) {
         self.inner.broker.listen(task, false);
         // Somebody may have come meanwhile.

@@ -2,6 +2,7 @@
 //! and the name of the field at fault.
 
 mod channel;
+mod hooks;
 mod item;
 mod redaction;
 mod shape;
@@ -13,6 +14,7 @@ use crate::model::{EventId, Fields, InvocationId, JsonLimits, NewActivity, TaskI
 use crate::store::Refusal;
 
 pub use channel::{ChannelIngest, ChannelOptions};
+pub(crate) use hooks::{Hook, HookPlace, read_claude as read_claude_hook};
 use item::parse_item;
 pub use redaction::Redaction;
 pub(crate) use shape::shape_of;

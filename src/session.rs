@@ -7,6 +7,7 @@
 mod beat;
 pub(crate) mod ending;
 mod outbox;
+mod outside;
 pub(crate) mod protocol;
 pub(crate) mod shard;
 pub(crate) mod sse;

@@ -3,9 +3,11 @@
 //! One append is one transaction: duplicates found, offsets assigned, activities inserted, and every invocation and task that they
 //! touch written once, however many activities there are. What the rows become is decided by [`plan`], the same for every database.
 
+mod audit;
 mod plan;
 mod postgres;
 mod postgres_append;
+mod postgres_audit;
 mod postgres_cluster;
 mod postgres_open;
 mod postgres_read;
@@ -14,6 +16,7 @@ mod postgres_write;
 mod remembered;
 mod sqlite;
 mod sqlite_append;
+mod sqlite_audit;
 mod sqlite_cluster;
 mod sqlite_open;
 mod sqlite_read;
@@ -28,6 +31,7 @@ use crate::model::{EventId, Filter, Invocation, InvocationId, LogState, Offset, 
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
+pub use audit::{AuditPlace, StoredActivity, StoredKind, StoredTexts};
 use terms::REJECTS;
 pub use terms::{
     Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, TaskChange, TaskCommit, TaskPlace,
@@ -261,6 +265,49 @@ impl Store {
     /// What was refused on a task's channel, newest first.
     pub async fn rejects(&self, task: &TaskId, limit: usize) -> Result<Vec<Reject>, StoreError> {
         each!(self, store => store.rejects(task, limit).await)
+    }
+
+    /// Activities in order of task and offset, at most so many.
+    pub async fn audit_activities(&self, after: AuditPlace, limit: usize) -> Result<Vec<StoredActivity>, StoreError> {
+        each!(self, store => store.audit_activities(after, limit).await)
+    }
+
+    /// Puts what these say in the place of what was stored there, all of them or none; what is gone meanwhile stays gone.
+    pub async fn clean_activities(&self, changed: &[StoredActivity]) -> Result<(), StoreError> {
+        each!(self, store => store.clean_activities(changed).await)
+    }
+
+    /// The texts of rows in order of their key, at most so many.
+    pub async fn audit_texts(&self, kind: StoredKind, after: i64, limit: usize) -> Result<Vec<StoredTexts>, StoreError> {
+        each!(self, store => store.audit_texts(kind, after, limit).await)
+    }
+
+    /// Puts the second texts of each in the place of the first, in all rows or none; a text that says something else by now stays as it is.
+    pub async fn clean_texts(&self, kind: StoredKind, changed: &[(StoredTexts, StoredTexts)]) -> Result<(), StoreError> {
+        each!(self, store => store.clean_texts(kind, changed).await)
+    }
+
+    /// Writes SQLite's file anew, so that what was cleaned is nowhere in it any more. What Postgres keeps of it is its administrator's.
+    pub async fn forget_old_texts(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Postgres(_) => Ok(()),
+            Self::Sqlite(store) => store.forget_old_texts().await,
+        }
+    }
+
+    /// How often stored texts were changed in their place.
+    pub async fn cleanings(&self) -> Result<u64, StoreError> {
+        each!(self, store => store.cleanings().await)
+    }
+
+    /// The key of a task's activities, if there is such a task.
+    pub async fn audit_key(&self, task: &TaskId) -> Result<Option<i64>, StoreError> {
+        each!(self, store => store.audit_key(task).await)
+    }
+
+    /// About how many activities are stored.
+    pub async fn activities_kept(&self) -> Result<u64, StoreError> {
+        each!(self, store => store.activities_kept().await)
     }
 
     /// Gives every log another life, so that cursors from before cannot be continued: after a restore that the database itself does not

@@ -25,6 +25,11 @@ impl HubArgs {
         Client::new(&self.hub, self.token.clone())
     }
 
+    /// Whether there is a token.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// The hub's URL, without a slash at its end.
     pub(crate) fn url(&self) -> &str {
         self.hub.trim_end_matches('/')

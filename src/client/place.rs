@@ -36,6 +36,8 @@ pub(super) struct Place {
     cursor: Option<Cursor>,
     /// Whether the offset after the cursor's is the next to come. After a reset it may be any.
     adjoining: bool,
+    /// The task did not exist when following it began: the first offset to come is 1.
+    awaits_first: bool,
     /// The place at which the last heartbeat found us behind the head.
     behind_at: Option<Offset>,
 }
@@ -47,7 +49,7 @@ impl Place {
             Start::After(cursor) => Some(cursor),
             _ => None,
         };
-        Self { start, whole, cursor, adjoining: false, behind_at: None }
+        Self { start, whole, cursor, adjoining: false, awaits_first: false, behind_at: None }
     }
 
     /// The last place that is known to be seen, to continue after.
@@ -69,7 +71,7 @@ impl Place {
     pub(super) fn hear(&mut self, message: &Message) -> Meaning {
         match *message {
             Message::Subscribed { epoch: Some(epoch), after, .. } => {
-                self.behind_at = None;
+                (self.behind_at, self.awaits_first) = (None, false);
                 match after {
                     // Of a log whose epoch is not the cursor's a reset tells next.
                     Some(after) if after.epoch == epoch => self.move_to(after, true),
@@ -80,6 +82,7 @@ impl Place {
             Message::Subscribed { epoch: None, .. } => {
                 // Whatever the task will hold once it exists is new, wherever we meant to begin.
                 self.start = Start::Beginning;
+                self.awaits_first = true;
                 Meaning::News
             }
             Message::Activity(ref received) => self.advance(received.cursor),
@@ -110,6 +113,8 @@ impl Place {
             if self.whole && self.adjoining && from.offset.next() < to.offset {
                 return Meaning::Loss;
             }
+        } else if self.whole && self.awaits_first && to.offset != Offset::ZERO.next() {
+            return Meaning::Loss;
         }
         self.move_to(to, true);
         Meaning::News

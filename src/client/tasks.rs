@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{Client, ClientError};
-use crate::model::{Invocation, Reject, Status, TaskId, TaskSummary};
+use crate::model::{Invocation, InvocationId, Reject, Status, TaskId, TaskSummary};
 
 /// Which tasks to list.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +75,16 @@ impl Client {
         let body = self.call(Method::GET, self.url(&["tasks", task.as_str()])).await?;
         let Rest { runs, last_activity } = read(&body)?;
         Ok(TaskDetails { summary: read(&body)?, runs, last_activity })
+    }
+
+    /// One run; nothing if there is no such run, or no such task.
+    pub async fn invocation(&self, task: &TaskId, invocation: &InvocationId) -> Result<Option<Invocation>, ClientError> {
+        let url = self.url(&["tasks", task.as_str(), "invocations", invocation.as_str()]);
+        match self.call(Method::GET, url).await {
+            Ok(body) => read(&body).map(Some),
+            Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What was refused of what came over Redis for a task, newest first, at most 100.

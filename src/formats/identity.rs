@@ -23,6 +23,12 @@ pub fn event_id(invocation: &InvocationId, place: Place) -> EventId {
     EventId::derived(format!("{invocation}\n{word}\n{line}\n{block}").as_bytes())
 }
 
+/// The `eventId` of what is said of a tool's use, such as `tool_call`, by the use's id as it is published: the same whoever says it, so that what an agent
+/// prints and what its hooks tell is stored once.
+pub fn tool_event_id(tool_call_id: &str, what: &str) -> EventId {
+    EventId::derived(format!("{tool_call_id}\n{what}").as_bytes())
+}
+
 /// A tool call's id as it is published: unique among invocations, because agents count anew in each process. Control characters are
 /// escaped: one agent's ids hold line breaks.
 pub fn tool_call_id(invocation: &InvocationId, source: &str) -> String {
@@ -52,6 +58,15 @@ mod tests {
         assert_eq!(event_id(&run, Place::Line(1, 0)), all[0]);
         // It is part of what is stored: it may never change.
         assert_eq!(all[0].to_string(), "ee59012c-2824-5701-a4f3-6aa6d32440bf");
+    }
+
+    #[test]
+    fn a_tools_use_has_two_ids() {
+        let [call, result] = ["tool_call", "tool_result"].map(|what| tool_event_id("r:toolu_01", what));
+        assert_ne!(call, result);
+        assert_ne!(call, tool_event_id("s:toolu_01", "tool_call"));
+        // Part of what is stored, too.
+        assert_eq!(call.to_string(), "9723a046-a6cf-5d53-830e-e9645f369daf");
     }
 
     #[test]

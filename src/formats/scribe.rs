@@ -162,7 +162,7 @@ impl Scribe {
         }
         self.error_is_latest = kind == ActivityType::Error;
         self.tally.activity(kind);
-        self.drafts.push(Draft { kind, data, time: self.time, place: self.place });
+        self.drafts.push(Draft { kind, data, time: self.time, place: self.place, hooked: false });
         let (Place::Line(_, block) | Place::End(_, block)) = &mut self.place;
         *block += 1;
     }
@@ -190,6 +190,14 @@ impl Scribe {
         }
         let id = tool_call_id(&self.invocation, id);
         self.draft(ActivityType::ToolCall, json!({"toolCallId": id, "name": name, "input": input}));
+        self.note_hooked();
+    }
+
+    /// Claude Code's hooks tell of the same uses of tools, by the same ids.
+    fn note_hooked(&mut self) {
+        if let Some(draft) = self.drafts.last_mut() {
+            draft.hooked = self.format == Format::Claude;
+        }
     }
 
     /// Whether a call is waiting for its result.
@@ -211,6 +219,7 @@ impl Scribe {
             data.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
         }
         self.draft(ActivityType::ToolResult, data);
+        self.note_hooked();
     }
 
     /// Something of the agent's own, under a name.

@@ -66,7 +66,7 @@ fn abridged(value: &Value) -> Value {
 
 fn described(transcript: &Transcript, drafts: &[Draft]) -> String {
     let mut text = String::new();
-    for Draft { kind, data, time, place } in drafts {
+    for Draft { kind, data, time, place, .. } in drafts {
         let place = match place {
             Place::Line(line, block) => format!("{line}.{block}"),
             Place::End(_, block) => format!("end.{block}"),
@@ -110,7 +110,7 @@ fn every_line_is_accounted_for_and_every_activity_fits_and_has_an_id_of_its_own(
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
         assert_eq!((tally.lines, tally.activities.values().sum()), (lines as u64, drafts.len() as u64), "{name}");
         assert_eq!((tally.too_long, tally.unknown_lines()), (0, 0), "{name}: all of it is known");
-        let ids: BTreeSet<EventId> = drafts.iter().map(|draft| event_id(&invocation(), draft.place)).collect();
+        let ids: BTreeSet<EventId> = drafts.iter().map(|draft| draft.event_id(&invocation())).collect();
         assert_eq!(ids.len(), drafts.len(), "{name}");
         for draft in &drafts {
             let text = serde_json::to_string(&draft.data).expect("JSON");
@@ -256,7 +256,7 @@ proptest! {
         let (transcript, drafts) = drafts(format, text.as_bytes());
         let tally = transcript.reader().expect("a format").tally();
         prop_assert!(tally.is_complete(), "{:?}", tally);
-        let ids: BTreeSet<EventId> = drafts.iter().map(|draft| event_id(&invocation(), draft.place)).collect();
+        let ids: BTreeSet<EventId> = drafts.iter().map(|draft| draft.event_id(&invocation())).collect();
         prop_assert_eq!(ids.len(), drafts.len());
         for draft in drafts {
             prop_assert!(draft.kind != ActivityType::Status);

@@ -236,6 +236,11 @@ impl Log {
         ring.batches.get(index)?.after(cursor)
     }
 
+    /// Drops the frames that are kept: followers read the store.
+    pub(super) fn forget_frames(&self) {
+        self.ring.lock().clear();
+    }
+
     /// Whether nobody has watched since `before`.
     pub(super) fn is_idle_since(&self, before: Instant) -> bool {
         let ring = self.ring.lock();

@@ -62,6 +62,11 @@ impl Pages {
         self.kept.lock().retain(|(_, other, _)| !Arc::ptr_eq(other, cell));
     }
 
+    /// Lets go of all.
+    pub(super) fn forget_all(&self) {
+        self.kept.lock().clear();
+    }
+
     /// Lets go of what is old.
     pub(super) fn forget_old(&self) {
         self.kept.lock().retain(|(_, _, since)| since.elapsed() < LINGER);

@@ -97,6 +97,7 @@ pub(super) async fn sweep(hub: Hub) {
     let mut ticks = interval(hub.inner.options.resync_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asked = hub.inner.compare.subscribe();
+    let mut cleanings = Cleanings::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -105,11 +106,35 @@ pub(super) async fn sweep(hub: Hub) {
         }
         forget_idle(&hub);
         hub.inner.pages.forget_old();
+        cleanings.look(&hub).await;
         let tasks: Vec<TaskId> = hub.inner.logs.lock().keys().cloned().collect();
         for some in tasks.chunks(SWEEP_TASKS) {
             compare_tasks(&hub, some).await;
         }
         super::list::find_missed(&hub).await;
+    }
+}
+
+/// Whether stored texts were changed in their place, and are not to be shown from memory any more.
+#[derive(Debug, Default)]
+struct Cleanings {
+    seen: Option<u64>,
+    /// A read that began before the change may have filled a ring after it was emptied: once more, then.
+    again: bool,
+}
+
+impl Cleanings {
+    async fn look(&mut self, hub: &Hub) {
+        let now = match hub.inner.store.cleanings().await {
+            Ok(now) => now,
+            Err(error) => return tracing::debug!(%error, "whether texts were cleaned could not be read; trying again"),
+        };
+        let changed = self.seen.replace(now).is_some_and(|seen| seen != now);
+        if changed || self.again {
+            tracing::info!("stored texts were cleaned: what is kept of them in memory is dropped");
+            hub.forget_texts();
+        }
+        self.again = changed;
     }
 }
 

@@ -171,6 +171,8 @@ struct StatusData<'a> {
     exit_code: Option<&'a RawValue>,
     #[serde(borrow)]
     reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    backfilled: Option<&'a RawValue>,
 }
 
 fn effect(activity: &Activity) -> Result<Effect, Rejected> {
@@ -197,6 +199,7 @@ fn effect(activity: &Activity) -> Result<Effect, Rejected> {
         title: words(data.title, "data.title", TITLE_CHARS)?,
         exit_code: exit_code.transpose()?,
         reason: words(data.reason, "data.reason", REASON_CHARS)?,
+        backfilled: data.backfilled.is_some_and(|raw| raw.get() == "true"),
     }))
 }
 
@@ -311,7 +314,8 @@ mod tests {
             r#"{"invocationId":"r","type":"status","data":{"status":"failed","agent":"make","exitCode":2,"reason":null,"x":1}}"#,
         );
         let agent = Some("make".to_owned());
-        let expected = StatusChange { status: Status::Failed, agent, title: None, exit_code: Some(2), reason: None };
+        let expected =
+            StatusChange { status: Status::Failed, agent, title: None, exit_code: Some(2), reason: None, backfilled: false };
         assert_eq!(status.effect, Effect::Status(expected));
         assert_eq!(activity(r#"{"invocationId":"r","type":"usage","data":{"inputTokens":1}}"#).effect, Effect::Usage);
         let piece = activity(r#"{"invocationId":"r","type":"message","data":{"seriesId":"s","delta":true,"text":"a"}}"#);

@@ -1,6 +1,8 @@
 //! Where secrets leave what publishers send: before anything is queued, stored, shown, answered or logged.
 
+use bytes::Bytes;
 use prometheus_client::metrics::{counter::Counter, family::Family};
+use serde_json::value::RawValue;
 
 use super::Rejected;
 use crate::{
@@ -37,6 +39,18 @@ impl Redaction {
         let text = self.count(redactor, redacted).into();
         // What stood between characters still does; if it did not, nothing would be shown rather than too much.
         Data::from_checked(text).unwrap_or_else(Data::empty)
+    }
+
+    /// A JSON value without its secrets. Without any, or if it is no JSON, it is the same bytes.
+    pub(crate) fn json(&self, text: Bytes) -> Bytes {
+        let Some(redactor) = &self.redactor else { return text };
+        if serde_json::from_slice::<&RawValue>(&text).is_err() {
+            return text;
+        }
+        match redactor.json(&text) {
+            Some(redacted) => self.count(redactor, redacted).into(),
+            None => text,
+        }
     }
 
     /// What a person wrote, without secrets.

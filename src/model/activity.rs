@@ -184,6 +184,8 @@ pub struct StatusChange {
     pub exit_code: Option<i32>,
     /// Why, in words.
     pub reason: Option<String>,
+    /// Whether the run is recorded after the fact.
+    pub backfilled: bool,
 }
 
 /// An activity's part in a series of streamed text.

@@ -21,6 +21,16 @@ impl TaskId {
     }
 }
 
+impl TaskId {
+    /// The nearest task id to any text, such as a folder's name: what an id may not hold becomes `-`, and what it may not begin with goes.
+    /// Nothing if nothing is left.
+    pub fn nearest(text: &str) -> Option<Self> {
+        let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+        let id: String = text.chars().map(allowed).skip_while(|c| !c.is_ascii_alphanumeric()).take(MAX_ID_CHARS).collect();
+        id.trim_end_matches('-').parse().ok()
+    }
+}
+
 impl FromStr for TaskId {
     type Err = Invalid;
 
@@ -144,6 +154,21 @@ mod tests {
         for bad in ["", "-a", ".a", "a b", "a/b", "a:b", "a*", "a\n", "é", "..", too_long.as_str()] {
             assert!(bad.parse::<TaskId>().is_err(), "{bad:?} must be refused");
         }
+    }
+
+    #[test]
+    fn any_text_has_a_nearest_task_id_or_none() {
+        for (text, id) in [
+            ("web", Some("web")),
+            ("my app (2)", Some("my-app--2")),
+            (".dotfiles", Some("dotfiles")),
+            ("über", Some("ber")),
+            ("...", None),
+            ("", None),
+        ] {
+            assert_eq!(TaskId::nearest(text).as_ref().map(TaskId::as_str), id, "{text:?}");
+        }
+        assert_eq!(TaskId::nearest(&"a".repeat(500)).map(|id| id.as_str().len()), Some(MAX_ID_CHARS));
     }
 
     #[test]

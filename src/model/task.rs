@@ -107,15 +107,18 @@ pub struct Invocation {
     pub heartbeat_at: Option<Timestamp>,
     /// The last `usage` payload, as published.
     pub usage: Option<Box<RawValue>>,
+    /// Recorded after the fact, such as by `tasklight import`: when the hub took what it did says nothing about it, and no silence is derived from it.
+    #[serde(default)]
+    pub backfilled: bool,
     /// Running, but silent for longer than `reconciler.stalled_after`. Derived when asked for, never stored.
     pub stalled: bool,
 }
 
 impl Invocation {
-    /// Derives `stalled`: running, with neither activity nor heartbeat since `silent_since`.
+    /// Derives `stalled`: running now, not recorded after the fact, with neither activity nor heartbeat since `silent_since`.
     pub fn with_stalled(mut self, silent_since: Timestamp) -> Self {
         let heard = self.heartbeat_at.map_or(self.last_activity_at, |beat| beat.max(self.last_activity_at));
-        self.stalled = self.status == Status::Running && heard < silent_since;
+        self.stalled = self.status == Status::Running && !self.backfilled && heard < silent_since;
         self
     }
 }

@@ -31,6 +31,7 @@ use super::{
     Session,
     beat::next_beat,
     ending::{Ending, Stage},
+    outside::Outside,
 };
 use crate::metrics::Code;
 
@@ -159,6 +160,9 @@ struct Connection {
     leave: Option<Instant>,
     /// Goes off at the earliest of the times above, or before.
     timer: Pin<Box<Sleep>>,
+    outside: Outside,
+    /// Whether the socket and the timer are to be asked.
+    look: bool,
 }
 
 impl Connection {
@@ -167,7 +171,20 @@ impl Connection {
         let beat = next_beat(session.options.heartbeat);
         let timer = Box::pin(sleep_until(beat));
         let stage = Stage::Open;
-        Self { socket, session, ending, stage, unflushed: false, blocked: None, heard: now, beat, leave: None, timer }
+        Self {
+            socket,
+            session,
+            ending,
+            stage,
+            unflushed: false,
+            blocked: None,
+            heard: now,
+            beat,
+            leave: None,
+            timer,
+            outside: Outside::new(),
+            look: true,
+        }
     }
 
     async fn run(&mut self) -> End {
@@ -199,6 +216,7 @@ impl Connection {
     /// cannot make it grow by asking.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
         self.session.hear(context);
+        self.look |= self.outside.was_woken(context);
         if self.ending.stage() != self.stage {
             return Poll::Ready(Event::Ending);
         }
@@ -209,13 +227,10 @@ impl Connection {
                 Poll::Ready(Err(_)) => return Poll::Ready(Event::End(End::Gone)),
                 Poll::Pending => false,
             };
-            if !self.session.outbox.is_torn() && !self.unflushed && !self.session.is_full() {
-                match Pin::new(&mut self.socket).poll_next(context) {
-                    Poll::Ready(Some(Ok(message))) => return Poll::Ready(Event::Message(message)),
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Event::End(End::of(&error))),
-                    Poll::Ready(None) => return Poll::Ready(Event::End(End::Gone)),
-                    Poll::Pending => {}
-                }
+            if self.look
+                && let Poll::Ready(event) = self.poll_read()
+            {
+                return Poll::Ready(event);
             }
             let more = !self.session.outbox.is_empty() || self.session.has_ready();
             if !written || !more {
@@ -227,7 +242,30 @@ impl Connection {
             }
         }
         self.note_block();
-        self.timer.as_mut().poll(context).map(|()| Event::Due)
+        if !self.look {
+            return Poll::Pending;
+        }
+        // Where nothing may be read yet, it is looked again next time.
+        self.look = !self.may_read();
+        let waker = self.outside.waker();
+        self.timer.as_mut().poll(&mut Context::from_waker(&waker)).map(|()| Event::Due)
+    }
+
+    fn may_read(&self) -> bool {
+        !self.session.outbox.is_torn() && !self.unflushed && !self.session.is_full()
+    }
+
+    /// Reads one message, if one may be read now.
+    fn poll_read(&mut self) -> Poll<Event> {
+        if !self.may_read() {
+            return Poll::Pending;
+        }
+        let waker = self.outside.waker();
+        Pin::new(&mut self.socket).poll_next(&mut Context::from_waker(&waker)).map(|read| match read {
+            Some(Ok(message)) => Event::Message(message),
+            Some(Err(error)) => Event::End(End::of(&error)),
+            None => Event::End(End::Gone),
+        })
     }
 
     /// Writes once; says whether anything was written, and is pending if the socket takes nothing.
@@ -260,6 +298,7 @@ impl Connection {
         let due = self.earliest();
         if due < self.timer.deadline() {
             self.timer.as_mut().reset(due);
+            self.look = true;
         }
     }
 
@@ -292,6 +331,7 @@ impl Connection {
         }
         let due = self.earliest();
         self.timer.as_mut().reset(due);
+        self.look = true;
         None
     }
 

@@ -19,6 +19,8 @@ pub(super) struct TaskRow {
     pub status: Option<Status>,
     pub counts: StatusCounts,
     pub last_activity_at: Freshness,
+    /// How often the texts of its runs were changed in their place, where that happens beside a hub.
+    pub cleanings: i64,
     /// Whether it must be written.
     pub touched: bool,
 }
@@ -67,6 +69,7 @@ pub(super) struct InvocationRow {
     pub completed_at: Option<Timestamp>,
     pub last_activity_at: Freshness,
     pub usage: Option<String>,
+    pub backfilled: bool,
     /// Whether it must be written.
     pub touched: bool,
 }
@@ -194,6 +197,7 @@ impl InvocationRow {
             completed_at: None,
             last_activity_at: Freshness::of_row(None),
             usage: None,
+            backfilled: false,
             touched: true,
         }
     }
@@ -230,5 +234,6 @@ impl InvocationRow {
         set(&mut self.title, &change.title);
         set(&mut self.reason, &change.reason);
         self.exit_code = change.exit_code.or(self.exit_code);
+        self.backfilled |= change.backfilled;
     }
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{
     Append, Appended, Attempt, StoreError,
     plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
-    postgres::{PostgresStore, Writer, collided, foreign, refuses},
+    postgres::{PostgresStore, Writer, collided, foreign, refuses, stored},
     postgres_open::{IDENTITY, settle},
     postgres_read::HEAD,
     postgres_write::{self, Basis},
@@ -165,12 +165,12 @@ fn begin(batch: &[Append], make: bool) -> String {
 /// locked, `t` tasks, `i` invocations, `k` known events.
 const LOAD: &str = ", \
        tasks.id, NULL::int8 AS task, tasks.name, tasks.status, \
-       ARRAY[tasks.epoch # s.salt, pending, running, completed, failed, cancelled, lost, last_activity_at] AS numbers, \
+       ARRAY[tasks.epoch # s.salt, pending, running, completed, failed, cancelled, lost, last_activity_at, tasks.cleanings] AS numbers, \
        NULL::text[] AS texts, NULL::uuid AS event \
 FROM tasks, store_identity AS s WHERE tasks.name = ANY($1) \
 UNION ALL \
 SELECT 'i', NULL, i.id, i.task, i.name, i.status, \
-       ARRAY[i.exit_code::int8, i.created_at, i.started_at, i.completed_at, i.last_activity_at], \
+       ARRAY[i.exit_code::int8, i.created_at, i.started_at, i.completed_at, i.last_activity_at, i.backfilled::int4::int8], \
        ARRAY[i.agent, i.title, i.reason, i.usage], NULL \
 FROM unnest($2::text[], $3::text[]) AS w(task, name) JOIN tasks AS t ON t.name = w.task \
 CROSS JOIN LATERAL (SELECT * FROM invocations WHERE task = t.id AND name = w.name LIMIT 1) AS i \
@@ -276,6 +276,7 @@ fn task(row: &PgRow) -> Result<TaskRow, sqlx::Error> {
             lost: numbers.number(6)?,
         },
         last_activity_at: Freshness::of_row(numbers.time(7)?),
+        cleanings: stored(numbers.number(8)?),
         touched: false,
     })
 }
@@ -297,6 +298,7 @@ fn invocation(row: &PgRow) -> Result<InvocationRow, sqlx::Error> {
         completed_at: numbers.time(3)?,
         last_activity_at: Freshness::of_row(numbers.time(4)?),
         usage,
+        backfilled: numbers.maybe(5)? == Some(1),
         touched: false,
     })
 }

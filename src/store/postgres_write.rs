@@ -19,7 +19,7 @@ pub(super) enum Basis {
     /// Rows that this transaction has locked and read.
     Loaded,
     /// Rows as this node left them: the tasks are locked by the statement, in the one order of locking, and nothing is written unless each log still ends
-    /// where it did, in its epoch, on the server where it was written last, and has none of the events that publishers gave an id.
+    /// where it did, in its epoch, on the server where it was written last, with the texts that it had, and has none of the events that publishers gave an id.
     Remembered,
 }
 
@@ -40,23 +40,24 @@ fn statement(basis: Basis, change: bool) -> &'static str {
 fn text(basis: Basis, change: bool) -> String {
     let (mut parts, condition) = match basis {
         Basis::Loaded => (Vec::new(), "true"),
-        Basis::Remembered => (vec![check(if change { 34 } else { 11 })], "(SELECT yes FROM sure)"),
+        Basis::Remembered => (vec![check(if change { 35 } else { 11 })], "(SELECT yes FROM sure)"),
     };
     if change {
         parts.push(format!(
             "touched AS ( \
   INSERT INTO invocations AS i (id, task, name, status, agent, title, exit_code, reason, created_at, started_at, completed_at, \
-                                last_activity_at, usage) \
+                                last_activity_at, usage, backfilled) \
   SELECT * FROM unnest($11::int8[], $12::int8[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int4[], $18::text[], \
-                       $19::int8[], $20::int8[], $21::int8[], $22::int8[], $23::text[]) WHERE {condition} \
+                       $19::int8[], $20::int8[], $21::int8[], $22::int8[], $23::text[], $24::bool[]) WHERE {condition} \
   ON CONFLICT (id) DO UPDATE SET status = excluded.status, agent = excluded.agent, title = excluded.title, \
     exit_code = excluded.exit_code, reason = excluded.reason, started_at = excluded.started_at, \
-    completed_at = excluded.completed_at, last_activity_at = excluded.last_activity_at, usage = excluded.usage \
+    completed_at = excluded.completed_at, last_activity_at = excluded.last_activity_at, usage = excluded.usage, \
+    backfilled = excluded.backfilled \
 ), moved AS ( \
   UPDATE tasks SET head = n.head, status = n.status, pending = n.pending, running = n.running, completed = n.completed, \
     failed = n.failed, cancelled = n.cancelled, lost = n.lost, last_activity_at = n.at \
-  FROM unnest($24::int8[], $25::int8[], $26::text[], $27::int8[], $28::int8[], $29::int8[], $30::int8[], $31::int8[], $32::int8[], \
-              $33::int8[]) AS n(id, head, status, pending, running, completed, failed, cancelled, lost, at) \
+  FROM unnest($25::int8[], $26::int8[], $27::text[], $28::int8[], $29::int8[], $30::int8[], $31::int8[], $32::int8[], $33::int8[], \
+              $34::int8[]) AS n(id, head, status, pending, running, completed, failed, cancelled, lost, at) \
   WHERE tasks.id = n.id AND {condition} \
 )"
         ));
@@ -71,12 +72,12 @@ SELECT unnest($1::int8[]), unnest($2::int8[]), unnest($3::int8[]), unnest($4::uu
 
 /// The check of what was remembered; its parameters begin with this one.
 fn check(first: usize) -> String {
-    let [tasks, offsets, epochs, event_tasks, events] = [0, 1, 2, 3, 4].map(|n| first + n);
+    let [tasks, offsets, epochs, cleanings, event_tasks, events] = [0, 1, 2, 3, 4, 5].map(|n| first + n);
     format!(
         "locked AS MATERIALIZED ( \
-  SELECT t.id FROM unnest(${tasks}::int8[], ${offsets}::int8[], ${epochs}::int8[]) AS w(id, first, epoch) \
+  SELECT t.id FROM unnest(${tasks}::int8[], ${offsets}::int8[], ${epochs}::int8[], ${cleanings}::int8[]) AS w(id, first, epoch, cleanings) \
   JOIN tasks AS t ON t.id = w.id CROSS JOIN store_identity AS s \
-  WHERE t.floor <= w.first AND t.epoch # s.salt = w.epoch AND s.identity = {IDENTITY} \
+  WHERE t.floor <= w.first AND t.cleanings = w.cleanings AND t.epoch # s.salt = w.epoch AND s.identity = {IDENTITY} \
     AND NOT EXISTS (SELECT 1 FROM activities AS a WHERE a.task = w.id AND a.\"offset\" >= w.first) \
   ORDER BY t.name COLLATE \"C\" FOR NO KEY UPDATE OF t \
 ), sure AS MATERIALIZED ( \
@@ -140,6 +141,7 @@ pub(super) async fn write(
                 runs.iter().map(|(_, row)| millis(row.last_activity_at.to_write().unwrap_or(row.created_at))).collect::<Vec<_>>(),
             )
             .bind(runs.iter().map(|(_, row)| row.usage.as_deref()).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, row)| row.backfilled).collect::<Vec<_>>())
             .bind(tasks.iter().map(|row| row.key).collect::<Vec<_>>())
             .bind(tasks.iter().map(|row| stored(row.head.get())).collect::<Vec<_>>())
             .bind(tasks.iter().map(|row| row.status.map(Status::as_str)).collect::<Vec<_>>())
@@ -161,6 +163,7 @@ pub(super) async fn write(
             .bind(of_commits(|_, row| row.key))
             .bind(of_commits(|commit, _| stored(commit.first.get())))
             .bind(of_commits(|_, row| i64::from(row.epoch.get())))
+            .bind(of_commits(|_, row| row.cleanings))
             .bind(event_tasks)
             .bind(events);
     }

@@ -1,8 +1,9 @@
 //! How tasks and their runs stood after this node's last commit to them, so that its next one need not ask again.
 //!
 //! What is remembered is a guess, never the truth: on Postgres another node may have written since. Whoever uses it has the database check it: by
-//! a statement that looks first, or by the constraints. It is checked by the log alone, because whatever changes a run or a
-//! task's counts also appends an activity: a log that ends where it did is one whose rows are as they were.
+//! a statement that looks first, or by the constraints. It is checked by the log, because whatever changes a run or a task's counts also
+//! appends an activity: a log that ends where it did is one whose rows are as they were. What changes texts in their place
+//! (`postgres_audit`) counts that in the task's row.
 
 use std::collections::HashMap;
 
@@ -78,9 +79,7 @@ impl Remembered {
         let mut remembered = self.0.lock();
         for (name, row) in &rows.tasks {
             match remembered.tasks.get_mut(name) {
-                Some(task) if (task.row.key, task.row.epoch, task.row.head) == (row.key, row.epoch, row.head) => {
-                    task.alone = true
-                }
+                Some(task) if task.row.is_as(row) => task.alone = true,
                 Some(_) => drop(remembered.forget(name)),
                 None => {}
             }
@@ -123,6 +122,14 @@ impl Tasks {
         let task = self.tasks.remove(name)?;
         self.bytes -= task.bytes;
         Some(task)
+    }
+}
+
+impl TaskRow {
+    /// Whether the log ends where it did, and nobody changed the texts of its runs.
+    fn is_as(&self, other: &Self) -> bool {
+        let state = |row: &Self| (row.key, row.epoch, row.head, row.cleanings);
+        state(self) == state(other)
     }
 }
 

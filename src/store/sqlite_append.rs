@@ -195,6 +195,7 @@ fn task_row(row: &SqliteRow) -> Result<TaskRow, StoreError> {
         status: word(row, "status")?,
         counts: status_counts(row)?,
         last_activity_at: Freshness::of_row(maybe_time(row, "last_activity_at")?),
+        cleanings: 0,
         touched: false,
     })
 }
@@ -223,6 +224,7 @@ fn invocation_row(row: &SqliteRow) -> Result<InvocationRow, StoreError> {
         completed_at: maybe_time(row, "completed_at")?,
         last_activity_at: Freshness::of_row(maybe_time(row, "last_activity_at")?),
         usage: row.try_get("usage")?,
+        backfilled: row.try_get("backfilled")?,
         touched: false,
     })
 }

@@ -193,6 +193,7 @@ fn invocation(row: &SqliteRow) -> Result<Invocation, StoreError> {
         last_activity_at: time(row, "last_activity_at")?.max(maybe_time(row, "newest_at")?.unwrap_or_default()),
         heartbeat_at: maybe_time(row, "heartbeat_at")?,
         usage: usage.map(RawValue::from_string).transpose().map_err(|_| foreign("usage"))?,
+        backfilled: row.try_get("backfilled")?,
         stalled: false,
     })
 }

@@ -154,6 +154,7 @@ async fn update_invocations(connection: &mut SqliteConnection, rows: &Rows) -> R
                 millis(row.completed_at),
                 row.last_activity_at.to_write().unwrap_or(row.created_at).as_millis(),
                 row.usage,
+                row.backfilled,
             ])
         })
         .collect();
@@ -163,7 +164,7 @@ async fn update_invocations(connection: &mut SqliteConnection, rows: &Rows) -> R
     sqlx::query(
         "UPDATE invocations SET status = new.value ->> 1, agent = new.value ->> 2, title = new.value ->> 3, \
          exit_code = new.value ->> 4, reason = new.value ->> 5, started_at = new.value ->> 6, completed_at = new.value ->> 7, \
-         last_activity_at = new.value ->> 8, usage = new.value ->> 9 \
+         last_activity_at = new.value ->> 8, usage = new.value ->> 9, backfilled = new.value ->> 10 \
          FROM json_each(?1) AS new WHERE invocations.id = new.value ->> 0",
     )
     .bind(text(&touched))

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tasklight::{
     client::Received,
-    formats::{Choice, Draft, Format, Said, Transcript, event_id},
+    formats::{Choice, Draft, Format, Said, Transcript},
     model::InvocationId,
 };
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ fn is_transcript(name: &str, log: &[Received], drafts: &[Draft]) {
         let time = data.as_object_mut().and_then(|data| data.remove("sourceTimestamp"));
         assert_eq!(time.as_ref().and_then(Value::as_u64), draft.time.map(|time| time.as_millis()), "{name}");
         assert_eq!((activity.kind.as_str(), &data), (draft.kind.as_str(), &json!(draft.data)), "{name}");
-        assert_eq!(activity.event_id, event_id(&invocation, draft.place), "{name}");
+        assert_eq!(activity.event_id, draft.event_id(&invocation), "{name}");
     }
 }
 

@@ -46,6 +46,11 @@ impl TestHub {
     /// Stops it in order and starts it again on the same store, at another port.
     pub async fn restart(&mut self) {
         assert!(self.stop().await, "it stops by itself");
+        self.start_again().await;
+    }
+
+    /// Starts it after it was stopped.
+    pub async fn start_again(&mut self) {
         self.node = Some(Node::start(&self.settings).await.expect("it starts again"));
     }
 

@@ -21,6 +21,7 @@ async fn the_openapi_document_names_every_route() {
         ("/v1/tasks/{task}/rejects", vec!["get"]),
         ("/v1/tasks/{task}/invocations", vec!["get"]),
         ("/v1/tasks/{task}/invocations/{invocation}", vec!["get"]),
+        ("/v1/hooks/claude", vec!["post"]),
         ("/v1/ws", vec!["get"]),
     ] {
         for method in methods {

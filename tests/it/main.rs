@@ -1,14 +1,19 @@
 //! Behaviour: real sockets, real stores, real processes. One binary, so that it links once.
 
 mod agents;
+mod audit;
 mod checker;
 mod client;
 mod cluster;
 mod cold;
 mod config;
 mod conformance;
+mod demo;
+mod examples;
 mod harness;
+mod hooks;
 mod http;
+mod import;
 mod link;
 mod membership;
 mod over_redis;

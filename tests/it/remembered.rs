@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tasklight::{
     model::Offset,
-    store::{Append, Attempt, Refusal, Store},
+    store::{Append, Attempt, Refusal, Store, StoredKind},
 };
 
 use crate::store_contract::{Fixture, activity, everything, message, postgres, receipts, task, texts};
@@ -222,4 +222,25 @@ async fn nodes_that_take_turns_at_random_make_one_log() {
         let expected: Vec<_> = (0..ROUNDS).map(|round| format!(r#"{{"text":"{node}-{round}"}}"#)).collect();
         assert_eq!(mine, expected, "each node's in its order");
     }
+}
+
+#[tokio::test]
+async fn a_text_that_was_cleaned_is_not_written_back() {
+    let (f, other) = remembering_beside_another().await;
+    let said = |data: &str| activity("t", &format!(r#"{{"invocationId":"r","type":"status","data":{data}}}"#));
+    receipts(&f.store, &[said(r#"{"status":"running","title":"with a secret"}"#)]).await;
+    receipts(&f.store, &[message("t", "5")]).await;
+    let runs = other.audit_texts(StoredKind::Run, 0, 10).await.expect("it reads");
+    let mut clean = runs[0].clone();
+    clean.texts[1] = Some("without".to_owned());
+    // An append that waits for the cleaning's locks is as late as one that comes after it.
+    let usage = [activity("t", r#"{"invocationId":"r","type":"usage","data":{"inputTokens":1}}"#)];
+    let changes = [(runs[0].clone(), clean)];
+    let cleaning = other.clean_texts(StoredKind::Run, &changes);
+    let (cleaned, _) = tokio::join!(cleaning, receipts(&f.store, &usage));
+    cleaned.expect("it is cleaned");
+    receipts(&f.store, &[activity("t", r#"{"invocationId":"r","type":"usage","data":{"inputTokens":2}}"#)]).await;
+    let run = &f.store.invocations(&task("t"), 10).await.expect("it reads").expect("the task")[0];
+    assert_eq!(run.title.as_deref(), Some("without"));
+    assert_eq!(run.usage.as_ref().map(|usage| usage.get()), Some(r#"{"inputTokens":2}"#));
 }

@@ -4,12 +4,12 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     thread::sleep,
     time::Duration,
 };
 
-use super::{LIVE, announce};
+use super::{accept, announce};
 
 /// How often there is a round, and in how many rounds everyone had a turn: as the hub has it.
 const ROUND: Duration = Duration::from_millis(500);
@@ -24,20 +24,7 @@ const ANSWERED: Duration = Duration::from_millis(100);
 pub fn run() -> anyhow::Result<()> {
     let (viewers, publishers) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     announce(viewers.local_addr()?, publishers.local_addr()?);
-    let sockets: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-    let accepted = sockets.clone();
-    std::thread::spawn(move || {
-        for stream in viewers.incoming().flatten() {
-            let Ok(mut socket) = tokio_tungstenite::tungstenite::accept(stream) else { continue };
-            let live = socket.send(LIVE.into());
-            if let (Ok(()), Ok(stream)) = (live, socket.get_ref().try_clone())
-                && stream.set_nodelay(true).is_ok()
-                && stream.set_nonblocking(true).is_ok()
-            {
-                accepted.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
-            }
-        }
-    });
+    let sockets = accept(viewers);
     let mut buffer = [0; 1_024];
     for round in (0..ROUNDS).cycle() {
         sleep(ROUND - ANSWERED);

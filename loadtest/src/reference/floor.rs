@@ -1,32 +1,18 @@
 //! The floor: one thread, each event encoded once, one write(2) per viewer. Nothing is stored, checked, bounded or waited for. Events that
-//! have come together are joined into one write.
+//! have come together are joined into one write. With `in_turn`, each event goes to one viewer only, to one after the other.
 
 use std::{
     io::{BufReader, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    net::TcpListener,
+    sync::PoisonError,
 };
 
-use super::{LIVE, announce, next_payload};
+use super::{accept, announce, next_payload};
 
 pub fn run(in_turn: bool) -> anyhow::Result<()> {
     let (viewers, publishers) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     announce(viewers.local_addr()?, publishers.local_addr()?);
-    let sockets: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-    let accepted = sockets.clone();
-    std::thread::spawn(move || {
-        for stream in viewers.incoming().flatten() {
-            let Ok(mut socket) = tokio_tungstenite::tungstenite::accept(stream) else { continue };
-            let live = socket.send(LIVE.into());
-            let stream = socket.get_ref().try_clone();
-            if let (Ok(()), Ok(stream)) = (live, stream)
-                && stream.set_nodelay(true).is_ok()
-                && stream.set_nonblocking(true).is_ok()
-            {
-                accepted.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
-            }
-        }
-    });
+    let sockets = accept(viewers);
     let (publisher, _) = publishers.accept()?;
     let mut publisher = BufReader::with_capacity(256 * 1024, publisher);
     let mut joined = Vec::new();

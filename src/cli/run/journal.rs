@@ -11,7 +11,7 @@ use crate::{
         redact_args::Scrubber,
         terminal::{Colours, safe},
     },
-    formats::{Draft, event_id, fit, without_sequences},
+    formats::{Draft, fit, without_sequences},
     model::{ActivityType, EventId, InvocationId, Status, Timestamp},
 };
 
@@ -119,7 +119,8 @@ impl<'a> Journal<'a> {
 
     /// An activity that an agent's format tells of, with an id made from its place. It is dropped as output is.
     pub(super) fn draft(&self, draft: Draft, timestamp: Timestamp) {
-        let Draft { kind, mut data, time, place } = draft;
+        let event_id = draft.event_id(&self.invocation);
+        let Draft { kind, mut data, time, .. } = draft;
         if let Some(time) = time {
             data.insert("sourceTimestamp".to_owned(), time.as_millis().into());
         }
@@ -129,7 +130,7 @@ impl<'a> Journal<'a> {
         let text = fit(scrubbed.unwrap_or(text));
         let bytes = text.len();
         let data = RawValue::from_string(text).expect("it is JSON still");
-        let activity = self.encode(kind, event_id(&self.invocation, place), timestamp, &data);
+        let activity = self.encode(kind, event_id, timestamp, &data);
         self.push(activity, bytes);
     }
 

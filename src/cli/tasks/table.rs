@@ -62,11 +62,15 @@ fn invocation(out: &mut impl Write, run: &Invocation, now: Timestamp) -> io::Res
     let began = run.started_at.unwrap_or(run.created_at);
     let mut notes = vec![format!("began {}", ago(began, now))];
     match run.completed_at {
+        // What is only known to the moment at which it was written down took nobody knows how long.
+        Some(end) if run.backfilled && end == began => {}
         Some(end) => notes.push(format!("took {}", span(end.as_millis().saturating_sub(began.as_millis())))),
+        None if run.backfilled => {}
         None => notes.push(format!("last heard of {}", ago(run.heartbeat_at.unwrap_or_default().max(run.last_activity_at), now))),
     }
     notes.extend(run.exit_code.map(|code| format!("exit code {code}")));
     notes.extend(run.reason.as_deref().map(safe_line));
+    notes.extend(run.backfilled.then(|| "recorded afterwards".to_owned()));
     notes.extend(run.stalled.then(|| "stalled: silent for too long".to_owned()));
     notes.extend(run.usage.as_ref().map(|usage| format!("usage {}", safe_line(usage.get()))));
     writeln!(out, "           {faint}{}{faint:#}", notes.join(" · "))

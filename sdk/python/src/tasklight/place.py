@@ -41,6 +41,8 @@ class Place:
             self._cursor = (epoch, int(offset)) if offset.isascii() and offset.isdigit() else None
         # Whether the offset after the cursor's is the next to come. After a reset it may be any.
         self._adjoining = False
+        # The task did not exist when following it began: the first offset to come is 1.
+        self._awaits_first = False
 
     @property
     def cursor(self) -> Optional[str]:
@@ -53,7 +55,7 @@ class Place:
 
     def forget(self) -> None:
         """The task was deleted: should it come again, everything in it is new."""
-        self._start, self._cursor, self._adjoining = Start(), None, False
+        self._start, self._cursor, self._adjoining, self._awaits_first = Start(), None, False, False
 
     def hear(self, message: Mapping[str, Any]) -> Meaning:
         """Takes note of a message."""
@@ -74,8 +76,9 @@ class Place:
     def _subscribed(self, message: Mapping[str, Any]) -> None:
         if message["epoch"] is None:
             # Whatever the task will hold once it exists is new, wherever we meant to begin.
-            self._start = Start()
+            self._start, self._awaits_first = Start(), True
             return
+        self._awaits_first = False
         epoch, _, offset = (message.get("after") or "").rpartition("-")
         # Of a log whose epoch is not the cursor's a reset tells next.
         if epoch == message["epoch"]:
@@ -89,6 +92,8 @@ class Place:
                 return Meaning.REPEAT
             if self._whole and self._adjoining and self._cursor[1] + 1 < offset:
                 return Meaning.LOSS
+        elif self._whole and self._awaits_first and offset != 1:
+            return Meaning.LOSS
         self._move_to(epoch, offset, adjoining=True)
         return Meaning.NEWS
 
