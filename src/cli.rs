@@ -40,7 +40,7 @@ pub(crate) mod exit {
 const AFTER_HELP: &str = "\
 Two minutes to your own task on screen:
   tasklight serve                              start a hub with everything in ./data
-  tasklight run --task build -- make -j4       wrap any command; its output appears as it runs
+  tasklight run --task build -- make -j4       wrap any command or agent; what it does appears as it runs
   tasklight tail build                         follow it in another terminal
   open http://127.0.0.1:8080/                  or in a browser
 
@@ -58,7 +58,7 @@ struct Cli {
 enum Command {
     /// Run the hub.
     Serve(serve::ServeArgs),
-    /// Run a command and record it: output, status, exit code.
+    /// Run a command or an agent and record it: what it says and does, output, status, exit code.
     Run(run::RunArgs),
     /// Record what comes in on standard input, and pass it on.
     Pipe(run::pipe::PipeArgs),
