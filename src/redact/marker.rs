@@ -39,6 +39,14 @@ pub(super) fn holds(text: &[u8], range: &std::ops::Range<usize>) -> bool {
     length(&text[from + at..]).is_some_and(|length| range.end <= from + at + length)
 }
 
+/// The marker in whose midst this place is: behind its first byte and before its end.
+pub(super) fn around(text: &[u8], place: usize) -> Option<std::ops::Range<usize>> {
+    let from = place.saturating_sub(OPENING.len() + ID_CHARS);
+    let start = from + text[from..place.min(text.len())].iter().rposition(|byte| *byte == b'[')?;
+    let end = start + length(&text[start..])?;
+    (place < end).then_some(start..end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +56,7 @@ mod tests {
         let text = b"a [redacted:x-y.1] b";
         assert_eq!(length(&text[2..]), Some(16));
         assert!(is_one(&text[2..18]) && !is_one(text) && !is_one(b"[redacted:]") && !is_one(b"[redacted:a b]"));
+        assert_eq!([2, 3, 17, 18].map(|place| around(text, place)), [None, Some(2..18), Some(2..18), None]);
         assert!(holds(text, &(2..18)) && holds(text, &(12..13)) && !holds(text, &(2..19)) && !holds(text, &(18..20)));
     }
 }

@@ -36,6 +36,13 @@ pub(super) fn spans(redactor: &Redactor, text: &[u8]) -> Vec<Span> {
     }
     spans.retain(|span| !marker::holds(text, &span.range));
     for span in &mut spans {
+        // A marker that stands there already goes whole, or stays.
+        if let Some(marker) = marker::around(text, span.range.start) {
+            span.range.start = marker.start;
+        }
+        if let Some(marker) = marker::around(text, span.range.end) {
+            span.range.end = marker.end;
+        }
         while 0 < span.range.start && is_within_character(text, span.range.start) {
             span.range.start -= 1;
         }

@@ -199,6 +199,12 @@ fn a_long_secret_goes_whole_and_no_text_is_slow() {
 }
 
 #[test]
+fn no_marker_is_cut() {
+    let after = redactor().text("password=--hunter2password://a:").map(|redacted| redacted.text);
+    assert_eq!(after.as_deref(), Some("password=[redacted:named-secret]"));
+}
+
+#[test]
 fn a_rule_can_be_switched_off_and_a_wrong_id_is_said() {
     let off = |id: &str| Redactor::new(&RedactOptions { disable: vec![id.to_owned()], ..RedactOptions::default() });
     assert!(off("named-secret").expect("it is there").text("PASSWORD=hunter2").is_none());
