@@ -10,15 +10,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Waker},
-    time::Duration,
 };
 
 use parking_lot::Mutex;
 use slab::Slab;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::sync::Notify;
 
 use super::fetch::Arrival;
 
@@ -81,12 +77,6 @@ impl Mail {
     }
 }
 
-/// A thread that hears of a change so late is behind.
-const LATE: Duration = Duration::from_millis(1);
-
-/// For how long a thread that is behind gathers changes at most; it is half as long as it was late, so that nothing comes later than by half again.
-const GATHER: Duration = Duration::from_millis(15);
-
 /// One thread's way of hearing of changes. Handles are cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Relay {
@@ -95,37 +85,19 @@ pub(crate) struct Relay {
 
 #[derive(Debug, Default)]
 struct RelayInner {
-    changed: Mutex<Changed>,
+    /// Each at most once, so there are never more than logs followed on this thread.
+    changed: Mutex<Vec<Arc<Branch>>>,
     /// One waits, and a permit is kept for it.
     bell: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Changed {
-    /// Each at most once, so there are never more than logs followed on this thread.
-    branches: Vec<Arc<Branch>>,
-    /// Since when they wait.
-    since: Option<Instant>,
-}
-
 impl Relay {
     /// Passes changes on to mailboxes, for ever. One task of the thread runs this.
-    ///
-    /// A thread that cannot keep up hears the bell late, because its sessions are still taking the last changes. Then it gathers some more first, so that
-    /// the next write to each socket carries more of them: a write costs about the same however much it carries.
     pub(crate) async fn run(&self) {
         let mut branches = Vec::new();
         loop {
             self.inner.bell.notified().await;
-            let late = self.inner.changed.lock().since.map(|since| since.elapsed()).unwrap_or_default();
-            if LATE <= late {
-                sleep((late / 2).min(GATHER)).await;
-            }
-            {
-                let mut changed = self.inner.changed.lock();
-                changed.since = None;
-                std::mem::swap(&mut changed.branches, &mut branches);
-            }
+            std::mem::swap(&mut *self.inner.changed.lock(), &mut branches);
             for branch in branches.drain(..) {
                 // First, so that a change during the round begins another one.
                 branch.queued.store(false, Ordering::Release);
@@ -137,10 +109,7 @@ impl Relay {
     }
 
     fn changed(&self, branch: Arc<Branch>) {
-        let mut changed = self.inner.changed.lock();
-        changed.since.get_or_insert_with(Instant::now);
-        changed.branches.push(branch);
-        drop(changed);
+        self.inner.changed.lock().push(branch);
         self.inner.bell.notify_one();
     }
 
