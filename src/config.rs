@@ -1,6 +1,7 @@
 //! Configuration: defaults, then `tasklight.toml`, then `TASKLIGHT__…` environment variables, then flags; each later one wins. Every key
 //! is known; an unknown one or a bad value stops the start and names itself and where it came from.
 
+mod access;
 mod check;
 mod options;
 mod settings;
@@ -10,10 +11,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
-    BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings, NodeSettings,
-    ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
+    AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings,
+    NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
 };
-pub use values::{List, Size, Span};
+pub use values::{Hidden, List, Size, Span};
 
 /// The file that is read when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "tasklight.toml";

@@ -1,5 +1,6 @@
 //! The HTTP API: routes, what they share, and the order in which a request is checked.
 
+mod access;
 mod activities;
 mod admin;
 mod error;
@@ -10,9 +11,11 @@ mod hooks;
 mod listen;
 mod origin;
 mod rejects;
+mod revoke;
 mod stall;
 mod streams;
 mod tasks;
+mod tickets;
 mod ui;
 
 use std::{sync::Arc, time::Duration};
@@ -27,6 +30,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    auth::{Auth, Guard, Tickets},
     broker::Broker,
     hub::Hub,
     ingest::{ChannelIngest, IngestLimits, Redaction},
@@ -61,6 +65,10 @@ pub(crate) struct App {
     pub limits: IngestLimits,
     pub redaction: Arc<Redaction>,
     pub session: Arc<SessionOptions>,
+    pub auth: Arc<Auth>,
+    pub guard: Guard,
+    pub tickets: Tickets,
+    pub first_message_timeout: Duration,
     pub origins: Origins,
     pub body_timeout: Duration,
     pub bodies: Arc<Semaphore>,
@@ -91,6 +99,8 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))
         .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
         .route("/v1/hooks/claude", post(hooks::claude))
+        .route("/v1/tickets", post(tickets::make))
+        .route("/v1/admin/revoke", post(revoke::revoke))
         .route("/v1/ws", get(streams::websocket))
         .route("/openapi.json", get(ui::openapi))
         .route("/", get(ui::page))
@@ -98,6 +108,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/assets/{*path}", get(ui::asset))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
+        .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(from_fn(guard::headers))
         .layer(CatchPanicLayer::custom(error::panicked))

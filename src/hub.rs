@@ -208,9 +208,10 @@ impl Hub {
     pub(crate) async fn read_list(
         &self,
         after: Option<crate::store::TaskPlace>,
+        visible: Option<Vec<crate::auth::Pattern>>,
     ) -> Result<(Vec<crate::model::TaskSummary>, Option<crate::store::TaskPlace>), StoreError> {
         let _turn = self.inner.cold_reads.acquire().await.map_err(|_| StoreError::Unavailable("stopping".to_owned()))?;
-        let query = crate::store::TaskQuery { limit: self.inner.options.page_activities, after, ..Default::default() };
+        let query = crate::store::TaskQuery { limit: self.inner.options.page_activities, after, visible, ..Default::default() };
         self.inner.store.tasks(&query).await
     }
 

@@ -14,6 +14,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    auth::{Auth, Guard, Tickets},
     broker::Broker,
     config::Settings,
     http::{self, App, ListenOptions, Origins, Phase},
@@ -63,6 +64,7 @@ impl Node {
         let listener = bind("listen", settings.listen).await?;
         let admin_listener = bind("admin_listen", settings.admin_listen).await?;
         let redactor = settings.redactor()?;
+        let auth = Arc::new(Auth::new(settings.auth_options()?)?);
         let store = Store::open(&settings.store_options()).await?;
         let (metrics, registry) = Metrics::new();
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
@@ -99,7 +101,17 @@ impl Node {
         let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
         let session = Arc::new(settings.session_options());
+        let sessions_of = ending.clone();
+        let guard = Guard::new(auth.clone(), store.clone(), move || sessions_of.look());
+        if !auth.is_open() {
+            guard.look().await?;
+        }
+        work.spawn(guard.clone().run(settings.auth.revocation_interval.get(), stop.clone()));
         let app = Arc::new(App {
+            auth,
+            guard,
+            tickets: Tickets::new(store.clone()),
+            first_message_timeout: settings.auth.first_message_timeout.get(),
             node: node_id(settings),
             store: store.clone(),
             hub: hub.clone(),

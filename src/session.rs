@@ -4,6 +4,7 @@
 //! The queue of frames not yet written is bounded in count and bytes. While it is full no follower is asked for more, so a slow viewer
 //! costs its queue and nothing else; its backlog is a number, and it goes on from its cursor when it can.
 
+pub(crate) mod access;
 mod beat;
 pub(crate) mod ending;
 mod outbox;
@@ -23,12 +24,16 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use crate::{
+    auth::{Caller, Refusal},
     hub::{Arrival, Fetch, Follower, Hub, ListFollower, ListStep, Mail, Mailbox, Relay, Slot, Step, Wanted},
     metrics::Metrics,
     model::{Cursor, FrameBatch, TaskId, Timestamp, text_frame},
 };
 
+use access::{Access, Denied};
 use outbox::Outbox;
 use protocol::{ClientMessage, Fault, ServerMessage, Target};
 
@@ -60,6 +65,9 @@ const FAULTS: usize = 16;
 
 /// The most bytes handed out by one follower before another has its turn.
 const TURN_BYTES: usize = 64 * 1024;
+
+/// Under which slot a token that was looked at arrives.
+const ACCESS_SLOT: Slot = Slot::MAX - 1;
 
 /// The most messages about the list of tasks in one turn.
 const TURN_MESSAGES: usize = 64;
@@ -105,11 +113,23 @@ pub(crate) struct Session {
     next_slot: Slot,
     outbox: Outbox,
     faults: usize,
+    access: Access,
+    /// A token that is being looked at. Until that is done no message is taken.
+    checking: Option<Fetch>,
+    /// Why it may not go on.
+    denied: Option<Denied>,
 }
 
 impl Session {
     /// A session that has said hello. It hears of changes through `relay`, which must be passed on by whoever runs it.
-    pub(crate) fn new(hub: Hub, options: Arc<SessionOptions>, metrics: Arc<Metrics>, node: &str, relay: Relay) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        options: Arc<SessionOptions>,
+        metrics: Arc<Metrics>,
+        node: &str,
+        access: Access,
+        relay: Relay,
+    ) -> Self {
         let hello = ServerMessage::hello(node, &options);
         let mut session = Self {
             hub,
@@ -125,6 +145,9 @@ impl Session {
             next_slot: 0,
             outbox: Outbox::default(),
             faults: 0,
+            access,
+            checking: None,
+            denied: None,
         };
         session.say(&hello);
         session
@@ -133,6 +156,11 @@ impl Session {
     /// Takes a client's message. Says whether the session may go on; if not, the client has been told why.
     pub(crate) fn receive(&mut self, text: &str) -> bool {
         match ClientMessage::parse(text) {
+            Ok(ClientMessage::Subscribe { target: Target::Task(task), .. }) if !self.access.may_read(&task) => {
+                self.drop_task(&task);
+                self.forbid(Some(&task));
+            }
+            Ok(ClientMessage::Subscribe { target: Target::List, .. }) if self.access.caller().is_none() => self.forbid(None),
             Ok(ClientMessage::Subscribe { target: Target::Task(task), start, filter }) => {
                 if self.options.subscriptions <= self.slots.len() && !self.tasks.contains_key(&task) {
                     let most = self.options.subscriptions;
@@ -158,8 +186,10 @@ impl Session {
             }
             Ok(ClientMessage::Unsubscribe { target: Target::List }) => self.drop_list(),
             Ok(ClientMessage::Ping) => self.say(&ServerMessage::Pong { timestamp: Timestamp::now() }),
-            // Nothing to renew while tokens are not asked for; a client that always sends one must work here too.
-            Ok(ClientMessage::Auth) => {}
+            Ok(ClientMessage::Auth { token }) => {
+                let wanted = Wanted::Caller(self.access.auth().clone(), token.reveal());
+                self.checking = Some(self.hub.fetch(wanted, self.mailbox.clone(), ACCESS_SLOT));
+            }
             Err(fault) => return self.fault(&fault),
         }
         true
@@ -178,7 +208,10 @@ impl Session {
             }
         }
         for (slot, arrival) in mail.arrived.drain(..) {
-            self.arrived(slot, arrival);
+            match arrival {
+                Arrival::Caller(checked) => self.authenticated(checked),
+                arrival => self.arrived(slot, arrival),
+            }
         }
         self.mail = mail;
     }
@@ -245,6 +278,8 @@ impl Session {
         match (&mut entry.subscription, arrival) {
             (Subscription::Task(_, follower), Arrival::Page(Ok(page))) => follower.supply(page),
             (Subscription::List(follower), Arrival::ListPage(Ok((tasks, next)))) => {
+                // What was asked for before a renewal may hold more than may be seen now.
+                let tasks: Vec<_> = tasks.into_iter().filter(|task| self.access.may_read(&task.task_id)).collect();
                 for frame in follower.supply(&tasks, next) {
                     self.outbox.push(frame, 1);
                 }
@@ -266,7 +301,8 @@ impl Session {
                 self.task_turn(slot, &task, step)
             }
             Subscription::List(follower) => {
-                let step = follower.next(&self.hub, TURN_MESSAGES);
+                let access = &self.access;
+                let step = follower.next(&self.hub, TURN_MESSAGES, |task| access.may_read(task));
                 self.list_turn(slot, step)
             }
         };
@@ -280,7 +316,10 @@ impl Session {
 
     fn list_turn(&mut self, slot: Slot, step: ListStep) -> Phase {
         match step {
-            ListStep::Read(place) => return self.fetch(slot, Wanted::ListPage(place)),
+            ListStep::Read(place) => {
+                let visible = self.access.caller().and_then(Caller::visible);
+                return self.fetch(slot, Wanted::ListPage(place, visible));
+            }
             ListStep::Asleep => return Phase::Asleep,
             ListStep::Frames(frames) => frames.into_iter().for_each(|frame| self.outbox.push(frame, 1)),
             ListStep::Live => self.say(&ServerMessage::ListLive { list: "tasks" }),
@@ -325,6 +364,64 @@ impl Session {
 
     fn fetch(&self, slot: Slot, wanted: Wanted) -> Phase {
         Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot) }
+    }
+
+    /// Whether messages are taken now.
+    pub(crate) fn may_receive(&self) -> bool {
+        self.checking.is_none()
+    }
+
+    /// Why the session may not go on, if that is so by now.
+    pub(crate) fn denied(&mut self) -> Option<Denied> {
+        self.denied.or_else(|| self.access.check().err())
+    }
+
+    /// When [`Session::denied`] has to be asked at the latest.
+    pub(crate) fn access_due(&self) -> Option<Instant> {
+        self.access.due()
+    }
+
+    /// A token was looked at.
+    fn authenticated(&mut self, checked: Result<Caller, Refusal>) {
+        self.checking = None;
+        match checked {
+            Ok(caller) => match self.access.renew(caller) {
+                Ok(()) => self.stop_what_is_forbidden(),
+                Err(denied) => self.denied = Some(denied),
+            },
+            // That is no fault of the token's: what was granted stays so until it ends.
+            Err(Refusal::Unavailable) => {
+                let refusal = Refusal::Unavailable;
+                self.say(&ServerMessage::error(refusal.code(), &refusal.to_string(), None));
+            }
+            Err(refusal) => self.denied = Some(Denied::Unauthorized(refusal)),
+        }
+    }
+
+    /// Ends the subscriptions that the renewed token does not grant.
+    fn stop_what_is_forbidden(&mut self) {
+        let forbidden: Vec<TaskId> = self.tasks.keys().filter(|task| !self.access.may_read(task)).cloned().collect();
+        for task in &forbidden {
+            self.drop_task(task);
+            self.say(&ServerMessage::Unsubscribed { task, reason: "forbidden" });
+        }
+        let list = self.list.and_then(|slot| entry(&mut self.slots, slot).map(|entry| (slot, entry)));
+        if let Some((slot, Entry { subscription: Subscription::List(follower), phase })) = list {
+            follower.start_over();
+            if matches!(phase, Phase::Asleep) {
+                *phase = Phase::Ready;
+                self.ready.push_back(slot);
+            }
+        }
+    }
+
+    /// Whether there is such a task is not said, and not looked up.
+    fn forbid(&mut self, task: Option<&TaskId>) {
+        let (code, message) = match self.access.caller() {
+            Some(_) => ("forbidden", "the token does not grant this task to be read"),
+            None => ("token_missing", "send {\"op\":\"auth\",\"token\":…} first"),
+        };
+        self.say(&ServerMessage::error(code, message, task));
     }
 
     fn fault(&mut self, fault: &Fault) -> bool {

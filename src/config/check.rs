@@ -12,12 +12,15 @@ impl Settings {
     /// Refuses values that make no sense by themselves or together.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let bad = |text: String| Err(ConfigError::BadValue(text));
+        self.validate_auth()?;
         if !self.insecure_listen {
-            for (key, address) in [("listen", self.listen), ("admin_listen", self.admin_listen)] {
-                if !address.ip().is_loopback() {
+            let guarded = self.asks_for_tokens();
+            for (key, address, guarded) in [("listen", self.listen, guarded), ("admin_listen", self.admin_listen, false)] {
+                if !address.ip().is_loopback() && !guarded {
                     return bad(format!(
                         "{key} = {address} is reachable from other machines, and without access control whoever reaches it may read \
-                         and write everything: use 127.0.0.1, or say --insecure-listen if the network around it is trusted"
+                         and write everything: use 127.0.0.1, configure keys for tokens ([auth], for listen), or say --insecure-listen if the \
+                         network around it is trusted"
                     ));
                 }
             }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{List, Size, Span};
+use super::{Hidden, List, Size, Span};
 
 macro_rules! settings {
     ($(#[$outer:meta])* $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr,)* }) => {
@@ -47,6 +47,8 @@ settings! {
         ingest: IngestSettings = IngestSettings::default(),
         /// The secrets that are removed from what is published.
         redact: RedactSettings = RedactSettings::default(),
+        /// Who may do what.
+        auth: AuthSettings = AuthSettings::default(),
         /// The durable truth.
         store: StoreSettings = StoreSettings::default(),
         /// This process.
@@ -171,6 +173,42 @@ settings! {
         carry_streams: usize = 4_096,
         /// The most bytes of each.
         carry_bytes: Size = Size::kibibytes(1),
+    }
+}
+
+settings! {
+    /// `[auth]`
+    AuthSettings {
+        /// A secret of at least 32 bytes, shared with whoever makes tokens. Better in a file.
+        hmac_secret: Hidden = Hidden::default(),
+        /// A file with that secret; blanks around it do not count.
+        hmac_secret_file: String = String::new(),
+        /// `HS256`, `HS384` or `HS512`.
+        hmac_algorithm: String = "HS256".to_owned(),
+        /// Files with public keys (PEM: RSA, P-256, P-384, Ed25519) of whoever makes tokens.
+        public_keys: List = List::default(),
+        /// Where such keys are published as a JWK set: `https://…`, or `http://` on loopback.
+        jwks_url: String = String::new(),
+        /// How long fetching them may take.
+        jwks_timeout: Span = Span::seconds(5),
+        /// After so long they are fetched again.
+        jwks_refresh: Span = Span::seconds(600),
+        /// Never sooner than this, whatever keys tokens name.
+        jwks_cooldown: Span = Span::seconds(30),
+        /// How much longer they are believed while they cannot be fetched.
+        jwks_stale: Span = Span::seconds(86_400),
+        /// What the claim `iss` of tokens must be; empty if it is not looked at.
+        issuer: String = String::new(),
+        /// What the claim `aud` of tokens must be or have among others; empty if it is not looked at.
+        audience: String = String::new(),
+        /// How much the clocks of hubs and of whoever makes tokens may differ.
+        leeway: Span = Span::seconds(30),
+        /// A file of API keys, as `tasklight token key` prints them; read again when it changes.
+        key_file: String = String::new(),
+        /// How long a WebSocket that was opened without a token may take to send one.
+        first_message_timeout: Span = Span::seconds(10),
+        /// How often a node looks at what was revoked.
+        revocation_interval: Span = Span::seconds(1),
     }
 }
 
@@ -313,6 +351,7 @@ impl Settings {
         ClusterSettings::describe("cluster.", &mut all);
         IngestSettings::describe("ingest.", &mut all);
         RedactSettings::describe("redact.", &mut all);
+        AuthSettings::describe("auth.", &mut all);
         StoreSettings::describe("store.", &mut all);
         NodeSettings::describe("node.", &mut all);
         LogSettings::describe("log.", &mut all);

@@ -131,6 +131,30 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
+/// A secret: shown nowhere, not even where the configuration is shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// The secret; empty if there is none.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "" } else { "[redacted]" })
+    }
+}
+
 macro_rules! serialize_as_text {
     ($($name:ty),*) => {$(
         impl Serialize for $name {
@@ -140,7 +164,7 @@ macro_rules! serialize_as_text {
         }
     )*};
 }
-serialize_as_text!(Span, Size);
+serialize_as_text!(Span, Size, Hidden);
 
 /// The value with the password of a URL in it replaced.
 pub(super) fn masked(value: &serde_json::Value) -> serde_json::Value {

@@ -11,14 +11,14 @@ use axum::{
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Duration, timeout};
 
-use super::{App, error::Problem};
+use super::{App, access::check_task, error::Problem};
 use crate::model::{InvocationId, TaskId};
 
 /// How much of a body that is too large is read and thrown away, and for how long, so that its sender gets to read why.
 const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// The task in the path.
+/// The task in the path, if whoever asks may do with it what the method says.
 pub(super) struct Task(pub TaskId);
 
 impl<S: Send + Sync> FromRequestParts<S> for Task {
@@ -27,7 +27,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Task {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let fields = fields(parts, state).await?;
         let text = fields.iter().find(|(name, _)| name == "task").map_or("", |(_, value)| value);
-        text.parse().map(Self).map_err(|error| Problem::bad_request("invalid_task_id", "taskId", format!("{error}")))
+        let task = text.parse();
+        let task = task.map_err(|error| Problem::bad_request("invalid_task_id", "taskId", format!("{error}")))?;
+        check_task(parts, &task)?;
+        Ok(Self(task))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The two ways to watch: Server-Sent Events for one task, WebSocket for many.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -12,16 +12,19 @@ use axum::{
 
 use super::{
     App,
+    access::Known,
     activities::filter,
     error::Problem,
     extract::{Query, Task},
     hand_over::{HandOver, Handed},
 };
 use crate::{
+    auth::Caller,
     hub::{Otherwise, Start},
     model::Cursor,
     session::{
         Session,
+        access::Access,
         sse::{self, SseSession},
         upgrade::{HandshakeError, accept},
     },
@@ -32,11 +35,12 @@ pub(super) async fn sse(
     State(app): State<Arc<App>>,
     Extension(hand_over): Extension<HandOver>,
     Task(task): Task,
+    Known(caller): Known,
     version: Version,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
-    let query = query.only(&["after", "last", "type", "invocation", "series"])?;
+    let query = query.only(&["after", "last", "type", "invocation", "series", "ticket"])?;
     if !app.is_running() {
         return Err(Problem::stopping());
     }
@@ -48,6 +52,7 @@ pub(super) async fn sse(
         options: app.session.clone(),
         metrics: app.metrics.clone(),
         ending: app.ending.clone(),
+        access: Access::new(app.auth.clone(), Some(caller), Duration::ZERO),
     };
     hand_over.leave(Handed::Sse { session: Box::new(session), chunked: version == Version::HTTP_11 });
     let mut response = Response::new(hand_over.body(sse::first_event()));
@@ -91,7 +96,11 @@ pub(super) async fn websocket(
         Ok(response) => response,
         Err(error) => return refused(&error).into_response(),
     };
-    let session = move |relay| Session::new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node, relay);
+    let caller = request.extensions().get::<Caller>().cloned();
+    let session = move |relay| {
+        let access = Access::new(app.auth.clone(), caller, app.first_message_timeout);
+        Session::new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node, access, relay)
+    };
     hand_over.leave(Handed::WebSocket(Box::new(session)));
     response
 }

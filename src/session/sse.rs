@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     SessionOptions,
+    access::Access,
     beat::next_beat,
     ending::{Ending, Stage},
     outbox::Outbox,
@@ -49,6 +50,7 @@ pub(crate) struct SseSession {
     pub options: Arc<SessionOptions>,
     pub metrics: Arc<Metrics>,
     pub ending: Arc<Ending>,
+    pub access: Access,
 }
 
 /// The start of the body. It is written with the head of the response, before the connection becomes a session.
@@ -141,6 +143,12 @@ impl Streaming {
     /// Takes what has come into the mailbox, and looks whether the node stops.
     fn hear(&mut self, context: &Context<'_>) -> io::Result<()> {
         self.mailbox.empty(&mut self.mail, context);
+        if self.session.access.check().is_err() {
+            // What waits may not be seen any more.
+            self.outbox.discard();
+            self.phase = Phase::Ended;
+            return Ok(());
+        }
         if !self.mail.changed.is_empty() && matches!(self.phase, Phase::Asleep) {
             self.phase = Phase::Ready;
         }
@@ -175,7 +183,7 @@ impl Streaming {
         }
         loop {
             let too_slow = self.blocked.map(|since| since + self.session.options.write_timeout);
-            let due = [too_slow, self.leave].into_iter().flatten().fold(self.beat, Instant::min);
+            let due = [too_slow, self.leave, self.session.access.due()].into_iter().flatten().fold(self.beat, Instant::min);
             if due < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(due);
             }
@@ -183,6 +191,12 @@ impl Streaming {
                 return Poll::Pending;
             }
             let now = Instant::now();
+            if self.session.access.check().is_err() {
+                self.outbox.discard();
+                self.phase = Phase::Ended;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.leave.is_some_and(|leave| leave <= now) {
                 return Poll::Ready(Ok(()));
             }

@@ -29,11 +29,12 @@ use tokio_tungstenite::{
 
 use super::{
     Session,
+    access::Denied,
     beat::next_beat,
     ending::{Ending, Stage},
     outside::Outside,
 };
-use crate::metrics::Code;
+use crate::{auth::Refusal, metrics::Code};
 
 /// The buffer that each socket reads into. Clients send little: a subscription now and then, and pongs.
 const READ_BUFFER: usize = 256;
@@ -71,6 +72,10 @@ enum End {
     TooSlow,
     /// Nothing was heard of the client for too long.
     Silent,
+    /// The token is missing, has ended, or was taken back.
+    Unauthorized(Refusal),
+    /// The new token is another subject's.
+    OtherSubject,
 }
 
 impl End {
@@ -84,6 +89,8 @@ impl End {
             Self::Policy => Some((1008, "too many messages that make no sense", "policy")),
             Self::TooBig => Some((1009, "the message is too long", "too_big")),
             Self::TooSlow => Some((4408, "nothing could be written for too long", "too_slow")),
+            Self::Unauthorized(refusal) => Some((4401, refusal.reason(), refusal.code())),
+            Self::OtherSubject => Some((4403, "the new token speaks for another subject", "other_subject")),
             Self::Silent => Some((4408, "nothing was heard for too long", "silent")),
         }
     }
@@ -216,6 +223,12 @@ impl Connection {
     /// cannot make it grow by asking.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
         self.session.hear(context);
+        if let Some(denied) = self.session.denied() {
+            return Poll::Ready(Event::End(match denied {
+                Denied::Unauthorized(refusal) => End::Unauthorized(refusal),
+                Denied::OtherSubject => End::OtherSubject,
+            }));
+        }
         self.look |= self.outside.was_woken(context);
         if self.ending.stage() != self.stage {
             return Poll::Ready(Event::Ending);
@@ -252,7 +265,7 @@ impl Connection {
     }
 
     fn may_read(&self) -> bool {
-        !self.session.outbox.is_torn() && !self.unflushed && !self.session.is_full()
+        !self.session.outbox.is_torn() && !self.unflushed && !self.session.is_full() && self.session.may_receive()
     }
 
     /// Reads one message, if one may be read now.
@@ -305,7 +318,7 @@ impl Connection {
     fn earliest(&self) -> Instant {
         let options = &self.session.options;
         let too_slow = self.blocked.map(|since| since + options.write_timeout);
-        let times = [Some(self.heard + options.idle_timeout), too_slow, self.leave];
+        let times = [Some(self.heard + options.idle_timeout), too_slow, self.leave, self.session.access_due()];
         times.into_iter().flatten().fold(self.beat, Instant::min)
     }
 
@@ -351,7 +364,8 @@ impl Connection {
 
     /// Sends what is left if the socket takes it, the close frame, and waits a little for the client's.
     async fn close(&mut self, code: u16, reason: &'static str) {
-        if code == 4408 {
+        // What waits may not be seen any more, or nobody takes it.
+        if matches!(code, 4401 | 4403 | 4408) {
             self.session.discard();
         }
         let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
