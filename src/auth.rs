@@ -26,12 +26,12 @@ use parking_lot::RwLock;
 
 use crate::model::Timestamp;
 
-pub(crate) use api_key::{ApiKeys, KeyFileError, StoredKey, generate as generate_key};
+pub(crate) use api_key::{ApiKeys, KeyFileError, generate as generate_key};
 pub use caller::{Caller, Grants, Subject};
-pub(crate) use caller::{InvalidSubject, Means, Right};
+pub(crate) use caller::{Means, Right};
 pub(crate) use guard::Guard;
 pub(crate) use jwks::{Jwks, JwksOptions};
-pub(crate) use key::{KeyError, SHORTEST_SECRET};
+pub(crate) use key::KeyError;
 pub use pattern::Pattern;
 pub(crate) use revocation::{MOST_REVOCATIONS, Revocation, Revocations, Revoked};
 pub(crate) use ticket::Tickets;

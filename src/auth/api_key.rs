@@ -49,6 +49,15 @@ pub(crate) struct StoredKey {
     pub expires: Option<Timestamp>,
 }
 
+impl StoredKey {
+    /// The same as a table of a file of keys.
+    pub(crate) fn table(&self) -> String {
+        // A struct of texts, lists and a number is TOML.
+        let text = toml::to_string(self).unwrap_or_default();
+        format!("[[key]]\n{text}\n")
+    }
+}
+
 /// Why a file of keys is not used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyFileError {
@@ -161,18 +170,10 @@ mod tests {
         Grants { publish: vec!["agent-7-*".parse().expect("a pattern")], ..Grants::default() }
     }
 
-    fn file(stored: &StoredKey) -> String {
-        format!("[[key]]\n{}", toml_of(stored))
-    }
-
-    fn toml_of(StoredKey { id, sha256, subject, .. }: &StoredKey) -> String {
-        format!("id = {id:?}\nsha256 = {sha256:?}\nsubject = \"{subject}\"\npublish = [\"agent-7-*\"]\n")
-    }
-
     #[test]
     fn a_key_is_known_by_its_hash_and_no_other_one_is() {
         let (key, stored) = generate("agent-7".parse().expect("a subject"), grants(), None);
-        let text = file(&stored);
+        let text = stored.table();
         let secret = key.rsplit('_').next().expect("three parts");
         assert!(!text.contains(secret), "the file does not have the key");
         let keys = ApiKeys::parse(&text).expect("read");
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn a_file_with_a_mistake_is_refused_by_the_name_of_the_key() {
         let (_, stored) = generate("a".parse().expect("a subject"), grants(), None);
-        let good = file(&stored);
+        let good = stored.table();
         for (text, expected) in [
             (format!("{good}{good}"), "another one"),
             (good.replace(&stored.sha256, "abc"), "64 hexadecimal"),

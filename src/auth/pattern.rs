@@ -89,11 +89,6 @@ impl Pattern {
     pub(crate) fn like(&self) -> String {
         self.0.replace('_', "\\_").replace('*', "%")
     }
-
-    /// The same for SQLite's `GLOB`, in which only `*` of what a pattern may contain has a meaning.
-    pub(crate) fn glob(&self) -> &str {
-        &self.0
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Behaviour: real sockets, real stores, real processes. One binary, so that it links once.
 
+mod access;
 mod agents;
 mod audit;
 mod checker;
