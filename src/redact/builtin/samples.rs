@@ -50,6 +50,7 @@ pub(in crate::redact) const SAMPLES: [(&str, &str); 133] = [
     ("user-flag", "curl -u admin:«{A12}» https://api.internal/x"),
     ("url-parameter", "https://s.blob.core.windows.net/c/b?sv=2022&sig=«{A43}%3D»&se=1"),
     ("slack-webhook", "https://hooks.slack.com/services/«T{C8}/B{C10}/{A24}»"),
+    ("tasklight-api-key", "TASKLIGHT_TOKEN=«tlk_{A8}_{A43}»"),
     ("github-token", "«ghp_{A36}»"),
     ("github-token", "\u{1b}[33m«ghs_{A36}»\u{1b}[0m"),
     ("github-fine-grained", "«github_pat_{A22}_{A59}»"),
