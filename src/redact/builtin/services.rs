@@ -2,7 +2,7 @@
 
 use super::{Builtin, token};
 
-pub(super) const RULES: [Builtin; 35] = [
+pub(super) const RULES: [Builtin; 36] = [
     token(
         "slack-token",
         "a token of Slack",
