@@ -34,7 +34,7 @@ pub(in crate::redact) fn made_of(template: &str, random: &mut impl Rng) -> Strin
 }
 
 /// For each rule what its secrets look like: the text around it with the secret between « and ».
-pub(in crate::redact) const SAMPLES: [(&str, &str); 133] = [
+pub(in crate::redact) const SAMPLES: [(&str, &str); 134] = [
     ("private-key", "«-----BEGIN RSA PRIVATE KEY-----\n{B64}\n{B64}\n{B20}==\n-----END RSA PRIVATE KEY-----»"),
     ("private-key", r"key: «-----BEGIN OPENSSH PRIVATE KEY-----\n{B70}\n{B70}\n-----END OPENSSH PRIVATE KEY-----»\n"),
     ("private-key", "«-----BEGIN PRIVATE KEY-----\n{B64}\n{B30}»"),
