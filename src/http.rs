@@ -14,6 +14,7 @@ mod stall;
 mod streams;
 mod tasks;
 mod ui;
+mod unbuilt;
 
 use std::{sync::Arc, time::Duration};
 
@@ -96,7 +97,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/", get(ui::page))
         .route("/tasks/{task}", get(ui::page))
         .route("/assets/{*path}", get(ui::asset))
-        .fallback(error::no_route)
+        .fallback(ui::beside)
         .method_not_allowed_fallback(error::no_method)
         .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(from_fn(guard::headers))
