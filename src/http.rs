@@ -9,6 +9,7 @@ mod hand_over;
 mod hooks;
 mod listen;
 mod origin;
+mod rates;
 mod rejects;
 mod stall;
 mod streams;
@@ -91,6 +92,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks/{task}/rejects", get(rejects::list))
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))
         .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
+        .route("/v1/rates", get(rates::rates))
         .route("/v1/hooks/claude", post(hooks::claude))
         .route("/v1/ws", get(streams::websocket))
         .route("/openapi.json", get(ui::openapi))

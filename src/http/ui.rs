@@ -205,7 +205,10 @@ mod tests {
     async fn only_what_was_built_is_served_beside_the_index() {
         let none = HeaderMap::new();
         let icon = file::<Built>("icon.svg", &none).expect("it is there");
-        assert_eq!((header_of(&icon, header::CONTENT_TYPE), header_of(&icon, header::CACHE_CONTROL)), ("image/svg+xml", "no-cache"));
+        assert_eq!(
+            (header_of(&icon, header::CONTENT_TYPE), header_of(&icon, header::CACHE_CONTROL)),
+            ("image/svg+xml", "no-cache")
+        );
         for name in ["index.html", "unknown.svg", "", "assets", "../Cargo.toml", "assets/app-1a2b3c4d.js", "unbuilt.css"] {
             assert!(file::<Built>(name, &none).is_none(), "{name}");
         }
@@ -216,10 +219,15 @@ mod tests {
         let page = index::<NotBuilt>(&HeaderMap::new());
         assert_eq!((page.status(), header_of(&page, header::CACHE_CONTROL)), (StatusCode::OK, "no-store"));
         let page = String::from_utf8(bytes(page).await).expect("UTF-8");
-        for words in ["Node.js 20.19", "make web", "npm ci --prefix web", "tasklight tail", "tasklight tasks list", "/openapi.json"] {
+        for words in
+            ["Node.js 20.19", "make web", "npm ci --prefix web", "tasklight tail", "tasklight tasks list", "/openapi.json"]
+        {
             assert!(page.contains(words), "{words}");
         }
-        assert!(!page.contains("<style") && !page.contains("style=") && !page.contains("<script"), "the policy allows nothing inline");
+        assert!(
+            !page.contains("<style") && !page.contains("style=") && !page.contains("<script"),
+            "the policy allows nothing inline"
+        );
         let style = file::<NotBuilt>(unbuilt::STYLE_NAME, &HeaderMap::new()).expect("its style is there");
         assert_eq!(header_of(&style, header::CONTENT_TYPE), "text/css; charset=utf-8");
     }
@@ -243,7 +251,8 @@ mod tests {
 
     #[test]
     fn a_tag_is_known_alone_in_a_list_and_when_it_was_weakened() {
-        for (known, same) in [("\"a\"", true), ("W/\"a\"", true), ("\"b\", \"a\"", true), ("*", true), ("\"b\"", false), ("a", false)]
+        for (known, same) in
+            [("\"a\"", true), ("W/\"a\"", true), ("\"b\", \"a\"", true), ("*", true), ("\"b\"", false), ("a", false)]
         {
             assert_eq!(names(&HeaderValue::from_static(known), "\"a\""), same, "{known}");
         }
