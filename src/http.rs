@@ -67,7 +67,6 @@ pub(crate) struct App {
     pub body_timeout: Duration,
     pub bodies: Arc<Semaphore>,
     pub body_bytes: usize,
-    pub stalled_after: Duration,
     pub metrics: Arc<Metrics>,
     pub registry: Registry,
     pub phase: watch::Receiver<Phase>,
