@@ -168,7 +168,7 @@ export class Host {
     held.life += 1;
     const { life } = held;
     const isCurrent = (): boolean => held.life === life;
-    held.following = this.#viewer.follow(followed.task, {
+    const following = this.#viewer.follow(followed.task, {
       last: FIRST_ACTIVITIES,
       ...(after !== undefined && { after }),
       onItem: (item) => {
@@ -176,15 +176,16 @@ export class Host {
         followed.hear(item);
         if (item.kind === "activity") this.#bound();
       },
-      onState: (state) => {
-        if (isCurrent()) followed.tell(state);
+      onState: () => {
+        if (isCurrent()) followed.stateChanged();
       },
       onEnd: () => {
-        // Why it was denied was told before.
-        if (isCurrent() && followed.state.kind !== "denied") followed.tell({ kind: "ended" });
+        const { link } = this;
+        if (isCurrent()) followed.tellBy(() => (link.kind === "denied" ? link : { kind: "ended" }));
       },
     });
-    followed.tell(held.following.state);
+    held.following = following;
+    followed.tellBy(() => following.state);
   }
 
   #followList(): void {

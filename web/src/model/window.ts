@@ -10,7 +10,7 @@ import { charsOf } from "./payload.ts";
 export const HELD_CHARS = 32 * 1024 * 1024;
 
 /** So many more than must be are dropped at a time, so that it does not happen with every activity. */
-export const TRIM_ACTIVITIES = 250;
+export const TRIM_ACTIVITIES = MOST_ACTIVITIES / 20;
 
 /** Activities that are paged in, and how far they reach. */
 export interface Part {
