@@ -41,6 +41,7 @@ export class Host {
   #sweep: ReturnType<typeof setInterval> | undefined;
   #token: string | undefined;
   #viewer: Viewer;
+  #closed = false;
 
   constructor(options: HostOptions = {}) {
     this.#options = options;
@@ -61,6 +62,7 @@ export class Host {
   connect(send: (message: HostMessage) => void): (message: TabMessage) => void {
     let seat: Seat | undefined;
     return (message) => {
+      if (this.#closed) return;
       if (message.say === "hello") {
         seat?.leave();
         seat = this.#seat(send);
@@ -141,6 +143,7 @@ export class Host {
   }
 
   close(): void {
+    this.#closed = true;
     for (const seat of [...this.#seats]) seat.leave();
     for (const held of [...this.#tasks.values()]) this.#letGo(held);
     clearTimeout(this.#listLinger);

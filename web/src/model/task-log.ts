@@ -160,6 +160,7 @@ class Log implements TaskLog {
       state: (state) => {
         if (state.kind === "live") this.#held.learn({ head: state.offset });
         if (state.kind === "catchingUp") this.#held.learn({ head: state.offset + state.behind });
+        if (state.kind === "waiting") this.#held.missing();
         if ("truncatedBelow" in state) this.#held.learn({ floor: state.truncatedBelow });
         batch(() => {
           this.#state[1](state);
