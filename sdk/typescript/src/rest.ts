@@ -2,10 +2,12 @@
 import type { Activity, ActivityType, Status } from "./activity.js";
 import { TasklightError } from "./error.js";
 import { Http, hubAddress, type HubOptions, type Query, TokenKeeper } from "./http.js";
-import type { Invocation, TaskDetails, TaskSummary } from "./task.js";
+import type { SearchPage, SearchQuery } from "./search.js";
+import type { Invocation, Rates, TaskDetails, TaskSummary } from "./task.js";
 
 export type { Activity, ActivityType, Data, Status } from "./activity.js";
-export type { Invocation, TaskDetails, TaskSummary } from "./task.js";
+export type { SearchHit, SearchPage, SearchQuery } from "./search.js";
+export type { Invocation, Rate, Rates, Stalled, StalledReason, TaskDetails, TaskSummary } from "./task.js";
 export type { HubOptions, Token } from "./http.js";
 export { TasklightError } from "./error.js";
 
@@ -107,6 +109,17 @@ export class Hub {
       if (page.next === null) return;
       after = page.next;
     }
+  }
+
+  /** Looks for text in a task's payloads; ask again with `next` until it is null, also if there were no hits. */
+  search(task: string, query: SearchQuery): Promise<SearchPage> {
+    const { types, ...rest } = query;
+    return this.#ask("GET", ["tasks", task, "search"], { ...rest, type: types });
+  }
+
+  /** How many activities these tasks (at most 100) had in each minute of the last half hour. */
+  rates(tasks: readonly string[]): Promise<Rates> {
+    return this.#ask("GET", ["rates"], { task: tasks });
   }
 
   async invocations(task: string): Promise<readonly Invocation[]> {
