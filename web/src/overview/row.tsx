@@ -36,6 +36,7 @@ interface Props {
 export const Row: Component<Props> = (props) => {
   // A task that is gone keeps its row until the order is made anew.
   const shown = createMemo<{ id: string; task: Task | undefined; isGone: boolean }>((before) => {
+    // eslint-disable-next-line solid/reactivity -- a memo follows what it reads
     const { id } = props;
     const task = props.list.task(id);
     return { id, task: task ?? (before?.id === id ? before.task : undefined), isGone: task === undefined };
@@ -152,7 +153,8 @@ const Pulse: Component<{ list: TaskList; id: string; remembered: number }> = (pr
   const now = useClock(1_000);
   const counts = createMemo(
     () => {
-      void props.remembered;
+      // Read for when it changes.
+      if (props.remembered < 0) return [];
       return props.list.pulses.counts(props.id, now());
     },
     undefined,
