@@ -16,6 +16,9 @@ const RUNS: readonly Status[] = ["running", "failed", "lost", "pending", "comple
 const MOST_LABELS = 3;
 const MOST_AGENTS = 2;
 
+/** Kinds of runs beyond these are left to the task's page. */
+const MOST_KINDS = 3;
+
 const PULSE_WIDTH = 96;
 const PULSE_HEIGHT = 22;
 
@@ -114,7 +117,7 @@ const Cells: Component<Props & { task: Task }> = (props) => {
         </Show>
       </span>
       <span role="gridcell" class="task-runs">
-        <For each={RUNS.filter((status) => 0 < (summary().invocationCounts[status] ?? 0)).slice(0, 4)}>
+        <For each={RUNS.filter((status) => 0 < (summary().invocationCounts[status] ?? 0)).slice(0, MOST_KINDS)}>
           {(status) => (
             <span class="task-run">
               <StatusMark status={status} wordless /> {summary().invocationCounts[status]}
