@@ -39,7 +39,8 @@ export interface SubAgent extends Part {
   readonly parent: string | undefined;
   readonly agent: string | undefined;
   readonly title: string | undefined;
-  readonly status: "running" | "completed" | "failed" | "unknown";
+  /** `lost` if its run is over and its own end was never told. */
+  readonly status: "running" | "completed" | "failed" | "lost";
   readonly startedAt: number;
   /** Nothing while it works. */
   readonly endedAt: number | undefined;
@@ -225,7 +226,7 @@ class RunDraft extends PartDraft {
         parent: call ? scopeOf(call.call.data) : undefined,
         agent: textOf(about, "subagent_type") ?? sub.agent,
         title: textOf(about, "description") ?? textOf(about, "prompt") ?? textOf(call?.call.data, "name"),
-        status: ended ? (ended.isError ? "failed" : "completed") : runEnded === undefined ? "running" : "unknown",
+        status: ended ? (ended.isError ? "failed" : "completed") : runEnded === undefined ? "running" : "lost",
         startedAt,
         endedAt: over === undefined ? undefined : Math.max(startedAt, over),
       };

@@ -4,7 +4,7 @@ import { type Axis, foldGaps } from "../model/gaps.ts";
 import { type Lane, lanesOf } from "../model/lanes.ts";
 import { isOver, type Run } from "../model/runs.ts";
 import { LaneRow } from "./lanes-row.tsx";
-import { useClock } from "./runs-clock.ts";
+import { useClock } from "../ui/clock.ts";
 import { createWindow } from "./runs-window.ts";
 import "./lanes.css";
 

@@ -5,7 +5,7 @@ import { roughly } from "../model/duration.ts";
 import type { TaskLog } from "../model/log.ts";
 import type { Run } from "../model/runs.ts";
 import type { Stall } from "../model/stalled.ts";
-import { useClock } from "./runs-clock.ts";
+import { useClock } from "../ui/clock.ts";
 import { useRuns } from "./runs-state.ts";
 import "./stalled.css";
 

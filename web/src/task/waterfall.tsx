@@ -3,7 +3,7 @@ import { type Component, createEffect, createMemo, createSignal, For, Index, on,
 import { durationText } from "../model/duration.ts";
 import { type Row, tellingPart } from "../model/spans.ts";
 import { toolKind } from "../model/tools.ts";
-import { useClock } from "./runs-clock.ts";
+import { useClock } from "../ui/clock.ts";
 import type { RunsView } from "./runs-state.ts";
 import { createWindow } from "./runs-window.ts";
 import { AXIS_PX, ticksIn, WaterfallAxis } from "./waterfall-axis.tsx";
@@ -69,7 +69,15 @@ export const Waterfall: Component<WaterfallProps> = (props) => {
     const from = (1 - factor) / 2;
     setZoom(factor < 1 ? { from: axis.timeAt(from), to: axis.timeAt(1 - from) } : undefined);
   };
-  const keys = onKeys({ rows, active, activate, place: (offset) => { props.onPlace(offset); }, zoomIn: () => { narrow(0.5); }, zoomOut: () => { setZoom(undefined); } });
+  /** To the time of the calls on screen. */
+  const fit = (): void => {
+    const until = horizon();
+    const seen = rows().slice(view.top(), view.bottom()).map(({ span }) => span);
+    const from = seen.reduce((least, { start }) => Math.min(least, start), Infinity);
+    const to = seen.reduce((most, span) => Math.max(most, endOf(span, until)), -Infinity);
+    if (from < to) setZoom({ from, to });
+  };
+  const keys = onKeys({ rows, active, activate, place: (offset) => { props.onPlace(offset); }, zoomIn: () => { narrow(0.5); }, fit, zoomOut: () => { setZoom(undefined); } });
   const summary = (): string => {
     const { calls, open, failed, axis } = chart();
     const gaps = axis.gaps.length === 0 ? "" : `, ${axis.gaps.length.toString()} idle gaps folded`;
@@ -93,6 +101,7 @@ export const Waterfall: Component<WaterfallProps> = (props) => {
             </button>
           )}
         </Show>
+        <button type="button" class="waterfall-button" title="Show the time of the calls on screen (f)" onClick={fit}>fit</button>
         <button type="button" class="waterfall-button" aria-label="Zoom into the middle" title="Zoom in (+)" onClick={() => { narrow(0.5); }}>+</button>
         <button type="button" class="waterfall-button" aria-label="Show all of the time" title="Show all (0)" disabled={!zoom()} onClick={() => { setZoom(undefined); }}>⤢</button>
       </div>
