@@ -34,6 +34,10 @@ export interface ActivityQuery {
   readonly after?: string;
   /** A cursor to page backwards from. */
   readonly before?: string;
+  /** The offset to begin at, or the oldest that is kept if that is later; instead of a cursor. */
+  readonly from?: number;
+  /** Begins where the log's timestamps pass this time, in epoch milliseconds; instead of a cursor. */
+  readonly at?: number;
   /** At most so many; 100 if left out. */
   readonly limit?: number;
   readonly types?: readonly ActivityType[];
@@ -95,7 +99,7 @@ export class Hub {
   }
 
   /** Everything that is stored, page by page, up to the head as it is when that is reached. */
-  async *history(task: string, query: Omit<ActivityQuery, "before"> = {}): AsyncGenerator<Activity, void> {
+  async *history(task: string, query: Omit<ActivityQuery, "before" | "from" | "at"> = {}): AsyncGenerator<Activity, void> {
     let after = query.after;
     for (;;) {
       const page = await this.activities(task, { limit: 1_000, ...query, ...(after !== undefined && { after }) });
