@@ -6,9 +6,7 @@ import type { HubSource } from "../hub/source.ts";
 import type { TaskLog } from "../model/log.ts";
 import { type Run, runsOf } from "../model/runs.ts";
 import { type Row, nested, spansOf } from "../model/spans.ts";
-
-/** The least time between two looks at the log. */
-const LOOK_MS = 400;
+import { createThrottle, LOOK_MS } from "./runs-sampled.ts";
 
 /** The least time between two questions to the hub. */
 const ASK_MS = 3_000;
@@ -58,7 +56,7 @@ function createRuns(hub: HubSource, task: string, log: TaskLog): RunsState {
     const activities = untrack(log.activities);
     setView({ runs: runsOf(activities, untrack(details)), rows: nested(spansOf(activities)), activities });
   };
-  const looking = throttled(LOOK_MS, look);
+  const looking = createThrottle(LOOK_MS, look);
 
   let asking = false;
   const ask = async (): Promise<void> => {
@@ -77,7 +75,7 @@ function createRuns(hub: HubSource, task: string, log: TaskLog): RunsState {
     }
     looking.soon();
   };
-  const questions = throttled(ASK_MS, () => void ask());
+  const questions = createThrottle(ASK_MS, () => void ask());
 
   let told = 0;
   createEffect(
@@ -96,8 +94,6 @@ function createRuns(hub: HubSource, task: string, log: TaskLog): RunsState {
   onCleanup(() => {
     closed = true;
     clearInterval(idle);
-    looking.stop();
-    questions.stop();
   });
   return { view, failure };
 }
@@ -110,39 +106,6 @@ function saysOfRuns(activities: readonly Activity[], after: number): boolean {
     if (activity.type === "status" || activity.type === "usage") return true;
   }
   return false;
-}
-
-interface Throttled {
-  /** At once if it has been long enough, else as soon as it has. */
-  soon(): void;
-  stop(): void;
-}
-
-/** Never while the page is hidden; once when it comes back, if it was asked for. */
-function throttled(every: number, act: () => void): Throttled {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let last = 0;
-  let isWanted = false;
-  const run = (): void => {
-    timer = undefined;
-    if (document.hidden) return;
-    isWanted = false;
-    last = performance.now();
-    act();
-  };
-  const soon = (): void => {
-    isWanted = true;
-    timer ??= setTimeout(run, last === 0 ? 0 : Math.max(0, last + every - performance.now()));
-  };
-  const shown = (): void => {
-    if (!document.hidden && isWanted) soon();
-  };
-  document.addEventListener("visibilitychange", shown);
-  const stop = (): void => {
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", shown);
-  };
-  return { soon, stop };
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
