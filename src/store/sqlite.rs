@@ -76,7 +76,7 @@ pub(super) fn word<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Resul
     text.map(|text| text.parse().map_err(|_| foreign(column))).transpose()
 }
 
-fn number(row: &SqliteRow, column: &str) -> Result<Option<u64>, StoreError> {
+pub(super) fn number(row: &SqliteRow, column: &str) -> Result<Option<u64>, StoreError> {
     use sqlx::Row;
     let value: Option<i64> = row.try_get(column)?;
     value.map(|value| u64::try_from(value).map_err(|_| foreign(column))).transpose()

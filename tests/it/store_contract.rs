@@ -8,10 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use tasklight::{
     ingest::{IngestLimits, Item, parse_body},
-    model::{Filter, JsonLimits, Offset, Reject, Status, TaskId, Timestamp},
+    model::{Filter, JsonLimits, Offset, RATE_BUCKETS, RateSpan, Reject, Status, TaskId, Timestamp},
     store::{
-        Append, Attempt, Heartbeat, OpenError, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, Store, StoreOptions, TaskChange,
-        TaskQuery,
+        Append, Attempt, Heartbeat, OpenError, RATE_ACTIVITIES, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, Store,
+        StoreOptions, TaskChange, TaskQuery,
     },
 };
 use tempfile::TempDir;
@@ -128,6 +128,7 @@ macro_rules! contract {
             open_tasks_are_read_in_pages
             stored_events_are_told_from_others
             recently_active_tasks_are_found
+            rates_count_the_newest_activities_by_the_minute
             rejects_are_kept_newest_first_and_not_for_ever
             renewed_epochs_end_every_cursor
             what_was_committed_is_there_after_opening_again
