@@ -39,6 +39,7 @@ export interface Rows {
   scrollToEnd(): void;
   /** How far the row's top is below the top of the screen. */
   topOf(index: number): number;
+  heightOf(index: number): number;
 }
 
 /** Unique among the entries of a log: a hole may stand where an entry begins. */
@@ -150,6 +151,7 @@ export function createRows(options: Options): Rows {
       virtualizer.scrollToEnd();
     },
     topOf,
+    heightOf: (index) => virtualizer.measurementsCache[index]?.size ?? 0,
   };
 }
 

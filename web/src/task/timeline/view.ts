@@ -9,6 +9,9 @@ import { EDGE_PX, rowKey, type Rows } from "./rows.ts";
 /** How far below the top a place in history is shown, as a part of the screen. */
 const SHOWN_AT = 0.3;
 
+/** How much of the screen a row that is higher than it is scrolled by. */
+const SCROLLED = 0.8;
+
 /** A row on screen, and how far below the top. */
 interface Anchor {
   readonly offset: number;
@@ -124,6 +127,7 @@ export class TaskView {
   step(by: number): void {
     const entries = untrack(this.log.entries);
     const at = this.#focusedIndex();
+    if (at !== undefined && this.#scrollWithin(at, by)) return;
     const start = at ?? (0 < by ? this.#firstOnScreen() - 1 : this.#firstOnScreen() + 1);
     const to = Math.min(entries.length - 1, Math.max(0, start + by));
     const entry = entries[to];
@@ -148,6 +152,18 @@ export class TaskView {
     return at === undefined ? undefined : untrack(this.log.entries)[at];
   }
 
+  /** Everything in that row is shown. */
+  unfold(index: number): void {
+    const entry = untrack(this.log.entries)[index];
+    const fold = entry && foldOf(entry);
+    if (fold) this.folds.set(rowFold(entry.key), true);
+  }
+
+  /** The offset that is read now. */
+  placeOffset(): number | undefined {
+    return this.#place()?.offset;
+  }
+
   /** Unfolds the row with the focus, or folds it. Says whether there was one. */
   toggle(): boolean {
     const entry = this.focusedEntry();
@@ -166,6 +182,19 @@ export class TaskView {
     const isOpen = this.folds.isOpen(rowFold(entry.key), fold);
     this.folds.setKind(fold.kind, !isOpen);
     this.say(`all ${fold.kind} ${isOpen ? "folded" : "unfolded"}`);
+    return true;
+  }
+
+  /** A row higher than the screen is scrolled through first. Says whether it was. */
+  #scrollWithin(index: number, by: number): boolean {
+    const rows = this.#rows;
+    const height = this.#height();
+    if (!rows || !this.#scroller) return false;
+    const [top, bottom] = [rows.topOf(index), rows.topOf(index) + rows.heightOf(index)];
+    const isMore = 0 < by ? height < bottom && top < height : top < 0 && 0 < bottom;
+    if (!isMore || bottom - top <= height - 2 * EDGE_PX) return false;
+    this.stopFollowing();
+    this.#scroller.scrollBy({ top: Math.sign(by) * height * SCROLLED });
     return true;
   }
 
