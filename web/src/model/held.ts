@@ -74,6 +74,11 @@ export class Held {
     if (floor !== undefined) this.#floor = Math.max(this.#floor, floor);
   }
 
+  /** The hub knows no such task, so that what is held is of one that is no more. */
+  missing(): void {
+    if (this.#tail.activities.length !== 0) this.#deleted();
+  }
+
   /** Somebody reads here; see `TaskLog`. */
   hold(offset: number | undefined): void {
     this.#hold = offset;
@@ -117,6 +122,7 @@ export class Held {
     this.#view.addBefore(part);
     const entries = this.#entries.prepend(part.activities.filter(this.#fits));
     this.#did({ kind: "prepended", entries });
+    if (!isOpen(this.#filter)) this.#view.thin(this.#fits);
     const to = this.#view.trimNewest();
     if (to === undefined) return;
     this.#tail = tail;
@@ -184,8 +190,12 @@ export class Held {
         this.#anew(item.epoch, 1, preface("reset", "The log began anew: the task was deleted and made again, or the hub was restored from a backup."));
         break;
       case "deleted":
-        this.#anew(NO_EPOCH, 1, preface("deleted", "The task was deleted. If it is made again, it goes on here."));
+        this.#deleted();
     }
+  }
+
+  #deleted(): void {
+    this.#anew(NO_EPOCH, 1, preface("deleted", "The task was deleted. If it is made again, it goes on here."));
   }
 
   #append(activities: readonly Activity[]): void {
@@ -211,6 +221,7 @@ export class Held {
   /** The entries of what the view got at its end, and room made for it. */
   #show(activities: readonly Activity[]): void {
     this.#entries.append(activities.filter(this.#fits));
+    if (!isOpen(this.#filter)) this.#view.thin(this.#fits);
     const from = this.#view.trimOldest();
     if (from === undefined) this.#did({ kind: "grown" });
     else this.#did({ kind: "trimmed", entries: this.#entries.trimBefore(from) });
