@@ -9,8 +9,10 @@ mod hand_over;
 mod hooks;
 mod listen;
 mod origin;
+mod place;
 mod rates;
 mod rejects;
+mod search;
 mod stall;
 mod streams;
 mod tasks;
@@ -67,7 +69,6 @@ pub(crate) struct App {
     pub body_timeout: Duration,
     pub bodies: Arc<Semaphore>,
     pub body_bytes: usize,
-    pub stalled_after: Duration,
     pub metrics: Arc<Metrics>,
     pub registry: Registry,
     pub phase: watch::Receiver<Phase>,
@@ -88,6 +89,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{task}", task)
         .route("/v1/tasks/{task}/activities", get(activities::page).post(activities::publish))
+        .route("/v1/tasks/{task}/search", get(search::search))
         .route("/v1/tasks/{task}/stream", get(streams::sse))
         .route("/v1/tasks/{task}/rejects", get(rejects::list))
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))

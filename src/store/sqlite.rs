@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sqlx::{SqlitePool, sqlite::SqliteRow};
 
-use crate::model::{Epoch, LogState, Offset, Timestamp};
+use crate::model::{Epoch, LogState, Offset, StalledAfter, Timestamp};
 
 use super::{StoreError, remembered::Remembered, sqlite_open::FileLock};
 
@@ -19,6 +19,7 @@ pub struct SqliteStore {
     pub(super) lock: Arc<FileLock>,
     /// Taken, and contradicted, only by who has the writing connection.
     pub(super) remembered: Arc<Remembered>,
+    pub(super) stalled_after: StalledAfter,
 }
 
 impl SqliteStore {
