@@ -131,13 +131,14 @@ function folded(gaps: readonly Busy[], span: number, { least, share }: FoldOptio
   return chosen.sort((one, other) => one.from - other.from);
 }
 
-/** Round times within a stretch for ticks, at most about `most` of them. */
-export function ticksOf(from: number, to: number, most: number): readonly number[] {
-  const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1.5e4, 3e4, 6e4, 12e4, 3e5, 6e5, 9e5, 18e5, 36e5, 72e5, 108e5, 216e5, 432e5, 864e5];
-  const span = to - from;
-  if (span <= 0 || most < 1) return [];
-  const step = steps.find((one) => span / one <= most) ?? Math.ceil(span / most / 864e5) * 864e5;
+const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1.5e4, 3e4, 6e4, 12e4, 3e5, 6e5, 9e5, 18e5, 36e5, 72e5, 108e5, 216e5, 432e5, 864e5];
+
+/** The least round step that is at least so long. */
+export const roundStep = (least: number): number => STEPS.find((one) => least <= one) ?? Math.ceil(least / 864e5) * 864e5;
+
+/** The multiples of `step` within a stretch, but never more than `most`. */
+export function ticksOf(from: number, to: number, step: number, most: number): readonly number[] {
   const ticks: number[] = [];
-  for (let tick = Math.ceil(from / step) * step; tick <= to; tick += step) ticks.push(tick);
+  for (let tick = Math.ceil(from / step) * step; tick <= to && ticks.length < most; tick += step) ticks.push(tick);
   return ticks;
 }

@@ -6,9 +6,9 @@ import type { Lane } from "../model/lanes.ts";
 import { isOver } from "../model/runs.ts";
 import { costText, countText } from "../model/usage.ts";
 import { taskAddress } from "../ui/route.ts";
+import { type Mark, StatusMark } from "../ui/status.tsx";
 import { LaneBar } from "./lanes-bar.tsx";
-import { useClock } from "./runs-clock.ts";
-import { type Mark, RunMark } from "./runs-mark.tsx";
+import { useClock } from "../ui/clock.ts";
 
 /** How often is looked whether something stands still. */
 const STALL_LOOK_MS = 5_000;
@@ -66,7 +66,7 @@ export const LaneRow: Component<LaneRowProps> = (props) => {
             <svg viewBox="0 0 12 12" width="10" height="10" aria-hidden="true"><path d="m4 2.5 4 3.5-4 3.5z" fill="currentColor" /></svg>
           </button>
         </Show>
-        <RunMark mark={mark()} />
+        <StatusMark status={mark()} wordless />
         <Show when={part().agent}>{(agent) => <span class="lanes-agent">{agent()}</span>}</Show>
         <span class="lanes-name" title={name()}>{name()}</span>
         <Show when={!props.lane.isOpen}>

@@ -10,6 +10,9 @@ export interface RowWindow {
   readonly first: Accessor<number>;
   /** The one after the last. */
   readonly end: Accessor<number>;
+  /** Those that are really on screen: the first, and the one after the last. */
+  top(): number;
+  bottom(): number;
   /** The width of what scrolls, in pixels. */
   readonly width: Accessor<number>;
   /** Scrolls as little as needed for this row to be seen. */
@@ -51,5 +54,7 @@ export function createWindow(rowHeight: number, count: Accessor<number>): RowWin
   const toEnd = (): void => {
     if (scroller) scroller.scrollTop = scroller.scrollHeight;
   };
-  return { attach, first, end, width, reveal, isAtEnd, toEnd };
+  const rowTop = (): number => Math.floor(top() / rowHeight);
+  const rowBottom = (): number => Math.ceil((top() + height()) / rowHeight);
+  return { top: rowTop, bottom: rowBottom, attach, first, end, width, reveal, isAtEnd, toEnd };
 }

@@ -1,11 +1,14 @@
 /** The times above a waterfall: ticks where they fit, and how long the folded gaps were. */
 import { type Component, createMemo, For } from "solid-js";
 import { roughly } from "../model/duration.ts";
-import { type Axis, ticksOf } from "../model/gaps.ts";
+import { type Axis, roundStep, ticksOf } from "../model/gaps.ts";
 import { tickText } from "./waterfall-words.ts";
 
 /** The pixels that a tick's text needs. */
 const TICK_PX = 58;
+
+/** The most ticks of a stretch. */
+const MOST_TICKS = 40;
 
 export const AXIS_PX = 30;
 
@@ -69,13 +72,9 @@ export function ticksIn(axis: Axis, width: number): readonly Label[] {
   const millis = scaled.reduce((sum, { from, to }) => sum + to - from, 0);
   const pixels = scaled.reduce((sum, { x0, x1 }) => sum + (x1 - x0) * width, 0);
   if (millis <= 0 || pixels <= 0) return labels;
-  const per = Math.max(1, pixels / TICK_PX);
+  const step = roundStep((millis / pixels) * TICK_PX);
   for (const { from, to } of scaled) {
-    const many = (per * (to - from)) / millis;
-    const ticks = ticksOf(from, to, Math.max(many, 0));
-    const [one, two] = ticks;
-    const step = one !== undefined && two !== undefined ? two - one : 1_000;
-    for (const tick of ticks) {
+    for (const tick of ticksOf(from, to, step, MOST_TICKS)) {
       const x = axis.at(tick) * width;
       if (x < until) continue;
       until = x + TICK_PX;

@@ -12,6 +12,8 @@ export interface KeyOptions {
   readonly place: (offset: number) => void;
   readonly zoomIn: () => void;
   readonly zoomOut: () => void;
+  /** Shows the time of the calls on screen. */
+  readonly fit: () => void;
 }
 
 export function onKeys(options: KeyOptions): (event: KeyboardEvent) => void {
@@ -40,6 +42,7 @@ export function onKeys(options: KeyOptions): (event: KeyboardEvent) => void {
     ArrowRight: () => { move(1); },
     "+": options.zoomIn,
     "=": options.zoomIn,
+    f: options.fit,
     "-": options.zoomOut,
     "0": options.zoomOut,
     Enter: () => {

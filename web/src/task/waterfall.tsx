@@ -3,7 +3,7 @@ import { type Component, createEffect, createMemo, createSignal, For, Index, on,
 import { durationText } from "../model/duration.ts";
 import { type Row, tellingPart } from "../model/spans.ts";
 import { toolKind } from "../model/tools.ts";
-import { useClock } from "./runs-clock.ts";
+import { useClock } from "../ui/clock.ts";
 import type { RunsView } from "./runs-state.ts";
 import { createWindow } from "./runs-window.ts";
 import { AXIS_PX, ticksIn, WaterfallAxis } from "./waterfall-axis.tsx";
@@ -69,7 +69,15 @@ export const Waterfall: Component<WaterfallProps> = (props) => {
     const from = (1 - factor) / 2;
     setZoom(factor < 1 ? { from: axis.timeAt(from), to: axis.timeAt(1 - from) } : undefined);
   };
-  const keys = onKeys({ rows, active, activate, place: (offset) => { props.onPlace(offset); }, zoomIn: () => { narrow(0.5); }, zoomOut: () => { setZoom(undefined); } });
+  /** To the time of the calls on screen. */
+  const fit = (): void => {
+    const until = horizon();
+    const seen = rows().slice(view.top(), view.bottom()).map(({ span }) => span);
+    const from = seen.reduce((least, { start }) => Math.min(least, start), Infinity);
+    const to = seen.reduce((most, span) => Math.max(most, endOf(span, until)), -Infinity);
+    if (from < to) setZoom({ from, to });
+  };
+  const keys = onKeys({ rows, active, activate, place: (offset) => { props.onPlace(offset); }, zoomIn: () => { narrow(0.5); }, fit, zoomOut: () => { setZoom(undefined); } });
   const summary = (): string => {
     const { calls, open, failed, axis } = chart();
     const gaps = axis.gaps.length === 0 ? "" : `, ${axis.gaps.length.toString()} idle gaps folded`;
@@ -93,6 +101,7 @@ export const Waterfall: Component<WaterfallProps> = (props) => {
             </button>
           )}
         </Show>
+        <button type="button" class="waterfall-button" title="Show the time of the calls on screen (f)" onClick={fit}>fit</button>
         <button type="button" class="waterfall-button" aria-label="Zoom into the middle" title="Zoom in (+)" onClick={() => { narrow(0.5); }}>+</button>
         <button type="button" class="waterfall-button" aria-label="Show all of the time" title="Show all (0)" disabled={!zoom()} onClick={() => { setZoom(undefined); }}>⤢</button>
       </div>
@@ -106,17 +115,11 @@ export const Waterfall: Component<WaterfallProps> = (props) => {
           <WaterfallAxis axis={chart().axis} left={left()} width={width()} />
           <div
             class="waterfall-scroll"
-            role="tree"
-            tabindex="0"
-            aria-label={`Tool calls: ${summary()}`}
-            aria-activedescendant={active() === undefined ? undefined : `waterfall-${(active() ?? 0).toString()}`}
             ref={(element) => { view.attach(element); }}
             onScroll={() => { wasAtEnd = view.isAtEnd(); }}
-            onKeyDown={keys}
-            onFocus={() => { if (active() === undefined) { const last = rows()[rows().length - 1]; if (last) setActive(last.span.offset); } }}
             onPointerLeave={() => { setPointed(undefined); }}
           >
-            <div class="waterfall-rows" role="presentation" style={{ height: `${(rows().length * ROW_PX).toString()}px` }}>
+            <div class="waterfall-rows" style={{ height: `${(rows().length * ROW_PX).toString()}px` }}>
               <svg class="waterfall-svg" role="img" aria-label={summary()} width={left() + width() + RIGHT_PX} height={rows().length * ROW_PX}>
                 <g transform={`translate(${left().toString()} 0)`}>
                   <For each={ticksIn(chart().axis, width())}>{(tick) => <line class="waterfall-grid" x1={tick.x} x2={tick.x} y1="0" y2={rows().length * ROW_PX} />}</For>
@@ -138,23 +141,35 @@ export const Waterfall: Component<WaterfallProps> = (props) => {
                   </Index>
                 </g>
               </svg>
-              <Index each={shown()}>
-                {(row, index) => (
-                  <WaterfallRow
-                    row={row()}
-                    top={(view.first() + index) * ROW_PX}
-                    left={left()}
-                    isActive={active() === row().span.offset}
-                    spoken={spokenText(row().span, endOf(row().span, horizon()), props.atEnd)}
-                    onPoint={() => setPointed(row().span.offset)}
-                    onPick={() => {
-                      if (brush.endsDrag()) return;
-                      setActive(row().span.offset);
-                      props.onPlace(row().span.offset);
-                    }}
-                  />
-                )}
-              </Index>
+              <div
+                class="waterfall-tree"
+                role="tree"
+                tabindex="0"
+                aria-label={`Tool calls: ${summary()}`}
+                aria-activedescendant={active() === undefined ? undefined : `waterfall-${(active() ?? 0).toString()}`}
+                onKeyDown={keys}
+                onFocus={() => {
+                  if (active() === undefined) setActive(rows()[rows().length - 1]?.span.offset);
+                }}
+              >
+                <Index each={shown()}>
+                  {(row, index) => (
+                    <WaterfallRow
+                      row={row()}
+                      top={(view.first() + index) * ROW_PX}
+                      left={left()}
+                      isActive={active() === row().span.offset}
+                      spoken={spokenText(row().span, endOf(row().span, horizon()), props.atEnd)}
+                      onPoint={() => setPointed(row().span.offset)}
+                      onPick={() => {
+                        if (brush.endsDrag()) return;
+                        setActive(row().span.offset);
+                        props.onPlace(row().span.offset);
+                      }}
+                    />
+                  )}
+                </Index>
+              </div>
             </div>
           </div>
           <Show when={brush.dragged()}>
@@ -196,7 +211,7 @@ const WaterfallRow: Component<WaterfallRowProps> = (props) => (
     onClick={() => { props.onPick(); }}
   >
     <span class="waterfall-label" data-tool={toolKind(props.row.span.name)} data-outcome={props.row.span.outcome} style={{ width: `${props.left.toString()}px`, "padding-left": `${(4 + Math.min(props.row.depth, 6) * 10).toString()}px` }}>
-      <span class="waterfall-name">{props.row.span.outcome === "error" ? "✕ " : ""}{props.row.span.name}</span>
+      <span class="waterfall-name">{props.row.span.name}</span>{" "}
       <span class="waterfall-about">{tellingPart(props.row.span.input)}</span>
     </span>
   </div>
