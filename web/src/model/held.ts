@@ -119,6 +119,7 @@ export class Held {
   /** Adds a page before what is shown. If there is no room for all, the newest goes. */
   addBefore(part: Part): void {
     const tail = this.isAtEnd ? this.#view.copy() : this.#tail;
+    tail.keepWhole();
     this.#view.addBefore(part);
     const entries = this.#entries.prepend(part.activities.filter(this.#fits));
     this.#did({ kind: "prepended", entries });
@@ -131,8 +132,12 @@ export class Held {
 
   /** Adds a page after what is shown. If there is no room for all, the oldest goes. */
   addAfter(part: Part): void {
-    this.#view.addAfter(part);
-    this.#show(part.activities);
+    const { from } = this.#tail;
+    // What the tail has is whole there.
+    const isInTail = !part.whole && this.#view.epoch === this.#tail.epoch && from <= part.reach;
+    const added = isInTail ? { ...part, activities: part.activities.filter(({ offset }) => offset < from), reach: from - 1 } : part;
+    this.#view.addAfter(added);
+    this.#show(added.activities);
     if (this.#view.epoch === this.#tail.epoch && this.#tail.to <= this.#view.to) this.#tail = this.#view;
   }
 
@@ -149,6 +154,7 @@ export class Held {
   goTo(epoch: string, activities: readonly Activity[]): void {
     const [first] = activities;
     if (!first) return;
+    this.#tail.keepWhole();
     this.#view = new Window(epoch, first.offset);
     this.#view.append(activities);
     if (epoch === this.#tail.epoch && this.#tail.to <= this.#view.to) this.#tail = this.#view;
@@ -202,7 +208,10 @@ export class Held {
     const [first] = activities;
     if (!first) return;
     const epoch = epochOf(first);
-    if (epoch !== this.#tail.epoch || (this.#tail.activities.length === 0 && this.#tail.to + 1 !== first.offset)) this.#begin(epoch, first.offset);
+    const isEmpty = this.#tail.activities.length === 0;
+    if (epoch !== this.#tail.epoch || this.#tail.to + 1 < first.offset || (isEmpty && this.#tail.to + 1 !== first.offset)) {
+      this.#begin(epoch, first.offset);
+    }
     const news = first.offset <= this.#tail.to ? activities.filter(({ offset }) => this.#tail.to < offset) : activities;
     this.learn({ head: news.at(-1)?.offset ?? 0 });
     if (this.isAtEnd && this.#isHeldBack(news.length)) this.#tail = new Window(epoch, this.#tail.to + 1);

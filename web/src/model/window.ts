@@ -123,7 +123,11 @@ export class Window {
       this.#activities.push(activity);
       this.#chars += charsOf(activity);
     }
-    if (whole && this.#wholeTo === this.#to) this.#wholeTo = reach;
+    if (whole) {
+      // Of two whole parts with something left out between them the newer one counts.
+      if (this.#wholeTo !== this.#to) this.#wholeFrom = this.#to + 1;
+      this.#wholeTo = reach;
+    }
     this.#to = Math.max(this.#to, reach);
     this.#after = whole ? undefined : cursor;
   }
