@@ -10,13 +10,17 @@ mod hand_over;
 mod hooks;
 mod listen;
 mod origin;
+mod place;
+mod rates;
 mod rejects;
 mod revoke;
+mod search;
 mod stall;
 mod streams;
 mod tasks;
 mod tickets;
 mod ui;
+mod unbuilt;
 
 use std::{sync::Arc, time::Duration};
 
@@ -73,7 +77,6 @@ pub(crate) struct App {
     pub body_timeout: Duration,
     pub bodies: Arc<Semaphore>,
     pub body_bytes: usize,
-    pub stalled_after: Duration,
     pub metrics: Arc<Metrics>,
     pub registry: Registry,
     pub phase: watch::Receiver<Phase>,
@@ -94,10 +97,12 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{task}", task)
         .route("/v1/tasks/{task}/activities", get(activities::page).post(activities::publish))
+        .route("/v1/tasks/{task}/search", get(search::search))
         .route("/v1/tasks/{task}/stream", get(streams::sse))
         .route("/v1/tasks/{task}/rejects", get(rejects::list))
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))
         .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
+        .route("/v1/rates", get(rates::rates))
         .route("/v1/hooks/claude", post(hooks::claude))
         .route("/v1/tickets", post(tickets::make))
         .route("/v1/admin/revoke", post(revoke::revoke))
@@ -106,7 +111,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/", get(ui::page))
         .route("/tasks/{task}", get(ui::page))
         .route("/assets/{*path}", get(ui::asset))
-        .fallback(error::no_route)
+        .fallback(ui::beside)
         .method_not_allowed_fallback(error::no_method)
         .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))

@@ -40,7 +40,7 @@ pub(super) async fn sse(
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
-    let query = query.only(&["after", "last", "type", "invocation", "series", "ticket"])?;
+    let query = query.only(&["after", "last", "type", "invocation", "series"])?;
     if !app.is_running() {
         return Err(Problem::stopping());
     }

@@ -94,6 +94,8 @@ fn task_routes(task: &str) -> Vec<(&'static str, String, Value)> {
         ("GET", at("/activities?after=start"), Value::Null),
         ("POST", at("/activities"), activity),
         ("GET", at("/stream"), Value::Null),
+        ("GET", at("/search?q=x"), Value::Null),
+        ("GET", at("/activities?format=ndjson"), Value::Null),
         ("GET", at("/rejects"), Value::Null),
         ("GET", at("/invocations"), Value::Null),
         ("GET", at("/invocations/r"), Value::Null),
