@@ -10,6 +10,8 @@ mod hand_over;
 mod hooks;
 mod listen;
 mod origin;
+mod rates;
+mod refuse;
 mod rejects;
 mod revoke;
 mod stall;
@@ -34,6 +36,7 @@ use crate::{
     broker::Broker,
     hub::Hub,
     ingest::{ChannelIngest, IngestLimits, Redaction},
+    limits::{Limits, Proxies},
     metrics::Metrics,
     session::{SessionOptions, ending::Ending},
     store::Store,
@@ -70,6 +73,8 @@ pub(crate) struct App {
     pub tickets: Tickets,
     pub first_message_timeout: Duration,
     pub origins: Origins,
+    pub bounds: Arc<Limits>,
+    pub proxies: Proxies,
     pub body_timeout: Duration,
     pub bodies: Arc<Semaphore>,
     pub body_bytes: usize,
@@ -108,8 +113,10 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/assets/{*path}", get(ui::asset))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
+        .layer(from_fn_with_state(app.clone(), rates::draw))
         .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))
+        .layer(from_fn_with_state(app.clone(), rates::admit))
         .layer(from_fn(guard::headers))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)

@@ -6,7 +6,9 @@
 
 pub(crate) mod access;
 mod beat;
+mod end;
 pub(crate) mod ending;
+mod meter;
 mod outbox;
 mod outside;
 pub(crate) mod protocol;
@@ -29,6 +31,7 @@ use tokio::time::Instant;
 use crate::{
     auth::{Caller, Refusal},
     hub::{Arrival, Fetch, Follower, Hub, ListFollower, ListStep, Mail, Mailbox, Relay, Slot, Step, Wanted},
+    limits::{Draw, Rate, Spent},
     metrics::Metrics,
     model::{Cursor, FrameBatch, TaskId, Timestamp, text_frame},
 };
@@ -48,6 +51,14 @@ pub struct SessionOptions {
     pub subscriptions: usize,
     /// The most bytes of a message from a client.
     pub frame_bytes: usize,
+    /// How many frames a client may send.
+    pub(crate) frames: Rate,
+    /// In how many pieces a message may come; 0 for any number.
+    pub(crate) fragments: u32,
+    /// How often a client may subscribe.
+    pub(crate) subscribes: Rate,
+    /// A message that has not come whole for so long is given up.
+    pub message_timeout: Duration,
     /// How often a ping and a heartbeat are sent, give or take a tenth.
     pub heartbeat: Duration,
     /// A client that nothing was heard of for so long is gone.
@@ -113,6 +124,9 @@ pub(crate) struct Session {
     next_slot: Slot,
     outbox: Outbox,
     faults: usize,
+    subscribed: Spent,
+    /// Until when no message is taken, because there were too many subscriptions.
+    pause: Option<Instant>,
     access: Access,
     /// A token that is being looked at. Until that is done no message is taken.
     checking: Option<Fetch>,
@@ -145,6 +159,8 @@ impl Session {
             next_slot: 0,
             outbox: Outbox::default(),
             faults: 0,
+            subscribed: Spent::nothing(),
+            pause: None,
             access,
             checking: None,
             denied: None,
@@ -155,7 +171,20 @@ impl Session {
 
     /// Takes a client's message. Says whether the session may go on; if not, the client has been told why.
     pub(crate) fn receive(&mut self, text: &str) -> bool {
-        match ClientMessage::parse(text) {
+        let message = ClientMessage::parse(text);
+        if matches!(message, Ok(ClientMessage::Subscribe { .. })) {
+            self.slow_down();
+        }
+        match message {
+            Ok(ClientMessage::Subscribe { target, .. }) if self.access.is_short_of_memory() => {
+                let task = if let Target::Task(task) = &target { Some(task) } else { None };
+                self.metrics.reached.count("memory");
+                self.say(&ServerMessage::error(
+                    "overloaded",
+                    "this node is short of memory: try again later, or at another node",
+                    task,
+                ));
+            }
             Ok(ClientMessage::Subscribe { target: Target::Task(task), .. }) if !self.access.may_read(&task) => {
                 self.drop_task(&task);
                 self.forbid(Some(&task));
@@ -165,6 +194,7 @@ impl Session {
                 if self.options.subscriptions <= self.slots.len() && !self.tasks.contains_key(&task) {
                     let most = self.options.subscriptions;
                     let message = format!("a session follows at most {most} tasks: open another one");
+                    self.metrics.reached.count("subscriptions");
                     self.say(&ServerMessage::error("too_many_subscriptions", &message, Some(&task)));
                     return true;
                 }
@@ -188,7 +218,7 @@ impl Session {
             Ok(ClientMessage::Ping) => self.say(&ServerMessage::Pong { timestamp: Timestamp::now() }),
             Ok(ClientMessage::Auth { token }) => {
                 let wanted = Wanted::Caller(self.access.auth().clone(), token.reveal());
-                self.checking = Some(self.hub.fetch(wanted, self.mailbox.clone(), ACCESS_SLOT));
+                self.checking = Some(self.hub.fetch(wanted, self.mailbox.clone(), ACCESS_SLOT, Duration::ZERO));
             }
             Err(fault) => return self.fault(&fault),
         }
@@ -363,12 +393,36 @@ impl Session {
     }
 
     fn fetch(&self, slot: Slot, wanted: Wanted) -> Phase {
-        Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot) }
+        let wait = self.access.draw(Draw::ColdReads);
+        if !wait.is_zero() {
+            self.metrics.reached.count("cold_reads_per_second");
+        }
+        Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot, wait) }
+    }
+
+    /// One more subscription: after too many of them the next message has to wait.
+    fn slow_down(&mut self) {
+        let now = Instant::now();
+        let wait = self.subscribed.spend(self.options.subscribes, 1, now);
+        if !wait.is_zero() {
+            self.pause = Some(now + wait);
+            self.metrics.reached.count("subscribes_per_second");
+        }
+    }
+
+    /// Until when no message is taken, if that is so.
+    pub(crate) fn pause(&self) -> Option<Instant> {
+        self.pause
+    }
+
+    /// Messages are taken again, if it is time.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.pause = self.pause.filter(|until| now < *until);
     }
 
     /// Whether messages are taken now.
     pub(crate) fn may_receive(&self) -> bool {
-        self.checking.is_none()
+        self.checking.is_none() && self.pause.is_none()
     }
 
     /// Why the session may not go on, if that is so by now.

@@ -16,8 +16,10 @@ use tokio::sync::mpsc;
 
 use super::{
     App,
+    access::Known,
     error::Problem,
     extract::{Query, Task, body},
+    rates::draw_rest,
 };
 use crate::{
     ingest::{Item, Rejected, read_body, refused_by_store},
@@ -65,6 +67,7 @@ impl ItemResult {
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     Task(task): Task,
+    Known(caller): Known,
     headers: HeaderMap,
     request: Body,
 ) -> Result<impl IntoResponse, Problem> {
@@ -80,6 +83,7 @@ pub(super) async fn publish(
         Problem::new(status, error.code(), error.to_string()).field("body")
     })?;
     app.metrics.replaced_characters.inc_by(parsed.replaced as u64);
+    draw_rest(&app, &caller, parsed.items.len());
     let single = parsed.single;
     let (mut results, activities, places) = sort(&app, &task, parsed.items);
     let answers = app.writer.append(task, activities).await?;
