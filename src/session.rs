@@ -9,8 +9,10 @@ mod beat;
 mod end;
 pub(crate) mod ending;
 mod meter;
+mod options;
 mod outbox;
 mod outside;
+mod pace;
 pub(crate) mod protocol;
 pub(crate) mod shard;
 pub(crate) mod sse;
@@ -31,45 +33,16 @@ use tokio::time::Instant;
 use crate::{
     auth::{Caller, Refusal},
     hub::{Arrival, Fetch, Follower, Hub, ListFollower, ListStep, Mail, Mailbox, Relay, Slot, Step, Wanted},
-    limits::{Draw, Rate, Spent},
+    limits::Draw,
     metrics::Metrics,
     model::{Cursor, FrameBatch, TaskId, Timestamp, text_frame},
 };
 
 use access::{Access, Denied};
+pub use options::SessionOptions;
 use outbox::Outbox;
+use pace::Pace;
 use protocol::{ClientMessage, Fault, ServerMessage, Target};
-
-/// A session's bounds.
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    /// The most encoded frames that wait to be written.
-    pub queue_frames: usize,
-    /// The most bytes of frames that wait to be written; one frame may exceed it.
-    pub queue_bytes: usize,
-    /// The most tasks that one socket follows.
-    pub subscriptions: usize,
-    /// The most bytes of a message from a client.
-    pub frame_bytes: usize,
-    /// How many frames a client may send.
-    pub(crate) frames: Rate,
-    /// In how many pieces a message may come; 0 for any number.
-    pub(crate) fragments: u32,
-    /// How often a client may subscribe.
-    pub(crate) subscribes: Rate,
-    /// A message that has not come whole for so long is given up.
-    pub message_timeout: Duration,
-    /// How often a ping and a heartbeat are sent, give or take a tenth.
-    pub heartbeat: Duration,
-    /// A client that nothing was heard of for so long is gone.
-    pub idle_timeout: Duration,
-    /// A client that took nothing for so long, while something waited, is too slow.
-    pub write_timeout: Duration,
-    /// Over how long the sessions of a stopping node are closed.
-    pub drain_spread: Duration,
-    /// Within how long their clients are told to come back.
-    pub reconnect_window: Duration,
-}
 
 /// How many messages that make no sense a client may send before it is closed.
 const FAULTS: usize = 16;
@@ -124,9 +97,7 @@ pub(crate) struct Session {
     next_slot: Slot,
     outbox: Outbox,
     faults: usize,
-    subscribed: Spent,
-    /// Until when no message is taken, because there were too many subscriptions.
-    pause: Option<Instant>,
+    pace: Pace,
     access: Access,
     /// A token that is being looked at. Until that is done no message is taken.
     checking: Option<Fetch>,
@@ -159,8 +130,7 @@ impl Session {
             next_slot: 0,
             outbox: Outbox::default(),
             faults: 0,
-            subscribed: Spent::nothing(),
-            pause: None,
+            pace: Pace::new(),
             access,
             checking: None,
             denied: None,
@@ -172,8 +142,8 @@ impl Session {
     /// Takes a client's message. Says whether the session may go on; if not, the client has been told why.
     pub(crate) fn receive(&mut self, text: &str) -> bool {
         let message = ClientMessage::parse(text);
-        if matches!(message, Ok(ClientMessage::Subscribe { .. })) {
-            self.slow_down();
+        if matches!(message, Ok(ClientMessage::Subscribe { .. })) && self.pace.slow_down(self.options.subscribes) {
+            self.metrics.reached.count("subscribes_per_second");
         }
         match message {
             Ok(ClientMessage::Subscribe { target, .. }) if self.access.is_short_of_memory() => {
@@ -400,29 +370,9 @@ impl Session {
         Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot, wait) }
     }
 
-    /// One more subscription: after too many of them the next message has to wait.
-    fn slow_down(&mut self) {
-        let now = Instant::now();
-        let wait = self.subscribed.spend(self.options.subscribes, 1, now);
-        if !wait.is_zero() {
-            self.pause = Some(now + wait);
-            self.metrics.reached.count("subscribes_per_second");
-        }
-    }
-
-    /// Until when no message is taken, if that is so.
-    pub(crate) fn pause(&self) -> Option<Instant> {
-        self.pause
-    }
-
-    /// Messages are taken again, if it is time.
-    pub(crate) fn resume(&mut self, now: Instant) {
-        self.pause = self.pause.filter(|until| now < *until);
-    }
-
     /// Whether messages are taken now.
     pub(crate) fn may_receive(&self) -> bool {
-        self.checking.is_none() && self.pause.is_none()
+        self.checking.is_none() && self.pace.pause().is_none()
     }
 
     /// Why the session may not go on, if that is so by now.

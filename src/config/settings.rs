@@ -332,7 +332,7 @@ settings! {
         /// The most bytes of a frame from a client.
         frame: Size = Size::kibibytes(64),
         /// The most fragments of a message from a client; 0 for any number.
-        fragments: usize = 1_024,
+        fragments: usize = 512,
         /// How many frames a second a client may send, pings too, and ten times as many at once; 0 for any number.
         frames_per_second: usize = 100,
         /// How often a second a socket may subscribe, and ten times as often at once; then it waits. 0 for any number.

@@ -33,6 +33,8 @@ pub(super) async fn admit(State(app): State<Arc<App>>, mut request: Request<Body
     let path = request.uri().path();
     if app.bounds.memory.is_over() && path.starts_with("/v1/") && !path.starts_with(NEVER_SHED) {
         app.bounds.reached.count("memory");
+        let (parts, body) = request.into_parts();
+        discard(&parts.headers, body).await;
         let detail = "this node is short of memory: try again later, at another one if there is one";
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail);
         return problem.retry_after(MEMORY_RETRY).into_response();

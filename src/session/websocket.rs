@@ -281,7 +281,7 @@ impl Connection {
             whole,
             self.leave,
             self.session.access_due(),
-            self.session.pause(),
+            self.session.pace.pause(),
         ];
         times.into_iter().flatten().fold(self.beat, Instant::min)
     }
@@ -298,7 +298,7 @@ impl Connection {
         if self.heard + self.session.options.idle_timeout <= now {
             return Some(End::Silent);
         }
-        self.session.resume(now);
+        self.session.pace.resume(now);
         let may_read = self.may_read();
         let meter = &mut self.socket.get_mut().meter;
         if meter.since().is_some_and(|since| since + self.session.options.message_timeout <= now) {
