@@ -19,9 +19,10 @@ use super::{
     access::Known,
     error::Problem,
     extract::{Query, Task, body},
-    rates::draw_rest,
+    rates::{draw_rest, pause},
 };
 use crate::{
+    auth::Caller,
     ingest::{Item, Rejected, read_body, refused_by_store},
     metrics::Code,
     model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
@@ -139,6 +140,7 @@ fn sort(app: &App, task: &TaskId, items: Vec<Result<Item, Rejected>>) -> (Vec<It
 pub(super) async fn page(
     State(app): State<Arc<App>>,
     Task(task): Task,
+    Known(caller): Known,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
@@ -164,7 +166,7 @@ pub(super) async fn page(
     let lines = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|text| text.contains("ndjson"));
     if lines {
         let limit = query.one("limit").map(|_| limit);
-        return Ok(ndjson(app, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter }));
+        return Ok(ndjson(app, caller, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter }));
     }
     let range = ReadAfter { after, limit, bytes: PAGE_BYTES, window: u64::MAX, filter };
     let page = app.store.read_after(&task, &range).await?.ok_or_else(Problem::no_task)?;
@@ -256,7 +258,7 @@ const EXPORTED_AHEAD: usize = 1;
 
 /// Everything up to the head as it was at the beginning, a page at a time, in constant memory: the next page is read while one is written. A log
 /// that is deleted or trimmed under the export breaks the body off, which clients see as an error.
-fn ndjson(app: Arc<App>, task: TaskId, mut export: Export) -> Response<Body> {
+fn ndjson(app: Arc<App>, caller: Caller, task: TaskId, mut export: Export) -> Response<Body> {
     let (pages, mut read) = mpsc::channel(EXPORTED_AHEAD);
     let (reader, from) = (app.clone(), task.clone());
     let reading = app.hub.spawn_until_dropped(async move {
@@ -265,6 +267,7 @@ fn ndjson(app: Arc<App>, task: TaskId, mut export: Export) -> Response<Body> {
             if pages.send(page).await.is_err() || over {
                 break;
             }
+            pause(&reader, &caller).await;
         }
     });
     let pages = stream::poll_fn(move |context| {

@@ -101,6 +101,15 @@ fn too_fast(app: &App, what: Draw, wait: Duration) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(seconds.max(1))
 }
 
+/// Draws for one more read of an answer that takes many, and waits until it may be done.
+pub(super) async fn pause(app: &App, caller: &Caller) {
+    let wait = app.bounds.subjects.draw(caller, Draw::ColdReads, 1);
+    if !wait.is_zero() {
+        app.bounds.reached.count("cold_reads_per_second");
+        tokio::time::sleep(wait).await;
+    }
+}
+
 /// Draws for what a request turned out to hold, beyond the one that it was let in for. It is stored all the same; the next one waits.
 pub(super) fn draw_rest(app: &App, caller: &Caller, activities: usize) {
     app.bounds.subjects.draw(caller, Draw::Publishes, activities.saturating_sub(1));

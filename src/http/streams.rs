@@ -38,10 +38,9 @@ const SESSIONS_RETRY: u64 = 5;
 pub(super) async fn sse(
     State(app): State<Arc<App>>,
     Extension(hand_over): Extension<HandOver>,
-    seat: Option<Extension<Arc<AddressSeat>>>,
     Task(task): Task,
     Known(caller): Known,
-    version: Version,
+    (seat, version): (Option<Extension<Arc<AddressSeat>>>, Version),
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
@@ -51,7 +50,7 @@ pub(super) async fn sse(
     }
     let start = start(&headers, &query)?;
     let access = Access::new(app.auth.clone(), app.bounds.clone(), Some(caller), Duration::ZERO);
-    let access = access.map_err(|_| too_many_sessions(&app))?.from_address(seat.map(|Extension(seat)| seat));
+    let access = access.map_err(|_| too_many_sessions(&app))?.with_seat(seat.map(|Extension(seat)| seat));
     let session = SseSession {
         follower: app.hub.follow(&task, start, filter(&query)?),
         task,
@@ -106,7 +105,7 @@ pub(super) async fn websocket(
     let caller = request.extensions().get::<Caller>().cloned();
     let seat = request.extensions().get::<Arc<AddressSeat>>().cloned();
     let access = match Access::new(app.auth.clone(), app.bounds.clone(), caller, app.first_message_timeout) {
-        Ok(access) => access.from_address(seat),
+        Ok(access) => access.with_seat(seat),
         Err(TooManySessions) => return too_many_sessions(&app).into_response(),
     };
     let session = move |relay| Session::new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node, access, relay);

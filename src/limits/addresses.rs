@@ -10,11 +10,14 @@ use std::{
 use ipnet::IpNet;
 use parking_lot::Mutex;
 
+/// How many connections each address has.
+type Taken = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
 /// Counts connections by address. It knows as many addresses as there are connections.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     most: usize,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    taken: Taken,
 }
 
 impl Addresses {
@@ -41,7 +44,7 @@ impl Addresses {
 
 /// One connection of an address, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct AddressSeat(Option<(Arc<Mutex<HashMap<IpAddr, usize>>>, IpAddr)>);
+pub(crate) struct AddressSeat(Option<(Taken, IpAddr)>);
 
 impl Drop for AddressSeat {
     fn drop(&mut self) {

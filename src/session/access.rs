@@ -54,7 +54,7 @@ impl Access {
     }
 
     /// The same; it also counts against the address behind a proxy.
-    pub(crate) fn from_address(mut self, seat: Option<Arc<AddressSeat>>) -> Self {
+    pub(crate) fn with_seat(mut self, seat: Option<Arc<AddressSeat>>) -> Self {
         self.seats.1 = seat;
         self
     }

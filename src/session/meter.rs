@@ -257,7 +257,8 @@ mod tests {
 
     #[test]
     fn too_many_frames_and_too_many_pieces_are_told_apart() {
-        let (now, mut flooded) = (Instant::now(), meter(10, 1_000));
+        let mut flooded = meter(10, 1_000);
+        let now = Instant::now();
         let seen = (0..)
             .take_while(|_| {
                 flooded.see(&frame(0x89, 0), now);

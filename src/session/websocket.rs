@@ -92,9 +92,10 @@ impl Connection {
             if end.discards() {
                 self.session.discard();
             }
-            self.close(code, reason).await;
+            // In a box of its own, so that a session has no room for its end all its life.
+            Box::pin(self.close(code, reason)).await;
         } else if end == End::Closed {
-            self.answer_close().await;
+            Box::pin(self.answer_close()).await;
         }
         metrics.sessions.dec();
     }
@@ -371,7 +372,7 @@ impl Connection {
 /// Says that nothing more comes, and reads on for a while what nobody looks at.
 async fn linger(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
-    let (mut buffer, mut left) = ([0; 4_096], LINGER_BYTES);
+    let (mut buffer, mut left) = (vec![0; 4_096], LINGER_BYTES);
     while left != 0 {
         match stream.read(&mut buffer).await? {
             0 => break,
