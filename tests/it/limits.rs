@@ -1,9 +1,6 @@
 //! Attacks on the limits of connections, time, subjects and memory, over sockets spoken by hand.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use tasklight::config::Settings;
@@ -230,7 +227,7 @@ async fn nobody_is_slow_for_ever_at_any_stage() {
     ];
     let all = slow.into_iter().chain(silent.into_iter().map(|first| (first, ""))).map(|(first, then)| {
         let address = hub.address();
-        tokio::spawn(async move {
+        async move {
             if then.is_empty() {
                 let mut wire = Wire::open(address).await;
                 wire.say(first).await;
@@ -238,11 +235,9 @@ async fn nobody_is_slow_for_ever_at_any_stage() {
             } else {
                 dribble(address, first, then).await;
             }
-        })
+        }
     });
-    for one in futures_util::future::join_all(all).await {
-        one.expect("it was ended in time");
-    }
+    futures_util::future::join_all(all).await;
     assert!(6 <= reached(&hub, "header_timeout").await);
     assert!(2 <= reached(&hub, "body_timeout").await);
 }
@@ -290,7 +285,7 @@ async fn bodies_that_hold_all_the_room_have_others_told_to_come_back() {
 
 /// A token of this subject for everything.
 fn token(subject: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = jsonwebtoken::get_current_timestamp();
     let claims = json!({"sub": subject, "exp": now + 600, "tasklight": {"read": ["*"], "publish": ["*"]}});
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
