@@ -348,10 +348,10 @@ async fn a_subject_has_only_so_many_sessions() {
 async fn a_subject_that_publishes_too_fast_is_told_when_to_come_back() {
     let hub = guarded(|settings| settings.limits.publishes_per_second = 2).await;
     let (ann, bob) = (bearer("ann"), bearer("bob"));
-    assert_eq!(publish(&hub, &ann, 26).await.status, 200, "the burst, and what came with it");
+    assert_eq!(publish(&hub, &ann, 30).await.status, 200, "the burst, and what came with it");
     let refused = publish(&hub, &ann, 1).await;
     assert_eq!((refused.status, refused.code()), (429, json!("too_many_publishes")));
-    assert!((1..=3).contains(&refused.retry_after().expect("when")), "{}", refused.head);
+    assert!((1..=5).contains(&refused.retry_after().expect("when")), "{}", refused.head);
     assert_eq!(publish(&hub, &bob, 1).await.status, 200, "another subject");
     assert_eq!(ask(&hub, "/v1/tasks/t", &[("Authorization", &ann)]).await.status, 200, "reading is something else");
     sleep(Duration::from_secs(refused.retry_after().expect("when"))).await;
