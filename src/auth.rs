@@ -119,6 +119,8 @@ pub(crate) enum AuthError {
 #[derive(Debug)]
 pub(crate) struct Auth {
     open: bool,
+    /// Who everybody is then: one for all, because each session keeps its caller.
+    anybody: Caller,
     keys: Vec<VerifyingKey>,
     jwks: Option<Jwks>,
     expected: Expected,
@@ -151,6 +153,7 @@ impl Auth {
             options.key_file.as_ref().map(|path| ApiKeys::read(path).map_err(|error| AuthError::KeyFile(path.clone(), error)));
         let api_keys = api_keys.transpose()?;
         Ok(Self {
+            anybody: Caller::anybody(),
             open: keys.is_empty() && jwks.is_none() && api_keys.is_none(),
             keys,
             jwks,
@@ -170,7 +173,7 @@ impl Auth {
     /// Whom the token speaks for.
     pub(crate) async fn check(&self, token: Option<&str>) -> Result<Caller, Refusal> {
         if self.open {
-            return Ok(Caller::anybody());
+            return Ok(self.anybody.clone());
         }
         let token = token.ok_or(Refusal::Missing)?;
         if token::LONGEST < token.len() {

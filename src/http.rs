@@ -3,6 +3,7 @@
 mod access;
 mod activities;
 mod admin;
+mod admit;
 mod error;
 mod extract;
 mod guard;
@@ -12,6 +13,7 @@ mod listen;
 mod origin;
 mod place;
 mod rates;
+mod refuse;
 mod rejects;
 mod revoke;
 mod search;
@@ -38,6 +40,7 @@ use crate::{
     broker::Broker,
     hub::Hub,
     ingest::{ChannelIngest, IngestLimits, Redaction},
+    limits::{Limits, Proxies},
     metrics::Metrics,
     session::{SessionOptions, ending::Ending},
     store::Store,
@@ -74,6 +77,8 @@ pub(crate) struct App {
     pub tickets: Tickets,
     pub first_message_timeout: Duration,
     pub origins: Origins,
+    pub bounds: Arc<Limits>,
+    pub proxies: Proxies,
     pub body_timeout: Duration,
     pub bodies: Arc<Semaphore>,
     pub body_bytes: usize,
@@ -113,8 +118,10 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/assets/{*path}", get(ui::asset))
         .fallback(ui::beside)
         .method_not_allowed_fallback(error::no_method)
+        .layer(from_fn_with_state(app.clone(), admit::draw))
         .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))
+        .layer(from_fn_with_state(app.clone(), admit::admit))
         .layer(from_fn(guard::headers))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)

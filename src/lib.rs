@@ -28,3 +28,4 @@ pub mod metrics;
 
 mod backoff;
 mod http;
+mod limits;

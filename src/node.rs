@@ -20,6 +20,7 @@ use crate::{
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
     ingest::{ChannelIngest, Redaction},
+    limits::{Limits, Memory},
     metrics::Metrics,
     session::{
         ending::{Ending, Stage},
@@ -107,8 +108,17 @@ impl Node {
             guard.look().await?;
         }
         work.spawn(guard.clone().run(settings.auth.revocation_interval.get(), stop.clone()));
+        let memory = Memory::new(settings.limits.memory.bytes(), metrics.memory_bytes.clone());
+        let bounds = Arc::new(Limits::new(settings.limit_options(), memory, metrics.reached.clone()));
+        let (looked_at, until) = (bounds.clone(), stop.clone());
+        work.spawn(async move { looked_at.run(until).await });
+        let proxies = settings.proxies()?;
+        let addresses = Some((bounds.clone(), proxies.clone()));
+        let reached = metrics.reached.clone();
         let app = Arc::new(App {
             auth,
+            bounds,
+            proxies,
             guard,
             tickets: Tickets::new(store.clone()),
             first_message_timeout: settings.auth.first_message_timeout.get(),
@@ -135,8 +145,11 @@ impl Node {
             connections: settings.http.connections,
             write_timeout: session.write_timeout + STALL_EXTRA,
             sessions: (shards, ending.clone()),
+            addresses: None,
+            reached,
         };
-        sessions.spawn(http::serve(listener, http::routes(app.clone()), listen.clone(), sessions.clone(), closing.clone()));
+        let public = ListenOptions { addresses, ..listen.clone() };
+        sessions.spawn(http::serve(listener, http::routes(app.clone()), public, sessions.clone(), closing.clone()));
         work.spawn(http::serve(admin_listener, http::admin_routes(app), listen, work.clone(), stop.clone()));
         let stop_timeout = settings.node.stop_timeout.get();
         Ok(Self {

@@ -6,9 +6,13 @@
 
 pub(crate) mod access;
 mod beat;
+mod end;
 pub(crate) mod ending;
+mod meter;
+mod options;
 mod outbox;
 mod outside;
+mod pace;
 pub(crate) mod protocol;
 pub(crate) mod shard;
 pub(crate) mod sse;
@@ -29,36 +33,16 @@ use tokio::time::Instant;
 use crate::{
     auth::{Caller, Refusal},
     hub::{Arrival, Fetch, Follower, Hub, ListFollower, ListStep, Mail, Mailbox, Relay, Slot, Step, Wanted},
+    limits::Draw,
     metrics::Metrics,
     model::{Cursor, FrameBatch, TaskId, Timestamp, text_frame},
 };
 
 use access::{Access, Denied};
+pub use options::SessionOptions;
 use outbox::Outbox;
+use pace::Pace;
 use protocol::{ClientMessage, Fault, ServerMessage, Target};
-
-/// A session's bounds.
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    /// The most encoded frames that wait to be written.
-    pub queue_frames: usize,
-    /// The most bytes of frames that wait to be written; one frame may exceed it.
-    pub queue_bytes: usize,
-    /// The most tasks that one socket follows.
-    pub subscriptions: usize,
-    /// The most bytes of a message from a client.
-    pub frame_bytes: usize,
-    /// How often a ping and a heartbeat are sent, give or take a tenth.
-    pub heartbeat: Duration,
-    /// A client that nothing was heard of for so long is gone.
-    pub idle_timeout: Duration,
-    /// A client that took nothing for so long, while something waited, is too slow.
-    pub write_timeout: Duration,
-    /// Over how long the sessions of a stopping node are closed.
-    pub drain_spread: Duration,
-    /// Within how long their clients are told to come back.
-    pub reconnect_window: Duration,
-}
 
 /// How many messages that make no sense a client may send before it is closed.
 const FAULTS: usize = 16;
@@ -113,6 +97,7 @@ pub(crate) struct Session {
     next_slot: Slot,
     outbox: Outbox,
     faults: usize,
+    pace: Pace,
     access: Access,
     /// A token that is being looked at. Until that is done no message is taken.
     checking: Option<Fetch>,
@@ -145,6 +130,7 @@ impl Session {
             next_slot: 0,
             outbox: Outbox::default(),
             faults: 0,
+            pace: Pace::new(),
             access,
             checking: None,
             denied: None,
@@ -155,7 +141,20 @@ impl Session {
 
     /// Takes a client's message. Says whether the session may go on; if not, the client has been told why.
     pub(crate) fn receive(&mut self, text: &str) -> bool {
-        match ClientMessage::parse(text) {
+        let message = ClientMessage::parse(text);
+        if matches!(message, Ok(ClientMessage::Subscribe { .. })) && self.pace.slow_down(self.options.subscribes) {
+            self.metrics.reached.count("subscribes_per_second");
+        }
+        match message {
+            Ok(ClientMessage::Subscribe { target, .. }) if self.access.is_short_of_memory() => {
+                let task = if let Target::Task(task) = &target { Some(task) } else { None };
+                self.metrics.reached.count("memory");
+                self.say(&ServerMessage::error(
+                    "overloaded",
+                    "this node is short of memory: try again later, or at another node",
+                    task,
+                ));
+            }
             Ok(ClientMessage::Subscribe { target: Target::Task(task), .. }) if !self.access.may_read(&task) => {
                 self.drop_task(&task);
                 self.forbid(Some(&task));
@@ -165,6 +164,7 @@ impl Session {
                 if self.options.subscriptions <= self.slots.len() && !self.tasks.contains_key(&task) {
                     let most = self.options.subscriptions;
                     let message = format!("a session follows at most {most} tasks: open another one");
+                    self.metrics.reached.count("subscriptions");
                     self.say(&ServerMessage::error("too_many_subscriptions", &message, Some(&task)));
                     return true;
                 }
@@ -188,7 +188,7 @@ impl Session {
             Ok(ClientMessage::Ping) => self.say(&ServerMessage::Pong { timestamp: Timestamp::now() }),
             Ok(ClientMessage::Auth { token }) => {
                 let wanted = Wanted::Caller(self.access.auth().clone(), token.reveal());
-                self.checking = Some(self.hub.fetch(wanted, self.mailbox.clone(), ACCESS_SLOT));
+                self.checking = Some(self.hub.fetch(wanted, self.mailbox.clone(), ACCESS_SLOT, Duration::ZERO));
             }
             Err(fault) => return self.fault(&fault),
         }
@@ -363,12 +363,16 @@ impl Session {
     }
 
     fn fetch(&self, slot: Slot, wanted: Wanted) -> Phase {
-        Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot) }
+        let wait = self.access.draw(Draw::ColdReads);
+        if !wait.is_zero() {
+            self.metrics.reached.count("cold_reads_per_second");
+        }
+        Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot, wait) }
     }
 
     /// Whether messages are taken now.
     pub(crate) fn may_receive(&self) -> bool {
-        self.checking.is_none()
+        self.checking.is_none() && self.pace.pause().is_none()
     }
 
     /// Why the session may not go on, if that is so by now.

@@ -135,7 +135,7 @@ impl Caller {
     }
 
     /// One who may do this.
-    pub(super) fn new(subject: Subject, grants: Grants, means: Means) -> Self {
+    pub(crate) fn new(subject: Subject, grants: Grants, means: Means) -> Self {
         Self { inner: Arc::new(Inner { subject, grants, means, expires: None, issued: None, id: None }) }
     }
 

@@ -13,6 +13,7 @@ impl Settings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let bad = |text: String| Err(ConfigError::BadValue(text));
         self.validate_auth()?;
+        self.proxies()?;
         if !self.insecure_listen {
             let guarded = self.asks_for_tokens();
             for (key, address, guarded) in [("listen", self.listen, guarded), ("admin_listen", self.admin_listen, false)] {
@@ -81,6 +82,7 @@ impl Settings {
             ("session.heartbeat", self.session.heartbeat),
             ("session.idle_timeout", self.session.idle_timeout),
             ("session.write_timeout", self.session.write_timeout),
+            ("session.message_timeout", self.session.message_timeout),
         ];
         if let Some((key, _)) = spans.iter().find(|(_, span)| span.get() < Duration::from_millis(10)) {
             return bad(format!("{key} must be at least 10ms"));

@@ -289,6 +289,8 @@ settings! {
         heartbeat: Span = Span::seconds(25),
         /// A viewer that nothing was heard of for so long is closed.
         idle_timeout: Span = Span::seconds(60),
+        /// How long a message from a viewer may take to arrive, from its first byte to its last.
+        message_timeout: Span = Span::seconds(10),
         /// A viewer that took nothing for so long is closed (4408).
         write_timeout: Span = Span::seconds(30),
         /// Over how long viewers are closed when the node stops.
@@ -303,13 +305,15 @@ settings! {
     HttpSettings {
         /// Origins besides the hub's own whose pages may connect, such as `https://dash.example.com`.
         origins: List = List::default(),
-        /// How long a request's headers may take to arrive.
+        /// Proxies in front of the hub, as networks such as `10.0.0.0/8`: X-Forwarded-For is looked at only from them.
+        trusted_proxies: List = List::default(),
+        /// How long a request's headers may take to arrive, and how long a connection may wait for its next request.
         header_timeout: Span = Span::seconds(10),
         /// How long a request's body may take to arrive.
         body_timeout: Span = Span::seconds(30),
-        /// The most bytes of bodies that are read at once; more wait.
+        /// The most bytes of bodies that are read at once; more wait a little and are then told to come back.
         body_bytes: Size = Size::mebibytes(64),
-        /// The most connections at once; more are not accepted until some end.
+        /// The most connections at once; more are told to come back.
         connections: usize = 15_000,
     }
 }
@@ -327,6 +331,22 @@ settings! {
         subscriptions: usize = 256,
         /// The most bytes of a frame from a client.
         frame: Size = Size::kibibytes(64),
+        /// The most fragments of a message from a client; 0 for any number.
+        fragments: usize = 512,
+        /// How many frames a second a client may send, pings too, and ten times as many at once; 0 for any number.
+        frames_per_second: usize = 100,
+        /// How often a second a socket may subscribe, and ten times as often at once; then it waits. 0 for any number.
+        subscribes_per_second: usize = 50,
+        /// The most connections of an IPv4 address or an IPv6 /64; 0 for any number.
+        connections_per_address: usize = 12_000,
+        /// The most sessions, WebSocket and SSE, of a token's subject; 0 for any number.
+        sessions_per_subject: usize = 500,
+        /// How many activities and changes a second a token's subject may publish, and ten times as many at once; 0 for any number.
+        publishes_per_second: usize = 5_000,
+        /// How often a second the store may be read for a token's subject, and ten times as often at once; 0 for any number.
+        cold_reads_per_second: usize = 200,
+        /// Above so much memory nothing new is taken; 0 for nine tenths of what the control group allows, if it says so.
+        memory: Size = Size::mebibytes(0),
         /// The deepest nesting of a payload.
         json_depth: usize = 64,
         /// The most characters of a number in a payload.

@@ -81,6 +81,9 @@ impl std::str::FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            return f.write_str("0");
+        }
         let (name, unit) = UNITS.into_iter().find(|(_, unit)| self.0.is_multiple_of(*unit)).unwrap_or(("B", 1));
         write!(f, "{}{name}", self.0 / unit)
     }
@@ -184,9 +187,13 @@ mod tests {
 
     #[test]
     fn sizes_read_back_what_they_write() {
-        for (text, bytes, written) in
-            [("64KiB", 65_536, "64KiB"), ("4 MiB", 4 << 20, "4MiB"), ("1000", 1_000, "1000B"), ("2048B", 2_048, "2KiB")]
-        {
+        for (text, bytes, written) in [
+            ("0", 0, "0"),
+            ("64KiB", 65_536, "64KiB"),
+            ("4 MiB", 4 << 20, "4MiB"),
+            ("1000", 1_000, "1000B"),
+            ("2048B", 2_048, "2KiB"),
+        ] {
             let size: Size = text.parse().expect(text);
             assert_eq!((size.bytes(), size.to_string().as_str()), (bytes, written));
         }

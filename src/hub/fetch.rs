@@ -43,10 +43,13 @@ pub(crate) enum Arrival {
 pub(crate) type Fetch = AbortOnDropHandle<()>;
 
 impl Hub {
-    /// Reads what is wanted and delivers it to `mailbox` for `slot`; after a failure only a while later.
-    pub(crate) fn fetch(&self, wanted: Wanted, mailbox: Arc<Mailbox>, slot: Slot) -> Fetch {
+    /// Reads what is wanted and delivers it to `mailbox` for `slot`, not before `wait` is over; after a failure only a while later.
+    pub(crate) fn fetch(&self, wanted: Wanted, mailbox: Arc<Mailbox>, slot: Slot, wait: Duration) -> Fetch {
         let hub = self.clone();
         let work = async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             let arrival = match wanted {
                 Wanted::Page(task, range) => Arrival::Page(hub.page(&task, &range).await),
                 Wanted::ListPage(after, visible) => Arrival::ListPage(hub.read_list(after, visible).await),

@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     auth::{Auth, Caller, Refusal, Right},
+    limits::{AddressSeat, Draw, Limits, SubjectSeat, TooManySessions},
     model::{TaskId, Timestamp},
 };
 
@@ -17,6 +18,8 @@ pub(crate) enum Denied {
     Unauthorized(Refusal),
     /// The new token speaks for somebody else.
     OtherSubject,
+    /// The subject, known only now, has as many sessions as it may.
+    TooManySessions,
 }
 
 /// Whom a session is for.
@@ -24,6 +27,9 @@ pub(crate) enum Denied {
 pub(crate) struct Access {
     auth: Arc<Auth>,
     caller: Option<Caller>,
+    limits: Arc<Limits>,
+    /// What the session counts as, while it is open.
+    seats: (Option<SubjectSeat>, Option<Arc<AddressSeat>>),
     /// When it ends, or when a token has to have come.
     due: Option<Instant>,
     /// Which revocations were looked at last.
@@ -31,21 +37,38 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// For this caller; or for whoever shows a token within `patience`.
-    pub(crate) fn new(auth: Arc<Auth>, caller: Option<Caller>, patience: Duration) -> Self {
+    /// For this caller, unless it has as many sessions as it may; or for whoever shows a token within `patience`.
+    pub(crate) fn new(
+        auth: Arc<Auth>,
+        limits: Arc<Limits>,
+        caller: Option<Caller>,
+        patience: Duration,
+    ) -> Result<Self, TooManySessions> {
+        let seat = caller.as_ref().map(|caller| limits.subjects.sit(caller)).transpose()?;
         let seen = auth.generation();
         let due = match &caller {
             Some(caller) => ends(&auth, caller),
             None => Some(Instant::now() + patience),
         };
-        Self { auth, caller, due, seen }
+        Ok(Self { auth, caller, limits, seats: (seat, None), due, seen })
+    }
+
+    /// The same; it also counts against the address behind a proxy.
+    pub(crate) fn with_seat(mut self, seat: Option<Arc<AddressSeat>>) -> Self {
+        self.seats.1 = seat;
+        self
     }
 
     /// For anybody.
     #[cfg(test)]
     pub(super) fn open() -> Self {
+        use prometheus_client::metrics::gauge::Gauge;
+
+        use crate::limits::{LimitOptions, Memory, Reached};
+
         let auth = Auth::new(crate::auth::AuthOptions::default()).expect("nothing is configured");
-        Self::new(Arc::new(auth), Some(Caller::anybody()), Duration::ZERO)
+        let limits = Limits::new(LimitOptions::default(), Memory::new(0, Gauge::default()), Reached::default());
+        Self::new(Arc::new(auth), Arc::new(limits), Some(Caller::anybody()), Duration::ZERO).expect("anybody may")
     }
 
     pub(super) fn auth(&self) -> &Arc<Auth> {
@@ -62,6 +85,16 @@ impl Access {
         self.caller.as_ref().is_some_and(|caller| caller.may(Right::Read, task))
     }
 
+    /// Draws once from what the subject may have; gives how long to wait for it.
+    pub(super) fn draw(&self, what: Draw) -> Duration {
+        self.caller.as_ref().map_or(Duration::ZERO, |caller| self.limits.subjects.draw(caller, what, 1))
+    }
+
+    /// Whether nothing new is to be begun.
+    pub(super) fn is_short_of_memory(&self) -> bool {
+        self.limits.memory.is_over()
+    }
+
     /// When the session has to be looked at.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
@@ -71,6 +104,10 @@ impl Access {
     pub(super) fn renew(&mut self, caller: Caller) -> Result<(), Denied> {
         if self.caller.as_ref().is_some_and(|known| known.subject() != caller.subject()) {
             return Err(Denied::OtherSubject);
+        }
+        if self.caller.is_none() {
+            let seat = self.limits.subjects.sit(&caller).map_err(|_| Denied::TooManySessions)?;
+            self.seats.0 = Some(seat);
         }
         self.due = ends(&self.auth, &caller);
         self.caller = Some(caller);

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     hub::{Arrival, Fetch, Follower, Hub, Mail, Mailbox, Relay, Step, Wanted},
+    limits::Draw,
     metrics::Metrics,
     model::{Cursor, FrameBatch, TaskId},
 };
@@ -78,6 +79,7 @@ pub(crate) async fn serve(mut stream: TcpStream, mut session: SseSession, relay:
         stage,
         phase: Phase::Ready,
         blocked: None,
+        heard: 0,
         beat,
         leave: None,
         timer,
@@ -107,6 +109,8 @@ struct Streaming {
     phase: Phase,
     /// Since when the socket takes nothing although something waits.
     blocked: Option<Instant>,
+    /// Bytes that the client has sent since its request.
+    heard: usize,
     beat: Instant,
     leave: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -172,11 +176,17 @@ impl Streaming {
 
     /// Notices whether the connection is gone, and does what is due.
     fn poll_time(&mut self, context: &mut Context<'_>, stream: &TcpStream) -> Poll<io::Result<()>> {
-        // A client sends nothing after its request; what it sends is not looked at.
+        // A client sends nothing after its request; what it sends is not looked at, and if it is much, the client is up to no good.
         while stream.poll_read_ready(context)?.is_ready() {
             match stream.try_read(&mut [0; 512]) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                Ok(_) => {}
+                Ok(count) => {
+                    self.heard += count;
+                    if self.session.options.frame_bytes < self.heard {
+                        self.session.metrics.reached.count("frame");
+                        return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -201,6 +211,7 @@ impl Streaming {
                 return Poll::Ready(Ok(()));
             }
             if too_slow.is_some_and(|limit| limit <= now) {
+                self.session.metrics.reached.count("write_timeout");
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             if self.beat <= now {
@@ -233,7 +244,11 @@ impl Streaming {
                 }
                 Step::Read(range) => {
                     let wanted = Wanted::Page(task.clone(), range);
-                    self.phase = Phase::Reading { _fetch: self.session.hub.fetch(wanted, self.mailbox.clone(), 0) };
+                    let wait = self.session.access.draw(Draw::ColdReads);
+                    if !wait.is_zero() {
+                        self.session.metrics.reached.count("cold_reads_per_second");
+                    }
+                    self.phase = Phase::Reading { _fetch: self.session.hub.fetch(wanted, self.mailbox.clone(), 0, wait) };
                 }
                 Step::Asleep => self.phase = Phase::Asleep,
             }

@@ -15,6 +15,7 @@ mod harness;
 mod hooks;
 mod http;
 mod import;
+mod limits;
 mod link;
 mod membership;
 mod over_redis;
