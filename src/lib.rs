@@ -26,5 +26,8 @@ pub mod writer;
 
 pub mod metrics;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod backoff;
 mod http;

@@ -19,7 +19,7 @@ use crate::{
     config::Settings,
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
-    ingest::{ChannelIngest, Redaction},
+    ingest::{ChannelIngest, Envelopes, Redaction},
     metrics::Metrics,
     session::{
         ending::{Ending, Stage},
@@ -65,6 +65,7 @@ impl Node {
         let admin_listener = bind("admin_listen", settings.admin_listen).await?;
         let redactor = settings.redactor()?;
         let auth = Arc::new(Auth::new(settings.auth_options()?)?);
+        let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
         let store = Store::open(&settings.store_options()).await?;
         let (metrics, registry) = Metrics::new();
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
@@ -90,6 +91,7 @@ impl Node {
                 writer.clone(),
                 settings.ingest_limits(),
                 redaction.clone(),
+                envelopes,
                 settings.channel_options(),
                 metrics.clone(),
                 &work,
