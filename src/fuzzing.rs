@@ -14,7 +14,10 @@ use crate::{
     cluster::{Control, Mark},
     config::Settings,
     formats::{Choice, Format, Framer, Said, SessionReader, Transcript, format_of_line, session_head, without_sequences},
-    ingest::{Body, HookPlace, IngestLimits, Item, Redaction, envelope_keys_in, event_id_of, events_in, read_body, read_claude_hook, shape_of},
+    ingest::{
+        Body, HookPlace, IngestLimits, Item, Redaction, envelope_keys_in, event_id_of, events_in, read_body, read_claude_hook,
+        shape_of,
+    },
     model::{Cursor, EventId, InvocationId, TaskId, Timestamp},
     redact::Redactor,
     session::protocol::ClientMessage,

@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn the_example_of_the_protocol_is_true() {
         let document = include_str!("../../docs/protocol.md");
-        let body = r#"{"invocationId":"run-7","type":"message","data":{"text":"hi"},"eventId":"0190c6a4-7c1e-7000-8000-5f3a9c1e0001"}"#;
+        let body =
+            r#"{"invocationId":"run-7","type":"message","data":{"text":"hi"},"eventId":"0190c6a4-7c1e-7000-8000-5f3a9c1e0001"}"#;
         let sealed = String::from_utf8(key().seal(CHANNEL, at(), body).to_vec()).expect("UTF-8");
         let signed: serde_json::Value = serde_json::from_str(&sealed).expect("JSON");
         let mac = signed["signed"]["mac"].as_str().expect("a text");

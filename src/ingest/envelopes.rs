@@ -143,7 +143,8 @@ impl Envelopes {
             return refuse("envelope_invalid", "no key of this hub has sealed it for this channel");
         };
         if signed.at < now.minus(self.options.window) || now.plus(self.options.window) < signed.at {
-            let text = format!("it was sealed more than {} s away from now: is the agent's clock right?", self.options.window.as_secs());
+            let text =
+                format!("it was sealed more than {} s away from now: is the agent's clock right?", self.options.window.as_secs());
             return refuse("envelope_stale", &text);
         }
         if self.auth.still_good(caller).is_err() {
@@ -173,7 +174,9 @@ impl Envelopes {
                 seen = stamp;
                 match read(&self.options.key_file) {
                     Ok(keys) => *self.keys.write() = Arc::new(keys),
-                    Err(error) => tracing::error!(%error, "the file of envelope keys cannot be read: the keys from before stay good"),
+                    Err(error) => {
+                        tracing::error!(%error, "the file of envelope keys cannot be read: the keys from before stay good")
+                    }
                 }
             }
         }
@@ -225,7 +228,8 @@ pub(crate) fn parse(text: &str) -> Result<Keys, String> {
     for (index, StoredKey { key, subject, publish, expires }) in stored.into_iter().enumerate() {
         let bad = |what: &str| format!("key {}, of {subject}: {what}", index + 1);
         let key: EnvelopeKey = key.parse().map_err(|error: crate::broker::InvalidEnvelopeKey| bad(&error.to_string()))?;
-        let caller = Caller::of_envelopes(key.id(), subject.clone(), publish, expires).ok_or_else(|| bad("it has too many patterns"))?;
+        let caller =
+            Caller::of_envelopes(key.id(), subject.clone(), publish, expires).ok_or_else(|| bad("it has too many patterns"))?;
         if keys.contains_key(key.id()) {
             return Err(bad("there is another one with this id"));
         }
@@ -288,12 +292,17 @@ mod tests {
 
     #[test]
     fn what_is_asked_depends_on_the_mode() {
-        let (open, sealed) = (Bytes::from_static(EVENT.as_bytes()), KEY.parse::<EnvelopeKey>().expect("a key").seal(CHANNEL, now(), EVENT));
+        let (open, sealed) =
+            (Bytes::from_static(EVENT.as_bytes()), KEY.parse::<EnvelopeKey>().expect("a key").seal(CHANNEL, now(), EVENT));
         let forged = Bytes::from(String::from_utf8(sealed.to_vec()).expect("UTF-8").replace("custom", "output"));
         let of = |sealing, message| code(&envelopes(sealing, &known()), "agent-7-build", CHANNEL, message);
         assert_eq!([&open, &sealed, &forged].map(|message| of(Sealing::Off, message)), [None; 3]);
-        assert_eq!([&open, &sealed, &forged].map(|message| of(Sealing::Accepted, message)), [None, None, Some("envelope_invalid")]);
-        let off = envelopes(Sealing::Off, &known()).open(&"t".parse().expect("an id"), CHANNEL, &sealed, now()).expect("as it is");
+        assert_eq!(
+            [&open, &sealed, &forged].map(|message| of(Sealing::Accepted, message)),
+            [None, None, Some("envelope_invalid")]
+        );
+        let off =
+            envelopes(Sealing::Off, &known()).open(&"t".parse().expect("an id"), CHANNEL, &sealed, now()).expect("as it is");
         assert_eq!(off.body, sealed, "an envelope is not looked into");
     }
 
