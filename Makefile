@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run test test-unit test-clients test-k6 test-chaos chaos services lint fmt clean bench k6
+.PHONY: run test test-unit test-clients test-k6 test-chaos chaos fuzz services lint fmt clean bench k6
 
 ## run: build what is needed and start the hub on 127.0.0.1:8080 with its data under ./data
 run:
@@ -37,6 +37,10 @@ test-chaos:
 chaos:
 	$(CARGO) build --quiet
 	bash tests/services.sh $(CARGO) test --quiet --test chaos -- --long $(FLAGS)
+
+## fuzz: every parser of bytes from outside, by chance for a minute each, or FUZZ_SECONDS; PARSERS="hooks tokens" runs some
+fuzz:
+	bash fuzz/run.sh $(PARSERS)
 
 ## services: a Redis and a Postgres for single tests, until Ctrl-C; prints what to paste where `cargo test` is run
 services:

@@ -10,7 +10,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     auth::{self, Auth, AuthOptions, Expected, Pattern},
-    broker::{Envelope, EnvelopeKey, Names, RedisAddress, Signed},
+    broker::{Envelope, EnvelopeKey, Hint, Names, RedisAddress, Signed},
     cluster::{Control, Mark},
     config::Settings,
     formats::{Choice, Format, Framer, Said, SessionReader, Transcript, format_of_line, session_head, without_sequences},
@@ -196,6 +196,15 @@ fn hints(data: &[u8]) {
     let Some(envelope) = Envelope::decode(Bytes::copy_from_slice(data)) else { return };
     let again = Envelope::decode(envelope.encode()).expect("what was understood is");
     assert_eq!(again.sender, envelope.sender);
+    match (envelope.hint, again.hint) {
+        (Hint::Notice(epoch, head), Hint::Notice(same, there)) => assert!(epoch == same && head == there),
+        (Hint::Frames(batch), Hint::Frames(same)) => {
+            assert!(batch.first() == same.first() && batch.last() == same.last() && batch.sse_all() == same.sse_all());
+            assert!(batch.frames().iter().all(|frame| batch.sse(frame).len() <= data.len()));
+            assert_eq!(batch.websocket_all(), same.websocket_all());
+        }
+        _ => panic!("a hint stays of its kind"),
+    }
 }
 
 /// What agents' hooks send: what comes out is a body that a publisher could have sent.
