@@ -308,7 +308,7 @@ async fn an_agent_can_neither_forge_nor_listen() {
     let control = json!({"op": "forget", "from": "x", "tasks": ["agent-8-build"]}).to_string();
     for (channel, text) in [
         ("task:agent-8-build", &*forged),
-        ("task:agent-8-build", "\0tasklight:mark\0claims\0x\01"),
+        ("task:agent-8-build", "\0tasklight:mark\0claims\0x\x001"),
         ("feed:agent-8-build", "\u{1}\0"),
         ("feed:agent-7-build", "\u{1}\0"),
         ("ack:agent-8-build", &ack),
