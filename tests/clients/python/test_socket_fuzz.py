@@ -139,7 +139,6 @@ def chance_alone(chance, raw):
     with contextlib.suppress(OSError):
         raw.socket.sendall(chance.randbytes(chance.randrange(1, 4000)))
         raw.socket.shutdown(1)
-    return None
 
 
 WRONGLY = [
