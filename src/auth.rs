@@ -115,6 +115,11 @@ pub(crate) enum AuthError {
     Jwks(#[from] reqwest::Error),
 }
 
+/// How many keys of a JWK set can be used; nothing if it is none.
+pub(crate) fn usable_keys(set: &[u8]) -> Option<usize> {
+    jwks::keys_in_set(set).ok().map(|keys| keys.len())
+}
+
 /// Checks tokens.
 #[derive(Debug)]
 pub(crate) struct Auth {

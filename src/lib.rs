@@ -26,6 +26,9 @@ pub mod writer;
 
 pub mod metrics;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod backoff;
 mod http;
 mod limits;

@@ -19,7 +19,7 @@ use crate::{
     config::Settings,
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
-    ingest::{ChannelIngest, Redaction},
+    ingest::{ChannelIngest, Envelopes, Redaction},
     limits::{Limits, Memory},
     metrics::Metrics,
     session::{
@@ -66,6 +66,7 @@ impl Node {
         let admin_listener = bind("admin_listen", settings.admin_listen).await?;
         let redactor = settings.redactor()?;
         let auth = Arc::new(Auth::new(settings.auth_options()?)?);
+        let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
         let store = Store::open(&settings.store_options()).await?;
         let (metrics, registry) = Metrics::new();
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
@@ -91,6 +92,7 @@ impl Node {
                 writer.clone(),
                 settings.ingest_limits(),
                 redaction.clone(),
+                envelopes,
                 settings.channel_options(),
                 metrics.clone(),
                 &work,

@@ -99,7 +99,8 @@ impl ApiKeys {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> Result<Self, KeyFileError> {
+    /// Reads the text of such a file.
+    pub(crate) fn parse(text: &str) -> Result<Self, KeyFileError> {
         let File { key: keys } = toml::from_str(text)?;
         if FILE_KEYS < keys.len() {
             return Err(KeyFileError::Large);

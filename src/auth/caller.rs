@@ -109,6 +109,8 @@ pub(crate) enum Means {
     Token,
     /// By an API key.
     Key,
+    /// By the key that seals its messages over Redis.
+    Envelope,
 }
 
 /// Who asks, and what they may do until when. Cheap to clone.
@@ -132,6 +134,13 @@ impl Caller {
     pub(crate) fn anybody() -> Self {
         let subject = Subject("anybody".into());
         Self::new(subject, Grants::all(), Means::Open)
+    }
+
+    /// An agent that seals what it publishes over Redis. Nothing if it has more patterns than a token may carry.
+    pub(crate) fn of_envelopes(key: &str, subject: Subject, publish: Vec<Pattern>, expires: Option<Timestamp>) -> Option<Self> {
+        let grants = Grants { publish, ..Grants::default() };
+        let caller = |grants| Self::new(subject, grants, Means::Envelope).of_token(Some(key.to_owned()), None, expires);
+        grants.is_bounded().then(|| caller(grants))
     }
 
     /// One who may do this.

@@ -126,23 +126,29 @@ impl Jwks {
                 return Err(Trouble::Large);
             }
         }
-        let set: JwkSet = serde_json::from_slice(&body).map_err(Trouble::Form)?;
-        if SET_KEYS < set.keys.len() {
-            return Err(Trouble::Many);
-        }
-        let keys = set.keys.iter().filter_map(|jwk| match VerifyingKey::jwk(jwk) {
-            Ok(key) => Some(key),
-            Err(error) => {
-                tracing::warn!(kid = jwk.common.key_id, %error, "a key of the set is not used");
-                None
-            }
-        });
-        Ok(keys.collect())
+        keys_in_set(&body)
     }
 }
 
+/// The keys of a JWK set that can be used.
+pub(super) fn keys_in_set(text: &[u8]) -> Result<Vec<VerifyingKey>, Trouble> {
+    let set: JwkSet = serde_json::from_slice(text).map_err(Trouble::Form)?;
+    if SET_KEYS < set.keys.len() {
+        return Err(Trouble::Many);
+    }
+    let keys = set.keys.iter().filter_map(|jwk| match VerifyingKey::jwk(jwk) {
+        Ok(key) => Some(key),
+        Err(error) => {
+            tracing::warn!(kid = jwk.common.key_id, %error, "a key of the set is not used");
+            None
+        }
+    });
+    Ok(keys.collect())
+}
+
+/// Why a set could not be had.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     #[error("{0}")]
     Http(#[from] reqwest::Error),
     #[error("the answer is {0}")]

@@ -1,12 +1,15 @@
 //! Which values make no sense, by themselves or together.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{ConfigError, Settings};
 use crate::broker::RedisAddress;
 
 /// The deepest nesting that redaction walks into, level by level on its stack.
 const MOST_REDACT_DEPTH: usize = 512;
+
+/// How far the time of an envelope may be from a hub's: more than clocks differ by chance, and not so long that saying it again gets easy.
+const ENVELOPE_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 
 impl Settings {
     /// Refuses values that make no sense by themselves or together.
@@ -31,6 +34,15 @@ impl Settings {
         }
         if !matches!(self.store.synchronous.as_str(), "full" | "normal") {
             return bad(format!("store.synchronous = {:?} must be full or normal", self.store.synchronous));
+        }
+        if !matches!(self.ingest.envelopes.as_str(), "off" | "accepted" | "required") {
+            return bad(format!("ingest.envelopes = {:?} must be off, accepted or required", self.ingest.envelopes));
+        }
+        if self.ingest.envelopes != "off" && self.ingest.envelope_keys.is_empty() {
+            return bad(format!("ingest.envelopes = {:?} needs ingest.envelope_keys", self.ingest.envelopes));
+        }
+        if !ENVELOPE_WINDOW.contains(&self.ingest.envelope_window.get()) {
+            return bad("ingest.envelope_window must be from 1s to 1h".to_owned());
         }
         let counts = [
             ("writer.queue_activities", self.writer.queue_activities),

@@ -5,7 +5,7 @@ use crate::{
     broker::{CommandOptions, LinkOptions, OutboxOptions, RedisOptions},
     cluster::OwnershipOptions,
     hub::HubOptions,
-    ingest::{ChannelOptions, IngestLimits},
+    ingest::{ChannelOptions, EnvelopeOptions, IngestLimits, Sealing},
     limits::{LimitOptions, Proxies, Rate},
     model::{JsonLimits, StalledAfter},
     redact::{CarryLimits, RedactOptions, Redactor, RuleError},
@@ -75,6 +75,17 @@ impl Settings {
             ingest: link("ingest"),
             outbox: OutboxOptions { messages: broker.send_messages, bytes: broker.send_bytes.bytes() },
         }))
+    }
+
+    /// What is asked of what agents publish over Redis.
+    pub(crate) fn envelope_options(&self) -> EnvelopeOptions {
+        let sealing = match self.ingest.envelopes.as_str() {
+            "required" => Sealing::Required,
+            "accepted" => Sealing::Accepted,
+            _ => Sealing::Off,
+        };
+        let key_file = self.ingest.envelope_keys.clone().into();
+        EnvelopeOptions { sealing, window: self.ingest.envelope_window.get(), key_file }
     }
 
     pub(crate) fn channel_options(&self) -> ChannelOptions {

@@ -149,6 +149,12 @@ settings! {
         queue_bytes: Size = Size::mebibytes(32),
         /// After so long without activities a task in which nothing runs is no longer listened to, until it is announced again.
         idle_timeout: Span = Span::seconds(600),
+        /// Signed envelopes around what agents publish over Redis: `off`, `accepted` (checked if there are any) or `required`.
+        envelopes: String = "off".to_owned(),
+        /// A file of the keys that agents seal them with; read again when it changes.
+        envelope_keys: String = String::new(),
+        /// How far an envelope's time may be from now.
+        envelope_window: Span = Span::seconds(300),
     }
 }
 

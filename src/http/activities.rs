@@ -169,7 +169,8 @@ pub(super) async fn page(
     if download || accepts {
         let name = download.then(|| format!("attachment; filename=\"{task}.ndjson\""));
         let limit = query.one("limit").map(|_| limit);
-        let mut response = ndjson(app, caller, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter });
+        let mut response =
+            ndjson(app, caller, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter });
         if let Some(name) = name.and_then(|name| HeaderValue::from_str(&name).ok()) {
             response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
         }

@@ -73,7 +73,8 @@ fn forwarded(headers: &HeaderMap) -> impl DoubleEndedIterator<Item = &str> {
 /// Draws once for what a request does, or answers 429. Sessions wait for what they read.
 pub(super) async fn draw(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response<Body> {
     let path = request.uri().path();
-    let is_session = path == "/v1/ws" || path.ends_with("/stream");
+    // A task may be called stream.
+    let is_session = path == "/v1/ws" || (path.ends_with("/stream") && path.matches('/').count() == 4);
     let Some(caller) = request.extensions().get::<Caller>().filter(|_| !is_session) else { return next.run(request).await };
     let what = match *request.method() {
         Method::GET | Method::HEAD => Draw::ColdReads,

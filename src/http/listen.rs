@@ -22,8 +22,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{
-    hand_over::{HandOver, Handed},
     admit::Peer,
+    hand_over::{HandOver, Handed},
     refuse::{NoRoom, Refusals, refuse},
     stall::StallGuard,
 };
