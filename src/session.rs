@@ -14,8 +14,10 @@ mod outbox;
 mod outside;
 mod pace;
 pub(crate) mod protocol;
+mod renewal;
 pub(crate) mod shard;
 pub(crate) mod sse;
+mod standing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upgrade;
@@ -28,14 +30,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use crate::{
-    auth::{Caller, Refusal},
+    auth::Caller,
     hub::{Arrival, Fetch, Follower, Hub, ListFollower, ListStep, Mail, Mailbox, Relay, Slot, Step, Wanted},
     limits::Draw,
     metrics::Metrics,
-    model::{Cursor, FrameBatch, TaskId, Timestamp, text_frame},
+    model::{FrameBatch, TaskId, Timestamp, text_frame},
 };
 
 use access::{Access, Denied};
@@ -240,38 +240,6 @@ impl Session {
         self.ready.clear();
     }
 
-    /// Says where all logs stand, and how far filters have come.
-    pub(crate) fn heartbeat(&mut self) {
-        let mut skipped = Vec::new();
-        let mut heads = Vec::new();
-        for (_, entry) in &mut self.slots {
-            if let Subscription::Task(task, follower) = &mut entry.subscription {
-                skipped.extend(follower.take_skipped().map(|offset| (task.clone(), offset)));
-                heads.push((task.clone(), follower.head()));
-            }
-        }
-        for (task, offset) in &skipped {
-            self.say(&ServerMessage::Cursor { task, offset: *offset });
-        }
-        self.say(&ServerMessage::Heartbeat { timestamp: Timestamp::now(), heads: heads.iter().map(|(t, o)| (t, *o)).collect() });
-    }
-
-    /// Tells the client to come back after a while, and where it stands.
-    pub(crate) fn drain(&mut self, reconnect_after: Duration) {
-        let cursors: Vec<(TaskId, Cursor)> = self.cursors();
-        let cursors = cursors.iter().map(|(task, cursor)| (task, *cursor)).collect();
-        let millis = u64::try_from(reconnect_after.as_millis()).unwrap_or(u64::MAX);
-        self.say(&ServerMessage::Drain { reconnect_after_ms: millis, cursors });
-    }
-
-    fn cursors(&self) -> Vec<(TaskId, Cursor)> {
-        let of = |(_, entry): &(Slot, Entry)| match &entry.subscription {
-            Subscription::Task(task, follower) => Some((task.clone(), follower.cursor()?)),
-            Subscription::List(_) => None,
-        };
-        self.slots.iter().filter_map(of).collect()
-    }
-
     /// What was read for a subscription is here.
     fn arrived(&mut self, slot: Slot, arrival: Arrival) {
         let Some(entry) = entry(&mut self.slots, slot) else { return };
@@ -368,64 +336,6 @@ impl Session {
             self.metrics.reached.count("cold_reads_per_second");
         }
         Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot, wait) }
-    }
-
-    /// Whether messages are taken now.
-    pub(crate) fn may_receive(&self) -> bool {
-        self.checking.is_none() && self.pace.pause().is_none()
-    }
-
-    /// Why the session may not go on, if that is so by now.
-    pub(crate) fn denied(&mut self) -> Option<Denied> {
-        self.denied.or_else(|| self.access.check().err())
-    }
-
-    /// When [`Session::denied`] has to be asked at the latest.
-    pub(crate) fn access_due(&self) -> Option<Instant> {
-        self.access.due()
-    }
-
-    /// A token was looked at.
-    fn authenticated(&mut self, checked: Result<Caller, Refusal>) {
-        self.checking = None;
-        match checked {
-            Ok(caller) => match self.access.renew(caller) {
-                Ok(()) => self.stop_what_is_forbidden(),
-                Err(denied) => self.denied = Some(denied),
-            },
-            // That is no fault of the token's: what was granted stays so until it ends.
-            Err(Refusal::Unavailable) => {
-                let refusal = Refusal::Unavailable;
-                self.say(&ServerMessage::error(refusal.code(), &refusal.to_string(), None));
-            }
-            Err(refusal) => self.denied = Some(Denied::Unauthorized(refusal)),
-        }
-    }
-
-    /// Ends the subscriptions that the renewed token does not grant.
-    fn stop_what_is_forbidden(&mut self) {
-        let forbidden: Vec<TaskId> = self.tasks.keys().filter(|task| !self.access.may_read(task)).cloned().collect();
-        for task in &forbidden {
-            self.drop_task(task);
-            self.say(&ServerMessage::Unsubscribed { task, reason: "forbidden" });
-        }
-        let list = self.list.and_then(|slot| entry(&mut self.slots, slot).map(|entry| (slot, entry)));
-        if let Some((slot, Entry { subscription: Subscription::List(follower), phase })) = list {
-            follower.start_over();
-            if matches!(phase, Phase::Asleep) {
-                *phase = Phase::Ready;
-                self.ready.push_back(slot);
-            }
-        }
-    }
-
-    /// Whether there is such a task is not said, and not looked up.
-    fn forbid(&mut self, task: Option<&TaskId>) {
-        let (code, message) = match self.access.caller() {
-            Some(_) => ("forbidden", "the token does not grant this task to be read"),
-            None => ("token_missing", "send {\"op\":\"auth\",\"token\":…} first"),
-        };
-        self.say(&ServerMessage::error(code, message, task));
     }
 
     fn fault(&mut self, fault: &Fault) -> bool {
