@@ -6,9 +6,17 @@
 # Within a container the hub has to listen beyond loopback, and it does so only when it is told that whoever reaches the port may read
 # and write everything. Publish the port on loopback, as above, or put something that asks for a password before it.
 
+FROM node:22-bookworm-slim AS page
+WORKDIR /src
+COPY sdk/typescript sdk/typescript
+COPY web web
+RUN --mount=type=cache,target=/root/.npm \
+    npm ci --prefix web --no-audit --no-fund && npm run build --prefix web
+
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
+COPY --from=page /src/web/dist web/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --bin tasklight && cp target/release/tasklight /usr/local/bin/

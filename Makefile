@@ -5,12 +5,30 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run test test-unit test-clients test-k6 test-chaos chaos services lint fmt clean bench k6
+.PHONY: run web test test-unit test-clients test-k6 test-chaos chaos services lint fmt clean bench k6
+
+# Whether there is a Node.js that can build the page.
+NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
 
 ## run: build what is needed and start the hub on 127.0.0.1:8080 with its data under ./data
 run:
+	@if $(NODE_FITS) 2>/dev/null; then $(MAKE) --no-print-directory web; \
+	else echo "The page is not built: that needs Node.js 20.19 or newer. The hub works without it."; fi
 	$(CARGO) build --quiet
 	@exec ./$(BIN) serve
+
+## web: build the page, if what it is made of is newer
+web: web/dist/index.html
+
+WEB_SOURCES := $(shell find web/src web/public sdk/typescript/src -type f) web/index.html web/package.json $(wildcard web/*.ts)
+
+web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
+	npm run build --prefix web
+	touch $@
+
+web/node_modules/.installed: web/package-lock.json
+	npm ci --prefix web --no-audit --no-fund
+	touch $@
 
 ## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then independent clients against the
 ## real program, then k6, then three hubs that are killed, frozen and cut off while agents publish
@@ -43,11 +61,12 @@ services:
 	@bash tests/services.sh
 
 ## lint: formatting and every warning
-lint: sdk/typescript/node_modules/.installed
+lint: sdk/typescript/node_modules/.installed web/node_modules/.installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	bash sdk/python/lint.sh
 	npm run check --prefix sdk/typescript
+	npm run check --prefix web
 
 sdk/typescript/node_modules/.installed: sdk/typescript/package-lock.json
 	npm ci --prefix sdk/typescript --no-audit --no-fund
@@ -70,3 +89,4 @@ k6:
 ## clean: what was built; ./data stays
 clean:
 	$(CARGO) clean
+	rm -rf web/dist

@@ -9,11 +9,13 @@ mod hand_over;
 mod hooks;
 mod listen;
 mod origin;
+mod rates;
 mod rejects;
 mod stall;
 mod streams;
 mod tasks;
 mod ui;
+mod unbuilt;
 
 use std::{sync::Arc, time::Duration};
 
@@ -65,7 +67,6 @@ pub(crate) struct App {
     pub body_timeout: Duration,
     pub bodies: Arc<Semaphore>,
     pub body_bytes: usize,
-    pub stalled_after: Duration,
     pub metrics: Arc<Metrics>,
     pub registry: Registry,
     pub phase: watch::Receiver<Phase>,
@@ -90,13 +91,14 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks/{task}/rejects", get(rejects::list))
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))
         .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
+        .route("/v1/rates", get(rates::rates))
         .route("/v1/hooks/claude", post(hooks::claude))
         .route("/v1/ws", get(streams::websocket))
         .route("/openapi.json", get(ui::openapi))
         .route("/", get(ui::page))
         .route("/tasks/{task}", get(ui::page))
         .route("/assets/{*path}", get(ui::asset))
-        .fallback(error::no_route)
+        .fallback(ui::beside)
         .method_not_allowed_fallback(error::no_method)
         .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(from_fn(guard::headers))

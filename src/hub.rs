@@ -12,6 +12,7 @@ mod list;
 mod log;
 mod pages;
 mod resync;
+mod stalls;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -211,7 +212,9 @@ impl Hub {
     ) -> Result<(Vec<crate::model::TaskSummary>, Option<crate::store::TaskPlace>), StoreError> {
         let _turn = self.inner.cold_reads.acquire().await.map_err(|_| StoreError::Unavailable("stopping".to_owned()))?;
         let query = crate::store::TaskQuery { limit: self.inner.options.page_activities, after, ..Default::default() };
-        self.inner.store.tasks(&query).await
+        let page = self.inner.store.tasks(&query).await?;
+        self.inner.list.note(&page.0);
+        Ok(page)
     }
 
     /// How many tasks have a ring here.

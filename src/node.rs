@@ -113,7 +113,6 @@ impl Node {
             body_timeout: settings.http.body_timeout.get(),
             bodies: Arc::new(Semaphore::new(settings.http.body_bytes.bytes())),
             body_bytes: settings.http.body_bytes.bytes(),
-            stalled_after: settings.reconciler.stalled_after.get(),
             metrics,
             registry,
             phase: phase.subscribe(),

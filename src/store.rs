@@ -10,32 +10,40 @@ mod postgres_append;
 mod postgres_audit;
 mod postgres_cluster;
 mod postgres_open;
+mod postgres_rates;
 mod postgres_read;
 mod postgres_tasks;
 mod postgres_write;
+mod rates;
 mod remembered;
 mod sqlite;
 mod sqlite_append;
 mod sqlite_audit;
 mod sqlite_cluster;
 mod sqlite_open;
+mod sqlite_rates;
 mod sqlite_read;
 mod sqlite_tasks;
 mod sqlite_write;
+mod stalls;
 mod terms;
 
 use std::path::PathBuf;
 
-use crate::model::{EventId, Filter, Invocation, InvocationId, LogState, Offset, Reject, TaskId, TaskSummary, Timestamp};
+use crate::model::{
+    EventId, Filter, Invocation, InvocationId, LogState, Offset, Rate, RateSpan, Reject, StalledAfter, TaskId, TaskSummary,
+    Timestamp,
+};
 
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 pub use audit::{AuditPlace, StoredActivity, StoredKind, StoredTexts};
+pub use rates::RATE_ACTIVITIES;
 use terms::REJECTS;
 pub use terms::{
-    Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, TaskChange, TaskCommit, TaskPlace,
-    TaskQuery,
+    Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, StallSpan, TaskChange, TaskCommit,
+    TaskPlace, TaskQuery,
 };
 
 /// How to open a store.
@@ -59,6 +67,8 @@ pub struct StoreOptions {
     pub start_timeout: std::time::Duration,
     /// Whether to bring the schema up to date when opening; without it, an old schema is refused.
     pub migrate: bool,
+    /// When runs are said to be stalled.
+    pub stalled_after: StalledAfter,
 }
 
 /// The durable truth. Handles are cheap to clone.
@@ -255,6 +265,17 @@ impl Store {
     /// The tasks that were made or had an activity at `at` or later, newest first.
     pub async fn tasks_listed_since(&self, at: Timestamp, limit: usize) -> Result<Vec<TaskId>, StoreError> {
         each!(self, store => store.tasks_listed_since(at, limit).await)
+    }
+
+    /// Tasks of which a run may have become stalled within the span without anything being written, and perhaps some more.
+    pub async fn may_have_stalled(&self, span: StallSpan, limit: usize) -> Result<Vec<TaskId>, StoreError> {
+        each!(self, store => store.may_have_stalled(span, limit).await)
+    }
+
+    /// How many activities these tasks had in each minute of `span`, in one statement that looks at the newest [`RATE_ACTIVITIES`] of each; tasks
+    /// that do not exist are left out.
+    pub async fn rates(&self, tasks: &[TaskId], span: RateSpan) -> Result<Vec<Rate>, StoreError> {
+        each!(self, store => store.rates(tasks, span).await)
     }
 
     /// Keeps these, and lets go of the oldest beyond [`REJECTS_OF_TASK`] a task.

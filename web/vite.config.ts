@@ -2,11 +2,12 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import solid from "vite-plugin-solid";
+import { gzip } from "./gzip.ts";
 
 const sdk = (name: string): string => fileURLToPath(new URL(`../sdk/typescript/src/${name}.ts`, import.meta.url));
 
 export default defineConfig({
-  plugins: [solid()],
+  plugins: [solid(), gzip()],
   // The viewer's sources, so that the page is never older than the package.
   resolve: { alias: { "tasklight/viewer": sdk("viewer"), "tasklight/rest": sdk("rest") } },
   // The hub's policy allows no inline script and no data: URLs but of images.

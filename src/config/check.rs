@@ -88,6 +88,9 @@ impl Settings {
         if self.cluster.member_timeout.get() < self.cluster.beat_interval.get() * 3 {
             return bad("cluster.member_timeout must be at least three times cluster.beat_interval".to_owned());
         }
+        if self.reconciler.heartbeat_stalled_after.get() < self.writer.heartbeat_interval.get() * 3 {
+            return bad("reconciler.heartbeat_stalled_after must be at least three times writer.heartbeat_interval".to_owned());
+        }
         if !self.broker.url.is_empty() {
             self.redis_address()?;
         }

@@ -6,7 +6,7 @@ use crate::{
     cluster::OwnershipOptions,
     hub::HubOptions,
     ingest::{ChannelOptions, IngestLimits},
-    model::JsonLimits,
+    model::{JsonLimits, StalledAfter},
     redact::{CarryLimits, RedactOptions, Redactor, RuleError},
     session::SessionOptions,
     store::StoreOptions,
@@ -25,6 +25,11 @@ impl Settings {
             start_timeout: self.store.start_timeout.get(),
             synchronous: self.store.synchronous == "full",
             migrate: self.store.migrate,
+            stalled_after: StalledAfter {
+                idle: self.reconciler.stalled_after.get(),
+                tool: self.reconciler.tool_stalled_after.get(),
+                heartbeat: self.reconciler.heartbeat_stalled_after.get(),
+            },
         }
     }
 

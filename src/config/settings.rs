@@ -299,8 +299,12 @@ settings! {
 settings! {
     /// `[reconciler]`
     ReconcilerSettings {
-        /// A running invocation that nothing was heard of for so long is shown as stalled.
+        /// A running invocation without an activity for so long is stalled, even if its heartbeats come.
         stalled_after: Span = Span::seconds(300),
+        /// The same while its last activity is a tool's call.
+        tool_stalled_after: Span = Span::seconds(600),
+        /// An invocation whose heartbeats stopped so long ago, with no activity since, is stalled.
+        heartbeat_stalled_after: Span = Span::seconds(90),
     }
 }
 

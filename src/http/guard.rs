@@ -6,9 +6,9 @@ use axum::{
     middleware::Next,
 };
 
-/// Scripts, styles and connections from the hub itself only; nothing inline; no framing.
+/// Scripts, styles, workers and connections from the hub itself only; nothing inline; no framing.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                                       connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
+                                       connect-src 'self'; font-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
                                        frame-ancestors 'none'";
 
 /// Adds the headers.

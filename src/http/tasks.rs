@@ -18,7 +18,7 @@ use super::{
     extract::{Query, Task, TaskInvocation, json as json_body},
 };
 use crate::{
-    model::{Filter, FrameBuilder, Invocation, TaskId, TaskSummary, Timestamp},
+    model::{Filter, FrameBuilder, TaskId, TaskSummary, Timestamp},
     store::{TaskChange, TaskPlace, TaskQuery},
 };
 
@@ -93,7 +93,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Task(task): Task) -> Resul
         RawValue::from_string(String::from_utf8(text).ok()?).ok()
     });
     let mut answer = serde_json::to_value(&summary).unwrap_or_default();
-    answer["invocations"] = json!(with_stalled(&app, invocations));
+    answer["invocations"] = json!(invocations);
     let mut text = answer.to_string();
     text.pop();
     let last = last_activity.as_ref().map_or("null", |raw| raw.get());
@@ -198,7 +198,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Task(task): Task) -> Res
 /// `GET /v1/tasks/{id}/invocations`
 pub(super) async fn invocations(State(app): State<Arc<App>>, Task(task): Task) -> Result<Json<Value>, Problem> {
     let invocations = app.store.invocations(&task, MOST_INVOCATIONS).await?.ok_or_else(Problem::no_task)?;
-    Ok(Json(json!({"invocations": with_stalled(&app, invocations)})))
+    Ok(Json(json!({"invocations": invocations})))
 }
 
 /// `GET /v1/tasks/{id}/invocations/{invocation}`
@@ -209,12 +209,5 @@ pub(super) async fn invocation(
     let found = app.store.invocation(&task, &id).await?;
     let no_invocation =
         || Problem::new(StatusCode::NOT_FOUND, "invocation_not_found", "there is no such invocation of this task");
-    let invocation = found.ok_or_else(no_invocation)?;
-    Ok(Json(with_stalled(&app, vec![invocation]).pop()))
-}
-
-fn with_stalled(app: &App, invocations: Vec<Invocation>) -> Vec<Invocation> {
-    let patience = u64::try_from(app.stalled_after.as_millis()).unwrap_or(u64::MAX);
-    let since = Timestamp::from_millis(Timestamp::now().as_millis().saturating_sub(patience)).unwrap_or_default();
-    invocations.into_iter().map(|invocation| invocation.with_stalled(since)).collect()
+    Ok(Json(found.ok_or_else(no_invocation)?))
 }

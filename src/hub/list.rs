@@ -25,13 +25,14 @@ use crate::{
 use super::{
     Hub,
     audience::{Audience, HasAudience, Mailbox, Relay, Seat, Slot},
+    stalls::Beatless,
 };
 
 /// The most changes kept for followers that are behind; one that is further behind gets a new snapshot.
 const KEPT_CHANGES: usize = 4_096;
 
 /// The most tasks whose summaries one query reads.
-const CHANGES_PER_QUERY: usize = 500;
+pub(super) const CHANGES_PER_QUERY: usize = 500;
 
 /// The most tasks noted as changed; with more, all followers get a new snapshot.
 const DIRTY_TASKS: usize = 100_000;
@@ -42,6 +43,7 @@ pub(super) struct TaskList {
     newest: watch::Sender<u64>,
     audience: Audience,
     state: Mutex<State>,
+    pub(super) beatless: Mutex<Beatless>,
 }
 
 impl HasAudience for TaskList {
@@ -66,7 +68,7 @@ struct State {
 
 impl TaskList {
     pub(super) fn mark(&self, task: &TaskId) {
-        if self.newest.receiver_count() == 0 {
+        if !self.is_watched() {
             return;
         }
         let mut state = self.state.lock();
@@ -75,6 +77,17 @@ impl TaskList {
         } else {
             state.overflowed = true;
         }
+    }
+
+    /// Whether anybody watches it here.
+    pub(super) fn is_watched(&self) -> bool {
+        self.newest.receiver_count() != 0
+    }
+
+    /// Notes what viewers are told.
+    pub(super) fn note(&self, told: &[TaskSummary]) {
+        let mut beatless = self.beatless.lock();
+        told.iter().for_each(|summary| beatless.note(summary));
     }
 
     /// Notes a change that other nodes are to hear of. More than can be noted they find out by themselves, later.
@@ -87,7 +100,7 @@ impl TaskList {
 
     /// Changes may have been missed: all followers get a new snapshot.
     pub(super) fn start_over(&self) {
-        if self.newest.receiver_count() != 0 {
+        if self.is_watched() {
             self.state.lock().overflowed = true;
             self.push(Vec::new());
         }
@@ -168,7 +181,10 @@ pub(super) async fn send_changes(hub: Hub) {
                 break;
             }
             match hub.inner.store.summaries(&dirty).await {
-                Ok(found) => list.push(encode_changes(&dirty, &found)),
+                Ok(found) => {
+                    list.note(&found);
+                    list.push(encode_changes(&dirty, &found));
+                }
                 Err(error) => {
                     tracing::debug!(%error, "changed tasks could not be read; trying again");
                     dirty.iter().for_each(|task| list.mark(task));
@@ -182,7 +198,7 @@ pub(super) async fn send_changes(hub: Hub) {
 /// Other nodes' changes are listened to while somebody watches the list; what changed before that is in the snapshot that follows.
 fn listen_while_watched(hub: &Hub) {
     let list = &hub.inner.list;
-    let watched = list.newest.receiver_count() != 0;
+    let watched = list.is_watched();
     let listening = std::mem::replace(&mut list.state.lock().listening, watched);
     if watched != listening {
         hub.inner.broker.listen_to_changes(watched);
@@ -192,7 +208,7 @@ fn listen_while_watched(hub: &Hub) {
 /// While other nodes cannot be heard: finds tasks that have become active since the last look, if anybody watches the list.
 pub(super) async fn find_missed(hub: &Hub) {
     let list = &hub.inner.list;
-    if hub.inner.broker.trouble().is_none() || list.newest.receiver_count() == 0 {
+    if hub.inner.broker.trouble().is_none() || !list.is_watched() {
         return;
     }
     let since = Timestamp::now().minus(hub.inner.options.resync_interval * 3);

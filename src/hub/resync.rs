@@ -10,7 +10,7 @@ use crate::{
     store::{ReadAfter, StoreError},
 };
 
-use super::{Hub, log::Log, log::Need};
+use super::{Hub, log::Log, log::Need, stalls::Looks};
 
 /// How often a log that needs the store asks again while it does not answer.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -97,7 +97,7 @@ pub(super) async fn sweep(hub: Hub) {
     let mut ticks = interval(hub.inner.options.resync_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asked = hub.inner.compare.subscribe();
-    let mut cleanings = Cleanings::default();
+    let (mut cleanings, mut looks) = (Cleanings::default(), Looks::default());
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -112,6 +112,7 @@ pub(super) async fn sweep(hub: Hub) {
             compare_tasks(&hub, some).await;
         }
         super::list::find_missed(&hub).await;
+        looks.look(&hub).await;
     }
 }
 

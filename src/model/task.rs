@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Epoch, InvocationId, Offset, Status, TaskId, Timestamp};
+use super::{Doing, Epoch, Evidence, InvocationId, Offset, Stalled, StalledAfter, StalledReason, Status, TaskId, Timestamp};
 
 /// Where a log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,12 @@ pub struct TaskSummary {
     pub last_activity_at: Option<Timestamp>,
     /// How many runs stand where.
     pub invocation_counts: StatusCounts,
+    /// The agents of its newest runs, newest first, each once.
+    #[serde(default)]
+    pub agents: Vec<String>,
+    /// What is stalled of it. Derived when asked for, never stored.
+    #[serde(default)]
+    pub stalled: Option<Stalled>,
 }
 
 impl TaskSummary {
@@ -110,15 +116,23 @@ pub struct Invocation {
     /// Recorded after the fact, such as by `tasklight import`: when the hub took what it did says nothing about it, and no silence is derived from it.
     #[serde(default)]
     pub backfilled: bool,
-    /// Running, but silent for longer than `reconciler.stalled_after`. Derived when asked for, never stored.
+    /// Running, but by what was heard of it last it does not get on. Derived when asked for, never stored.
     pub stalled: bool,
+    /// Why.
+    #[serde(default)]
+    pub stalled_reason: Option<StalledReason>,
+    /// When the last thing was heard that says so.
+    #[serde(default)]
+    pub stalled_since: Option<Timestamp>,
 }
 
 impl Invocation {
-    /// Derives `stalled`: running now, not recorded after the fact, with neither activity nor heartbeat since `silent_since`.
-    pub fn with_stalled(mut self, silent_since: Timestamp) -> Self {
-        let heard = self.heartbeat_at.map_or(self.last_activity_at, |beat| beat.max(self.last_activity_at));
-        self.stalled = self.status == Status::Running && !self.backfilled && heard < silent_since;
+    /// Derives whether it is stalled, from what its last activity says.
+    pub fn judged(mut self, doing: Doing, after: &StalledAfter, now: Timestamp) -> Self {
+        let Self { status, backfilled, last_activity_at, heartbeat_at, .. } = self;
+        let judged = Evidence { status, backfilled, last_activity_at, doing, heartbeat_at }.judge(after, now);
+        self.stalled = judged.is_some();
+        (self.stalled_reason, self.stalled_since) = judged.unzip();
         self
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{StoreError, postgres_open::Connector, remembered::Remembered};
-use crate::model::{Epoch, LogState, Offset, TaskId, Timestamp};
+use crate::model::{Epoch, LogState, Offset, StalledAfter, TaskId, Timestamp};
 
 /// How much longer than the server's own limit a statement is waited for.
 pub(super) const MARGIN: Duration = Duration::from_secs(2);
@@ -25,6 +25,7 @@ pub struct PostgresStore {
     pub(super) writers: Arc<[Mutex<Writer>]>,
     pub(super) connector: Arc<Connector>,
     pub(super) remembered: Arc<Remembered>,
+    pub(super) stalled_after: StalledAfter,
 }
 
 /// A connection that writes, made again whenever something went wrong on it. It is no pool's, so that an operation that is given up

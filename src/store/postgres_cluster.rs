@@ -6,10 +6,11 @@ use uuid::Uuid;
 use crate::model::{EventId, Reject, TaskId, Timestamp};
 
 use super::{
-    REJECTS, REJECTS_OF_TASK, StoreError,
+    REJECTS, REJECTS_OF_TASK, StallSpan, StoreError,
     plan::LAG,
     postgres::{PostgresStore, count, foreign, stored, time, word},
     postgres_read::event_id,
+    stalls::windows,
 };
 
 impl PostgresStore {
@@ -38,6 +39,20 @@ impl PostgresStore {
         let query = sqlx::query("SELECT name FROM tasks WHERE listed_at >= $1 ORDER BY listed_at DESC, id DESC LIMIT $2")
             .bind(stored(at.minus(LAG).as_millis()))
             .bind(stored(limit as u64));
+        let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
+        rows.iter().map(name).collect()
+    }
+
+    pub(super) async fn may_have_stalled(&self, span: StallSpan, limit: usize) -> Result<Vec<TaskId>, StoreError> {
+        let mut query = sqlx::query(
+            "SELECT tasks.name FROM tasks WHERE tasks.id IN (SELECT i.task FROM invocations AS i WHERE i.status = 'running' \
+               AND NOT i.backfilled AND (i.last_activity_at BETWEEN $1 AND $2 OR i.last_activity_at BETWEEN $3 AND $4 \
+               OR i.heartbeat_at BETWEEN $5 AND $6)) LIMIT $7",
+        );
+        for bound in windows(span, &self.stalled_after) {
+            query = query.bind(stored(bound));
+        }
+        let query = query.bind(stored(limit as u64));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
         rows.iter().map(name).collect()
     }

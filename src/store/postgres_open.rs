@@ -94,6 +94,7 @@ impl PostgresStore {
             writers: (0..options.writers.max(1)).map(|_| Mutex::default()).collect(),
             connector,
             remembered: Arc::default(),
+            stalled_after: options.stalled_after,
         })
     }
 

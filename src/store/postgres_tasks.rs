@@ -11,6 +11,7 @@ use super::{
     Heartbeat, StoreError, TaskChange, TaskPlace, TaskQuery,
     postgres::{PostgresStore, count, epoch, foreign, log_state, maybe_time, names, offset, stored, time, word},
     postgres_read::{EPOCH, HEAD},
+    stalls::{NEWEST_RUNS, RUNNING_RUNS, agents, doing, parse_doing, stalled as stalled_of},
 };
 
 /// What a summary is read from.
@@ -19,14 +20,34 @@ const SUMMARY: &str = "tasks.id, tasks.name, tasks.floor, tasks.title, tasks.lab
                        tasks.created_at, tasks.listed_at, greatest(tasks.last_activity_at, (SELECT a.received_at \
                        FROM activities AS a WHERE a.task = tasks.id ORDER BY a.\"offset\" DESC LIMIT 1)) AS last_activity_at";
 
-/// An invocation with what its log tells beside its row.
-const RUN: &str = "invocations.*, (SELECT a.received_at FROM activities AS a WHERE a.invocation = invocations.id \
-                   ORDER BY a.\"offset\" DESC LIMIT 1) AS newest_at";
+/// What a task's runs tell of it.
+fn runs() -> String {
+    format!(
+        "ARRAY(SELECT i.agent FROM invocations AS i WHERE i.task = tasks.id ORDER BY i.created_at DESC, i.id DESC \
+           LIMIT {NEWEST_RUNS}) AS agents, \
+         CASE WHEN tasks.running > 0 THEN (SELECT json_agg(json_build_array(run.name, greatest(run.last_activity_at, \
+             newest.newest_at), run.heartbeat_at, newest.doing))::text \
+           FROM (SELECT * FROM invocations AS i WHERE i.task = tasks.id AND i.status = 'running' AND NOT i.backfilled \
+             ORDER BY i.id LIMIT {RUNNING_RUNS}) AS run {}) END AS running_runs",
+        newest()
+    )
+}
+
+/// What the log of `run` tells beside its row.
+fn newest() -> String {
+    format!(
+        "LEFT JOIN LATERAL (SELECT a.received_at AS newest_at, {} AS doing FROM activities AS a WHERE a.invocation = run.id \
+         ORDER BY a.\"offset\" DESC LIMIT 1) AS newest ON true",
+        doing("a.data::json")
+    )
+}
 
 impl PostgresStore {
     pub(super) async fn tasks(&self, query: &TaskQuery) -> Result<(Vec<TaskSummary>, Option<TaskPlace>), StoreError> {
-        let mut sql =
-            format!("SELECT {EPOCH}, {HEAD}, {SUMMARY} FROM tasks WHERE ($2::int8 IS NULL OR (listed_at, id) < ($2, $3::int8)) ");
+        let mut sql = format!(
+            "SELECT {EPOCH}, {HEAD}, {SUMMARY}, {} FROM tasks WHERE ($2::int8 IS NULL OR (listed_at, id) < ($2, $3::int8)) ",
+            runs()
+        );
         let mut values: Vec<String> = Vec::new();
         if let Some(status) = query.status {
             values.push(status.as_str().to_owned());
@@ -57,16 +78,16 @@ impl PostgresStore {
         let rows = self.within(async { Ok(statement.fetch_all(&self.readers).await?) }).await?;
         let more = query.limit < rows.len();
         let rows = &rows[..query.limit.min(rows.len())];
-        let mut tasks = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
+        let mut tasks = rows.iter().map(|row| self.summary(row)).collect::<Result<Vec<_>, _>>()?;
         tasks.sort_by_key(|task| Reverse(task.listed_at()));
         Ok((tasks, rows.last().filter(|_| more).map(place).transpose()?))
     }
 
     pub(super) async fn summaries(&self, tasks: &[TaskId]) -> Result<Vec<TaskSummary>, StoreError> {
-        let sql = AssertSqlSafe(format!("SELECT {EPOCH}, {HEAD}, {SUMMARY} FROM tasks WHERE name = ANY($1)"));
+        let sql = AssertSqlSafe(format!("SELECT {EPOCH}, {HEAD}, {SUMMARY}, {} FROM tasks WHERE name = ANY($1)", runs()));
         let query = sqlx::query(sql).bind(names(tasks));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
-        rows.iter().map(summary).collect()
+        rows.iter().map(|row| self.summary(row)).collect()
     }
 
     pub(super) async fn put_task(&self, task: &TaskId, change: &TaskChange) -> Result<bool, StoreError> {
@@ -128,8 +149,10 @@ impl PostgresStore {
 
     pub(super) async fn invocations(&self, task: &TaskId, limit: usize) -> Result<Option<Vec<Invocation>>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(format!(
-            "SELECT run.* FROM tasks LEFT JOIN LATERAL (SELECT {RUN} FROM invocations WHERE task = tasks.id \
-             ORDER BY created_at DESC, id DESC LIMIT $2) AS run ON true WHERE tasks.name = $1 ORDER BY run.created_at DESC, run.id DESC"
+            "SELECT run.*, newest.* FROM tasks LEFT JOIN LATERAL (SELECT * FROM invocations WHERE task = tasks.id \
+             ORDER BY created_at DESC, id DESC LIMIT $2) AS run ON true {} \
+             WHERE tasks.name = $1 ORDER BY run.created_at DESC, run.id DESC",
+            newest()
         )))
         .bind(task.as_str())
         .bind(stored(limit as u64));
@@ -138,18 +161,19 @@ impl PostgresStore {
             return Ok(None);
         }
         let real = |row: &&PgRow| row.try_get::<Option<i64>, _>("id").is_ok_and(|id| id.is_some());
-        rows.iter().filter(real).map(invocation).collect::<Result<_, _>>().map(Some)
+        rows.iter().filter(real).map(|row| self.run(row)).collect::<Result<_, _>>().map(Some)
     }
 
     pub(super) async fn invocation(&self, task: &TaskId, id: &InvocationId) -> Result<Option<Invocation>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {RUN} FROM tasks JOIN invocations ON invocations.task = tasks.id \
-             WHERE tasks.name = $1 AND invocations.name = $2"
+            "SELECT run.*, newest.* FROM tasks JOIN invocations AS run ON run.task = tasks.id AND run.name = $2 {} \
+             WHERE tasks.name = $1",
+            newest()
         )))
         .bind(task.as_str())
         .bind(id.as_str());
         let row = self.within(async { Ok(query.fetch_optional(&self.readers).await?) }).await?;
-        row.as_ref().map(invocation).transpose()
+        row.as_ref().map(|row| self.run(row)).transpose()
     }
 
     /// Never waits for anyone: an invocation whose row is being written is alive anyway.
@@ -188,45 +212,53 @@ fn place(row: &PgRow) -> Result<TaskPlace, StoreError> {
     Ok(TaskPlace { listed_at: time(row, "listed_at")?, key: row.try_get("id")? })
 }
 
-fn summary(row: &PgRow) -> Result<TaskSummary, StoreError> {
-    let labels: &str = row.try_get("labels")?;
-    Ok(TaskSummary {
-        task_id: word(row, "name")?.ok_or_else(|| foreign("name"))?,
-        title: row.try_get("title")?,
-        labels: serde_json::from_str(labels).map_err(|_| foreign("labels"))?,
-        status: word(row, "status")?,
-        epoch: epoch(row)?,
-        head: offset(row, "head")?,
-        floor: offset(row, "floor")?,
-        created_at: time(row, "created_at")?,
-        last_activity_at: maybe_time(row, "last_activity_at")?,
-        invocation_counts: StatusCounts {
-            pending: count(row, "pending")?,
-            running: count(row, "running")?,
-            completed: count(row, "completed")?,
-            failed: count(row, "failed")?,
-            cancelled: count(row, "cancelled")?,
-            lost: count(row, "lost")?,
-        },
-    })
-}
+impl PostgresStore {
+    fn summary(&self, row: &PgRow) -> Result<TaskSummary, StoreError> {
+        let labels: &str = row.try_get("labels")?;
+        Ok(TaskSummary {
+            task_id: word(row, "name")?.ok_or_else(|| foreign("name"))?,
+            title: row.try_get("title")?,
+            labels: serde_json::from_str(labels).map_err(|_| foreign("labels"))?,
+            status: word(row, "status")?,
+            epoch: epoch(row)?,
+            head: offset(row, "head")?,
+            floor: offset(row, "floor")?,
+            created_at: time(row, "created_at")?,
+            last_activity_at: maybe_time(row, "last_activity_at")?,
+            invocation_counts: StatusCounts {
+                pending: count(row, "pending")?,
+                running: count(row, "running")?,
+                completed: count(row, "completed")?,
+                failed: count(row, "failed")?,
+                cancelled: count(row, "cancelled")?,
+                lost: count(row, "lost")?,
+            },
+            agents: agents(row.try_get::<Vec<Option<String>>, _>("agents")?),
+            stalled: stalled_of(row.try_get("running_runs")?, &self.stalled_after)?,
+        })
+    }
 
-fn invocation(row: &PgRow) -> Result<Invocation, StoreError> {
-    let usage: Option<String> = row.try_get("usage")?;
-    Ok(Invocation {
-        invocation_id: word(row, "name")?.ok_or_else(|| foreign("name"))?,
-        status: word(row, "status")?.ok_or_else(|| foreign("status"))?,
-        agent: row.try_get("agent")?,
-        title: row.try_get("title")?,
-        exit_code: row.try_get("exit_code")?,
-        reason: row.try_get("reason")?,
-        created_at: time(row, "created_at")?,
-        started_at: maybe_time(row, "started_at")?,
-        completed_at: maybe_time(row, "completed_at")?,
-        last_activity_at: time(row, "last_activity_at")?.max(maybe_time(row, "newest_at")?.unwrap_or_default()),
-        heartbeat_at: maybe_time(row, "heartbeat_at")?,
-        usage: usage.map(RawValue::from_string).transpose().map_err(|_| foreign("usage"))?,
-        backfilled: row.try_get("backfilled")?,
-        stalled: false,
-    })
+    fn run(&self, row: &PgRow) -> Result<Invocation, StoreError> {
+        let usage: Option<String> = row.try_get("usage")?;
+        let doing = parse_doing(row.try_get("doing")?);
+        let run = Invocation {
+            invocation_id: word(row, "name")?.ok_or_else(|| foreign("name"))?,
+            status: word(row, "status")?.ok_or_else(|| foreign("status"))?,
+            agent: row.try_get("agent")?,
+            title: row.try_get("title")?,
+            exit_code: row.try_get("exit_code")?,
+            reason: row.try_get("reason")?,
+            created_at: time(row, "created_at")?,
+            started_at: maybe_time(row, "started_at")?,
+            completed_at: maybe_time(row, "completed_at")?,
+            last_activity_at: time(row, "last_activity_at")?.max(maybe_time(row, "newest_at")?.unwrap_or_default()),
+            heartbeat_at: maybe_time(row, "heartbeat_at")?,
+            usage: usage.map(RawValue::from_string).transpose().map_err(|_| foreign("usage"))?,
+            backfilled: row.try_get("backfilled")?,
+            stalled: false,
+            stalled_reason: None,
+            stalled_since: None,
+        };
+        Ok(run.judged(doing, &self.stalled_after, Timestamp::now()))
+    }
 }

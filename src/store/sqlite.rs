@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sqlx::{SqlitePool, sqlite::SqliteRow};
 
-use crate::model::{Epoch, LogState, Offset, Timestamp};
+use crate::model::{Epoch, LogState, Offset, StalledAfter, Timestamp};
 
 use super::{StoreError, remembered::Remembered, sqlite_open::FileLock};
 
@@ -19,6 +19,7 @@ pub struct SqliteStore {
     pub(super) lock: Arc<FileLock>,
     /// Taken, and contradicted, only by who has the writing connection.
     pub(super) remembered: Arc<Remembered>,
+    pub(super) stalled_after: StalledAfter,
 }
 
 impl SqliteStore {
@@ -76,7 +77,7 @@ pub(super) fn word<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Resul
     text.map(|text| text.parse().map_err(|_| foreign(column))).transpose()
 }
 
-fn number(row: &SqliteRow, column: &str) -> Result<Option<u64>, StoreError> {
+pub(super) fn number(row: &SqliteRow, column: &str) -> Result<Option<u64>, StoreError> {
     use sqlx::Row;
     let value: Option<i64> = row.try_get(column)?;
     value.map(|value| u64::try_from(value).map_err(|_| foreign(column))).transpose()

@@ -6,10 +6,11 @@ use sqlx::{Row, sqlite::SqliteRow};
 use crate::model::{EventId, Reject, TaskId, Timestamp};
 
 use super::{
-    REJECTS, REJECTS_OF_TASK, StoreError,
+    REJECTS, REJECTS_OF_TASK, StallSpan, StoreError,
     plan::LAG,
     sqlite::{SqliteStore, count, foreign, stored, time, word},
     sqlite_append::event_id,
+    stalls::windows,
 };
 
 impl SqliteStore {
@@ -44,6 +45,19 @@ impl SqliteStore {
             .bind(stored(limit as u64))
             .fetch_all(&self.readers)
             .await?;
+        rows.iter().map(|row| word(row, "name")?.ok_or_else(|| foreign("name"))).collect()
+    }
+
+    pub(super) async fn may_have_stalled(&self, span: StallSpan, limit: usize) -> Result<Vec<TaskId>, StoreError> {
+        let mut query = sqlx::query(
+            "SELECT tasks.name FROM tasks WHERE tasks.id IN (SELECT i.task FROM invocations AS i WHERE i.status = 'running' \
+               AND i.backfilled = 0 AND (i.last_activity_at BETWEEN ?1 AND ?2 OR i.last_activity_at BETWEEN ?3 AND ?4 \
+               OR i.heartbeat_at BETWEEN ?5 AND ?6)) LIMIT ?7",
+        );
+        for bound in windows(span, &self.stalled_after) {
+            query = query.bind(stored(bound));
+        }
+        let rows = query.bind(stored(limit as u64)).fetch_all(&self.readers).await?;
         rows.iter().map(|row| word(row, "name")?.ok_or_else(|| foreign("name"))).collect()
     }
 

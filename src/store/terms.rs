@@ -163,6 +163,15 @@ pub enum Attempt {
     Again,
 }
 
+/// The time since silent runs were looked for last.
+#[derive(Debug, Clone, Copy)]
+pub struct StallSpan {
+    /// The last look.
+    pub since: Timestamp,
+    /// This one.
+    pub until: Timestamp,
+}
+
 /// A sign of life that is not an activity.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {

@@ -81,3 +81,43 @@ async fn batches_are_bounded() {
     let (status, _) = hub.get("/v1/tasks/t").await;
     assert_eq!(status, 404, "nothing was taken");
 }
+
+#[tokio::test]
+async fn the_page_is_at_its_addresses_and_nothing_else_is() {
+    let hub = TestHub::start().await;
+    let client = reqwest::Client::new();
+    for path in ["/", "/tasks/build-42"] {
+        let answer = client.get(hub.url(path)).send().await.expect("an answer");
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        assert_eq!((answer.status().as_u16(), header("content-type")), (200, "text/html; charset=utf-8".to_owned()), "{path}");
+        let policy = header("content-security-policy");
+        for part in ["default-src 'none'", "script-src 'self'", "worker-src 'self'", "manifest-src 'self'"] {
+            assert!(policy.contains(part), "{part} in {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+    for path in ["/unknown.txt", "/assets/unknown.js", "/assets/../index.html", "/index.html.gz", "/tasks", "/v2/tasks"] {
+        let (status, problem) = hub.get(path).await;
+        assert_eq!((status, &problem["code"]), (404, &json!("route_not_found")), "{path}");
+    }
+    let (status, problem) = hub.send("POST", "/favicon.svg", json!({})).await;
+    assert_eq!((status, &problem["code"]), (404, &json!("route_not_found")));
+}
+
+#[tokio::test]
+async fn rates_are_told_of_up_to_100_tasks_at_once() {
+    let hub = TestHub::start().await;
+    hub.publish("a", &["1", "2", "3"]).await;
+    let (status, answer) = hub.get("/v1/rates?task=a&task=nowhere&task=a").await;
+    assert_eq!((status, &answer["bucketMs"]), (200, &json!(60_000)));
+    let rates = answer["rates"].as_array().expect("rates");
+    let counts = rates[0]["counts"].as_array().expect("counts");
+    let sum: u64 = counts.iter().filter_map(serde_json::Value::as_u64).sum();
+    assert_eq!((rates.len(), counts.len(), sum, &rates[0]["complete"]), (1, 30, 3, &json!(true)), "{answer}");
+    assert_eq!(hub.get("/v1/rates").await.1["rates"], json!([]));
+    let many: Vec<_> = (0..101).map(|n| format!("task=t{n}")).collect();
+    let (status, problem) = hub.get(&format!("/v1/rates?{}", many.join("&"))).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("too_many_tasks")));
+    let (status, problem) = hub.get("/v1/rates?task=no%20id").await;
+    assert_eq!((status, &problem["code"]), (400, &json!("invalid_task_id")));
+}

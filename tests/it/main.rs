@@ -33,6 +33,7 @@ mod repair;
 mod resume;
 mod run;
 mod services;
+mod stalled;
 mod stand_in;
 mod store_contract;
 mod tail;

@@ -1,6 +1,7 @@
 //! What every store promises, whatever database is behind it. Another store joins by another line at the end of this file.
 
 mod logs;
+mod stalls;
 mod tasks;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -8,16 +9,19 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use tasklight::{
     ingest::{IngestLimits, Item, parse_body},
-    model::{Filter, JsonLimits, Offset, Reject, Status, TaskId, Timestamp},
+    model::{Filter, JsonLimits, Offset, RATE_BUCKETS, RateSpan, Reject, StalledAfter, Status, TaskId, Timestamp},
     store::{
-        Append, Attempt, Heartbeat, OpenError, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, Store, StoreOptions, TaskChange,
-        TaskQuery,
+        Append, Attempt, Heartbeat, OpenError, RATE_ACTIVITIES, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, StallSpan, Store,
+        StoreOptions, TaskChange, TaskQuery,
     },
 };
 use tempfile::TempDir;
 
-use self::{logs::*, tasks::*};
+use self::{logs::*, stalls::*, tasks::*};
 use crate::services::{Database, postgres_database};
+
+const STALLED_AFTER: StalledAfter =
+    StalledAfter { idle: Duration::from_secs(300), tool: Duration::from_secs(600), heartbeat: Duration::from_secs(90) };
 
 /// An empty store, and what must outlive it.
 pub struct Fixture {
@@ -38,6 +42,7 @@ pub fn options(url: String) -> StoreOptions {
         connect_timeout: Duration::from_secs(5),
         start_timeout: Duration::from_secs(5),
         migrate: true,
+        stalled_after: STALLED_AFTER,
     }
 }
 
@@ -114,6 +119,9 @@ macro_rules! contract {
             a_refused_item_does_not_hurt_its_neighbours
             statuses_move_in_the_same_commit
             a_run_recorded_after_the_fact_is_never_stalled
+            runs_are_stalled_by_what_their_log_says_last
+            a_task_tells_what_is_stalled_of_it_and_whose_agents_worked
+            tasks_that_fall_silent_are_found_when_they_do
             usage_is_the_last_snapshot
             heartbeats_have_a_column_of_their_own
             pages_are_bounded_and_complete
@@ -128,6 +136,7 @@ macro_rules! contract {
             open_tasks_are_read_in_pages
             stored_events_are_told_from_others
             recently_active_tasks_are_found
+            rates_count_the_newest_activities_by_the_minute
             rejects_are_kept_newest_first_and_not_for_ever
             renewed_epochs_end_every_cursor
             what_was_committed_is_there_after_opening_again

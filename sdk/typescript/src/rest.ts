@@ -2,10 +2,12 @@
 import type { Activity, ActivityType, Status } from "./activity.js";
 import { TasklightError } from "./error.js";
 import { Http, hubAddress, type HubOptions, type Query, TokenKeeper } from "./http.js";
-import type { Invocation, TaskDetails, TaskSummary } from "./task.js";
+import type { SearchPage, SearchQuery } from "./search.js";
+import type { Invocation, Rates, TaskDetails, TaskSummary } from "./task.js";
 
 export type { Activity, ActivityType, Data, Status } from "./activity.js";
-export type { Invocation, TaskDetails, TaskSummary } from "./task.js";
+export type { SearchHit, SearchPage, SearchQuery } from "./search.js";
+export type { Invocation, Rate, Rates, Stalled, StalledReason, TaskDetails, TaskSummary } from "./task.js";
 export type { HubOptions, Token } from "./http.js";
 export { TasklightError } from "./error.js";
 
@@ -34,6 +36,10 @@ export interface ActivityQuery {
   readonly after?: string;
   /** A cursor to page backwards from. */
   readonly before?: string;
+  /** The offset to begin at, or the oldest that is kept if that is later; instead of a cursor. */
+  readonly from?: number;
+  /** Begins where the log's timestamps pass this time, in epoch milliseconds; instead of a cursor. */
+  readonly at?: number;
   /** At most so many; 100 if left out. */
   readonly limit?: number;
   readonly types?: readonly ActivityType[];
@@ -95,7 +101,7 @@ export class Hub {
   }
 
   /** Everything that is stored, page by page, up to the head as it is when that is reached. */
-  async *history(task: string, query: Omit<ActivityQuery, "before"> = {}): AsyncGenerator<Activity, void> {
+  async *history(task: string, query: Omit<ActivityQuery, "before" | "from" | "at"> = {}): AsyncGenerator<Activity, void> {
     let after = query.after;
     for (;;) {
       const page = await this.activities(task, { limit: 1_000, ...query, ...(after !== undefined && { after }) });
@@ -103,6 +109,17 @@ export class Hub {
       if (page.next === null) return;
       after = page.next;
     }
+  }
+
+  /** Looks for text in a task's payloads; ask again with `next` until it is null, also if there were no hits. */
+  search(task: string, query: SearchQuery): Promise<SearchPage> {
+    const { types, ...rest } = query;
+    return this.#ask("GET", ["tasks", task, "search"], { ...rest, type: types });
+  }
+
+  /** How many activities these tasks (at most 100) had in each minute of the last half hour. */
+  rates(tasks: readonly string[]): Promise<Rates> {
+    return this.#ask("GET", ["rates"], { task: tasks });
   }
 
   async invocations(task: string): Promise<readonly Invocation[]> {

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::{
     cli::terminal::safe_line,
     client::TaskDetails,
-    model::{Invocation, Status, TaskSummary, Timestamp},
+    model::{Invocation, StalledReason, Status, TaskSummary, Timestamp},
 };
 
 /// The widest that a column of ids becomes; longer ones stick out.
@@ -19,7 +19,10 @@ pub(super) fn list(out: &mut impl Write, tasks: &[TaskSummary]) -> io::Result<()
     let (bold, now) = (Style::new().bold(), Timestamp::now());
     writeln!(out, "{bold}{:width$}  {:9}  {:>10}  {:>9}  TITLE{bold:#}", "TASK", "STATUS", "ACTIVITIES", "LAST")?;
     for task in tasks {
-        let (style, word) = status(task.status);
+        let (style, word) = match task.stalled {
+            Some(_) => (AnsiColor::Yellow.on_default(), "stalled"),
+            None => status(task.status),
+        };
         let last = task.last_activity_at.map(|last| ago(last, now)).unwrap_or_default();
         let title = safe_line(task.title.as_deref().unwrap_or_default());
         let line = format!("{:width$}  {style}{word:9}{style:#}  {:>10}  {last:>9}  {title}", task.task_id, task.head);
@@ -44,6 +47,9 @@ pub(super) fn show(out: &mut impl Write, details: &TaskDetails) -> io::Result<()
     writeln!(out, "  made        {}", ago(task.created_at, now))?;
     if let Some(last) = task.last_activity_at {
         writeln!(out, "  last        {}", ago(last, now))?;
+    }
+    if let Some(worst) = &task.stalled {
+        writeln!(out, "  stalled     {} of its runs: {}, for {}", worst.count, worst.reason.describe(), since(worst.since, now))?;
     }
     for run in &details.runs {
         invocation(out, run, now)?;
@@ -71,9 +77,18 @@ fn invocation(out: &mut impl Write, run: &Invocation, now: Timestamp) -> io::Res
     notes.extend(run.exit_code.map(|code| format!("exit code {code}")));
     notes.extend(run.reason.as_deref().map(safe_line));
     notes.extend(run.backfilled.then(|| "recorded afterwards".to_owned()));
-    notes.extend(run.stalled.then(|| "stalled: silent for too long".to_owned()));
+    notes.extend(run.stalled_reason.map(|reason| stalled(reason, run.stalled_since.unwrap_or(run.last_activity_at), now)));
     notes.extend(run.usage.as_ref().map(|usage| format!("usage {}", safe_line(usage.get()))));
     writeln!(out, "           {faint}{}{faint:#}", notes.join(" · "))
+}
+
+fn stalled(reason: StalledReason, began: Timestamp, now: Timestamp) -> String {
+    format!("stalled: {}, for {}", reason.describe(), since(began, now))
+}
+
+/// How long that is by now.
+fn since(then: Timestamp, now: Timestamp) -> String {
+    span(now.as_millis().saturating_sub(then.as_millis()))
 }
 
 fn status(status: Option<Status>) -> (Style, &'static str) {

@@ -70,31 +70,6 @@ pub async fn statuses_move_in_the_same_commit(f: Fixture) {
     assert!(b.started_at.is_some() && b.completed_at.is_some());
 }
 
-pub async fn a_run_recorded_after_the_fact_is_never_stalled(f: Fixture) {
-    let said = |data: &str| activity("t", &format!(r#"{{"invocationId":"r","type":"status","timestamp":1000,"data":{data}}}"#));
-    let run = async || {
-        let run = f.store.invocation(&task("t"), &"r".parse().expect("valid")).await.expect("it reads").expect("it is there");
-        run.with_stalled(Timestamp::now().plus(Duration::from_secs(3_600)))
-    };
-    receipts(&f.store, &[status("t", "r", "running")]).await;
-    assert!(run().await.stalled && !run().await.backfilled);
-    receipts(&f.store, &[said(r#"{"status":"running","backfilled":true}"#)]).await;
-    assert!(!run().await.stalled && run().await.backfilled);
-    receipts(&f.store, &[said(r#"{"status":"completed"}"#)]).await;
-    let run = f.store.invocations(&task("t"), 10).await.expect("it reads").expect("the task is there").remove(0);
-    assert!(run.backfilled, "once said it stays");
-    let once = activity(
-        "t",
-        r#"{"invocationId":"once","type":"status","timestamp":1000,"data":{"status":"completed","backfilled":true}}"#,
-    );
-    receipts(&f.store, &[once]).await;
-    let once = f.store.invocation(&task("t"), &"once".parse().expect("valid")).await.expect("it reads").expect("it is there");
-    assert_eq!(
-        (once.started_at, once.completed_at, once.backfilled),
-        (Timestamp::from_millis(1_000), Timestamp::from_millis(1_000), true)
-    );
-}
-
 pub async fn usage_is_the_last_snapshot(f: Fixture) {
     let usage = |n: u32| activity("t", &format!(r#"{{"invocationId":"r","type":"usage","data":{{"inputTokens":{n}}}}}"#));
     receipts(&f.store, &[usage(1), usage(5), message("t", "x")]).await;

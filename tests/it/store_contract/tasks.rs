@@ -93,6 +93,51 @@ pub async fn recently_active_tasks_are_found(f: Fixture) {
     assert!(f.store.tasks_listed_since(later, 10).await.expect("it reads").is_empty());
 }
 
+pub async fn rates_count_the_newest_activities_by_the_minute(f: Fixture) {
+    let span = RateSpan::up_to(Timestamp::now());
+    let taken = |id: &str, minute: u64| {
+        let mut append = message(id, "x");
+        append.activity.activity.received_at = span.from.plus(Duration::from_secs(60 * minute + 1));
+        append
+    };
+    let before = |id: &str| {
+        let mut append = message(id, "x");
+        append.activity.activity.received_at = span.from.minus(Duration::from_secs(1));
+        append
+    };
+    receipts(&f.store, &[taken("few", 0), taken("few", 28), taken("few", 28), taken("few", 29)]).await;
+    receipts(&f.store, &[before("older"), before("older"), taken("older", 5)]).await;
+    receipts(&f.store, &[before("old")]).await;
+    let many: Vec<_> = (0..=RATE_ACTIVITIES).map(|_| taken("many", 7)).collect();
+    receipts(&f.store, &many).await;
+    receipts(&f.store, &[taken("trimmed", 3), taken("trimmed", 4)]).await;
+    f.store.trim(&task("trimmed"), at(2)).await.expect("it trims");
+    f.store.put_task(&task("empty"), &TaskChange::default()).await.expect("it is made");
+    let asked = ["few", "older", "old", "many", "trimmed", "empty", "nowhere"].map(task);
+    let mut rates = f.store.rates(&asked, span).await.expect("it counts");
+    rates.sort_by_key(|rate| rate.task_id.to_string());
+    let told: Vec<_> = rates
+        .iter()
+        .map(|rate| {
+            let counts: Vec<_> =
+                rate.counts.iter().enumerate().filter(|(_, count)| **count != 0).map(|(n, count)| (n, *count)).collect();
+            assert_eq!(rate.counts.len(), RATE_BUCKETS);
+            (rate.task_id.as_str(), counts, rate.complete)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("empty", vec![], true),
+            ("few", vec![(0, 1), (28, 2), (29, 1)], true),
+            ("many", vec![(7, RATE_ACTIVITIES)], false),
+            ("old", vec![], true),
+            ("older", vec![(5, 1)], true),
+            ("trimmed", vec![(4, 1)], false),
+        ]
+    );
+}
+
 pub async fn rejects_are_kept_newest_first_and_not_for_ever(f: Fixture) {
     let reject = |task_id: &str, n: u64| Reject {
         task: task(task_id),
