@@ -14,11 +14,14 @@ export interface TaskSink {
   start(activities: readonly Activity[]): void;
   /** What came after that, in order. */
   items(items: readonly Item[]): void;
-  /** What can truthfully be said of it now. */
+  /** What can truthfully be said of it now. May come before the first `start`. */
   state(state: State): void;
 }
 
-/** Takes what comes of the list of tasks, under the same rule. */
+/**
+ * Takes what comes of the list of tasks, under the same rule; but while the page is hidden it is still called every few seconds, so that somebody who
+ * looks elsewhere can be told that a task failed. Nothing should be drawn then.
+ */
 export interface ListSink {
   items(items: readonly ListItem[]): void;
 }

@@ -4,7 +4,7 @@
  */
 import type { Accessor } from "solid-js";
 import type { Activity, State } from "tasklight/viewer";
-import type { Entry } from "./entry.js";
+import type { Entry } from "./entry.ts";
 
 /** The most activities of a task that the page holds at a time. */
 export const MOST_ACTIVITIES = 5_000;
@@ -15,7 +15,10 @@ export const PAGE_ACTIVITIES = 250;
 /** Longer payloads (characters of JSON) are kept as their beginning; the whole is asked for when somebody wants to see it. */
 export const LONGEST_PAYLOAD = 16 * 1024;
 
-/** What was done to the entries since the last look, so that the place on screen can be kept. */
+/**
+ * What was done to the entries since the last look, so that the place on screen can be kept. Every change may have let the end grow. When a page comes or
+ * goes, a few entries in the midst may join with others or part from them (a result with its call), so that a place is best found by its entry's `key`.
+ */
 export type Change =
   /** At the end only; what was there may have grown. */
   | { readonly kind: "grown" }
@@ -65,6 +68,11 @@ export interface TaskLog {
   goToTime(millis: number): Promise<number>;
   /** Back to the newest. */
   goToEnd(): void;
+  /**
+   * Somebody reads at this offset, not at the end: rather than drop it for what comes, the log stops growing there, and `hasAfter`. Nothing once they
+   * follow the end again. Forgotten when the log is somewhere else.
+   */
+  hold(offset: number | undefined): void;
   /** The activity with its whole payload. */
   full(offset: number): Promise<Activity>;
   /** Whether the payload that is held of this activity is only its beginning. */
