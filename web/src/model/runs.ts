@@ -4,7 +4,7 @@
  */
 import type { Activity, Data, Status } from "tasklight/viewer";
 import type { Invocation, TaskDetails } from "tasklight/rest";
-import { textOf } from "./told.ts";
+import { textOf } from "./fields.ts";
 import { type Stall, stallOf } from "./stalled.ts";
 import { type Figures, figuresOf } from "./usage.ts";
 
@@ -39,8 +39,7 @@ export interface SubAgent extends Part {
   readonly parent: string | undefined;
   readonly agent: string | undefined;
   readonly title: string | undefined;
-  /** `lost` if its run is over and its own end was never told. */
-  readonly status: "running" | "completed" | "failed" | "lost";
+  readonly status: "running" | "completed" | "failed" | "unknown";
   readonly startedAt: number;
   /** Nothing while it works. */
   readonly endedAt: number | undefined;
@@ -226,7 +225,7 @@ class RunDraft extends PartDraft {
         parent: call ? scopeOf(call.call.data) : undefined,
         agent: textOf(about, "subagent_type") ?? sub.agent,
         title: textOf(about, "description") ?? textOf(about, "prompt") ?? textOf(call?.call.data, "name"),
-        status: ended ? (ended.isError ? "failed" : "completed") : runEnded === undefined ? "running" : "lost",
+        status: ended ? (ended.isError ? "failed" : "completed") : runEnded === undefined ? "running" : "unknown",
         startedAt,
         endedAt: over === undefined ? undefined : Math.max(startedAt, over),
       };
