@@ -9,8 +9,10 @@ mod hand_over;
 mod hooks;
 mod listen;
 mod origin;
+mod place;
 mod rates;
 mod rejects;
+mod search;
 mod stall;
 mod streams;
 mod tasks;
@@ -87,6 +89,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{task}", task)
         .route("/v1/tasks/{task}/activities", get(activities::page).post(activities::publish))
+        .route("/v1/tasks/{task}/search", get(search::search))
         .route("/v1/tasks/{task}/stream", get(streams::sse))
         .route("/v1/tasks/{task}/rejects", get(rejects::list))
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))

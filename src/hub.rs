@@ -19,7 +19,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, watch},
+    sync::{Semaphore, SemaphorePermit, watch},
 };
 use tokio_util::{
     sync::CancellationToken,
@@ -191,9 +191,7 @@ impl Hub {
 
     /// Reads part of a log from the store and encodes it, in its turn: at most `cold_reads` at once on this node.
     pub async fn read(&self, task: &TaskId, range: &ReadAfter) -> Result<ColdPage, StoreError> {
-        let _turn = self.inner.cold_reads.acquire().await.map_err(|_| StoreError::Unavailable("stopping".to_owned()))?;
-        self.inner.metrics.cold_reads.inc();
-        let Some(page) = self.inner.store.read_after(task, range).await? else {
+        let Some(page) = self.in_turn(self.inner.store.read_after(task, range)).await? else {
             self.observe(task, None);
             return Ok(ColdPage { state: None, through: range.after, batches: Vec::new() });
         };
@@ -205,13 +203,24 @@ impl Hub {
         Ok(ColdPage { state: Some(page.state), through: page.through, batches: builder.finish() })
     }
 
+    /// A read of old activities, in its turn.
+    pub(crate) async fn in_turn<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let _turn = self.turn().await?;
+        self.inner.metrics.cold_reads.inc();
+        read.await
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        self.inner.cold_reads.acquire().await.map_err(|_| StoreError::Unavailable("stopping".to_owned()))
+    }
+
     /// A page of the list of tasks, for those who begin to follow it.
     pub(crate) async fn read_list(
         &self,
         after: Option<crate::store::TaskPlace>,
     ) -> Result<(Vec<crate::model::TaskSummary>, Option<crate::store::TaskPlace>), StoreError> {
-        let _turn = self.inner.cold_reads.acquire().await.map_err(|_| StoreError::Unavailable("stopping".to_owned()))?;
         let query = crate::store::TaskQuery { limit: self.inner.options.page_activities, after, ..Default::default() };
+        let _turn = self.turn().await?;
         let page = self.inner.store.tasks(&query).await?;
         self.inner.list.note(&page.0);
         Ok(page)

@@ -18,6 +18,7 @@ use super::{
     App,
     error::Problem,
     extract::{Query, Task, body},
+    place,
 };
 use crate::{
     ingest::{Item, Rejected, read_body, refused_by_store},
@@ -138,53 +139,40 @@ pub(super) async fn page(
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
-    let query = query.only(&["after", "before", "limit", "type", "invocation", "series"])?;
+    let query = query.only(&["after", "before", "from", "at", "limit", "type", "invocation", "series", "format"])?;
     let filter = filter(&query)?;
     let limit = query.limit(DEFAULT_LIMIT, MOST_LIMIT)?;
+    place::one_place(&query)?;
+    let download = match query.one("format") {
+        None => false,
+        Some("ndjson") if query.one("before").is_none() => true,
+        Some("ndjson") => {
+            return Err(Problem::bad_request("conflicting_parameters", "format", "what comes before is given in pages only"));
+        }
+        Some(_) => return Err(Problem::bad_request("invalid_format", "format", "format must be ndjson")),
+    };
     let states = app.store.log_states(std::slice::from_ref(&task)).await?;
     let Some((_, state)) = states.into_iter().next() else { return Err(Problem::no_task()) };
-    if let Some(text) = query.one("before") {
-        if query.one("after").is_some() {
-            return Err(Problem::bad_request("conflicting_parameters", "before", "give either after or before"));
-        }
-        let before: Cursor =
-            text.parse().map_err(|error| Problem::bad_request("invalid_cursor", "before", format!("{error}")))?;
-        if before.epoch != state.epoch {
-            return Err(Problem::reset(state.epoch, state.head).field("before"));
-        }
-        let page = app.store.read_before(&task, Some(before.offset), limit, &filter).await?.ok_or_else(Problem::no_task)?;
+    if let Some(before) = place::before(&query, state)? {
+        let page = app.store.read_before(&task, Some(before), limit, &filter).await?.ok_or_else(Problem::no_task)?;
         let next = (page.state.floor <= page.through).then(|| Cursor { epoch: state.epoch, offset: page.through.next() });
         return Ok(page_response(&task, &page, next));
     }
-    let after = start(query.one("after"), state)?;
-    let lines = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|text| text.contains("ndjson"));
-    if lines {
+    let after = place::beginning(&app, &task, &query, state).await?;
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|text| text.contains("ndjson"));
+    if download || accepts {
+        let name = download.then(|| format!("attachment; filename=\"{task}.ndjson\""));
         let limit = query.one("limit").map(|_| limit);
-        return Ok(ndjson(app, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter }));
+        let mut response = ndjson(app, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter });
+        if let Some(name) = name.and_then(|name| HeaderValue::from_str(&name).ok()) {
+            response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+        }
+        return Ok(response);
     }
     let range = ReadAfter { after, limit, bytes: PAGE_BYTES, window: u64::MAX, filter };
     let page = app.store.read_after(&task, &range).await?.ok_or_else(Problem::no_task)?;
     let next = (page.through < page.state.head).then_some(Cursor { epoch: page.state.epoch, offset: page.through });
     Ok(page_response(&task, &page, next))
-}
-
-/// The place that `after` names, checked against the log.
-fn start(after: Option<&str>, state: LogState) -> Result<Offset, Problem> {
-    match after {
-        None | Some("start") => Ok(state.floor.previous()),
-        Some("end") => Ok(state.head),
-        Some(text) => {
-            let cursor: Cursor =
-                text.parse().map_err(|error| Problem::bad_request("invalid_cursor", "after", format!("{error}")))?;
-            if cursor.epoch != state.epoch || state.head < cursor.offset {
-                return Err(Problem::reset(state.epoch, state.head));
-            }
-            if cursor.offset.next() < state.floor {
-                return Err(Problem::truncated(state.epoch, state.floor));
-            }
-            Ok(cursor.offset)
-        }
-    }
 }
 
 /// The filter that the parameters `type`, `invocation` and `series` name.

@@ -32,6 +32,7 @@ mod remembered;
 mod repair;
 mod resume;
 mod run;
+mod search;
 mod services;
 mod stalled;
 mod stand_in;

@@ -34,6 +34,45 @@ test("activities come in pages, forwards and backwards, and by type and invocati
   expect((await rest.invocations("t")).map(({ invocationId }) => invocationId).sort()).toEqual(["run-1", "run-2"]);
 });
 
+test("a task is searched in both directions, and its hits name their places", async () => {
+  const hub = await Hub.start();
+  const rest = new Rest({ hub: hub.url });
+  await hub.publish("t", message("the \u{1f600} Needle"), message("hay"), message("needles"));
+  const page = await rest.search("t", { q: "needle" });
+  expect(page).toMatchObject({ next: null, head: 3, floor: 1, through: 1 });
+  expect(page.hits.map(({ offset }) => offset)).toEqual([3, 1]);
+  expect(page.hits.map(({ excerpt, at: [start, length] }) => excerpt.slice(start, start + length))).toEqual(["needle", "Needle"]);
+  const first = await rest.search("t", { q: "needle", after: "start", limit: 1, types: ["message"], invocation: "run-1" });
+  expect(first.hits).toMatchObject([{ offset: 1, type: "message", invocationId: "run-1" }]);
+  expect((await rest.search("t", { q: "needle", after: first.next ?? "" })).hits.map(({ offset }) => offset)).toEqual([3]);
+  await expect(rest.search("t", { q: "" })).rejects.toMatchObject({ code: "invalid_search", field: "q" });
+});
+
+test("activities are read from an offset and from a time, and counted by the minute", async () => {
+  const hub = await Hub.start();
+  const rest = new Rest({ hub: hub.url });
+  await hub.publish("t", ...messages(9).map((one, n) => ({ ...one, timestamp: 1_000 * (n + 1) })));
+  const offsets = async (query: object) => (await rest.activities("t", query)).activities.map(({ offset }) => offset);
+  expect(await offsets({ from: 4, limit: 2 })).toEqual([4, 5]);
+  expect(await offsets({ at: 6_500, limit: 2 })).toEqual([7, 8]);
+  const { bucketMs, rates } = await rest.rates(["t", "nowhere"]);
+  expect(rates).toMatchObject([{ taskId: "t", complete: true }]);
+  expect(rates[0]?.counts.reduce((sum, count) => sum + count)).toBe(9);
+  expect(bucketMs * (rates[0]?.counts.length ?? 0)).toBe(1_800_000);
+});
+
+test("what asks for a person is told of its task and of its run", async () => {
+  const hub = await Hub.start();
+  const rest = new Rest({ hub: hub.url });
+  await hub.publish("t", { invocationId: "r", type: "status", data: { status: "running", agent: "claude" } });
+  expect(await rest.task("t")).toMatchObject({ agents: ["claude"], stalled: null });
+  await hub.publish("t", { invocationId: "r", type: "custom", data: { name: "needs_approval" } });
+  const { stalled, lastActivity } = await rest.task("t");
+  expect(stalled).toEqual({ count: 1, reason: "waiting", since: lastActivity?.receivedAt, invocationId: "r" });
+  const run = await rest.invocation("t", "r");
+  expect(run).toMatchObject({ stalled: true, stalledReason: "waiting", stalledSince: stalled?.since, backfilled: false });
+});
+
 test("errors have the hub's code, field and details", async () => {
   const hub = await Hub.start();
   const rest = new Rest({ hub: hub.url });
