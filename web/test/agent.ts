@@ -28,8 +28,8 @@ export function act(chance: Chance): Made {
 }
 
 /** It as the hub stores it. */
-export const stored = (made: Made, offset: number, epoch = "aaaaaaaa"): Activity => ({
-  taskId: "t",
+export const stored = (made: Made, offset: number, epoch = "aaaaaaaa", taskId = "t"): Activity => ({
+  taskId,
   offset,
   cursor: `${epoch}-${offset.toString()}`,
   eventId: `00000000-0000-7000-8000-${offset.toString().padStart(12, "0")}`,

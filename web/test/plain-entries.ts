@@ -77,7 +77,8 @@ function tellText(first: Activity, later: readonly Activity[], tell: Tell): void
     members.push(one);
     if (one.data["final"] === true) final = one;
   }
-  const role = (final ?? first).data["role"] ?? first.data["role"] ?? "-";
+  const roleOf = ({ data }: Activity): string | undefined => (typeof data["role"] === "string" ? data["role"] : undefined);
+  const role = roleOf(final ?? first) ?? roleOf(first) ?? "-";
   const open = seriesId !== undefined && !final ? "open" : "closed";
-  tell(members, `${first.type} ${String(role)} ${open} ${final ? textOf(final) : members.map(textOf).join("")}`);
+  tell(members, `${first.type} ${role} ${open} ${final ? textOf(final) : members.map(textOf).join("")}`);
 }

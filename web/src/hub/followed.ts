@@ -54,7 +54,7 @@ export class FollowedTask {
   readonly task: string;
   readonly ring = new Ring(MOST_ACTIVITIES);
   readonly feeds = new Set<TaskFeed>();
-  #state: State = { kind: "connecting" };
+  #look: () => State = () => ({ kind: "connecting" });
   /** Whether there is something to begin with: until then a beginning would be of nothing. */
   #begun = false;
 
@@ -62,8 +62,9 @@ export class FollowedTask {
     this.task = task;
   }
 
+  /** What can be said of it now. */
   get state(): State {
-    return this.#state;
+    return this.#look();
   }
 
   get hasBegun(): boolean {
@@ -76,10 +77,15 @@ export class FollowedTask {
     this.#pump();
   }
 
-  tell(state: State): void {
-    this.#state = state;
-    this.#begun ||= state.kind !== "connecting" && state.kind !== "catchingUp";
-    for (const feed of this.feeds) feed.stateChanged();
+  /** From now on, this says what can be said of it. */
+  tellBy(look: () => State): void {
+    this.#look = look;
+    this.stateChanged();
+  }
+
+  stateChanged(): void {
+    const { kind } = this.state;
+    this.#begun ||= kind !== "connecting" && kind !== "catchingUp";
     this.#pump();
   }
 
@@ -93,15 +99,11 @@ export class TaskFeed extends OneAtATime<TaskBatch> {
   readonly #followed: FollowedTask;
   /** The position in the ring that it needs next; nothing before its beginning. */
   #position: number | undefined;
-  #stateIsNew = true;
+  #told: string | undefined;
 
   constructor(followed: FollowedTask, send: (batch: TaskBatch) => void) {
     super(send);
     this.#followed = followed;
-  }
-
-  stateChanged(): void {
-    this.#stateIsNew = true;
   }
 
   protected override next(): TaskBatch | undefined {
@@ -118,9 +120,11 @@ export class TaskFeed extends OneAtATime<TaskBatch> {
       this.#position += items.length;
     }
     // A state is told with what it speaks of, not before it.
-    if (this.#stateIsNew && (this.#position === undefined || this.#position === ring.next)) {
-      batch.state = this.#followed.state;
-      this.#stateIsNew = false;
+    if (this.#position === undefined || this.#position === ring.next) {
+      const { state } = this.#followed;
+      const text = JSON.stringify(state);
+      if (text !== this.#told) batch.state = state;
+      this.#told = text;
     }
     return batch.start || batch.items || batch.state ? batch : undefined;
   }

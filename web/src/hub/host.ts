@@ -41,6 +41,7 @@ export class Host {
   #sweep: ReturnType<typeof setInterval> | undefined;
   #token: string | undefined;
   #viewer: Viewer;
+  #closed = false;
 
   constructor(options: HostOptions = {}) {
     this.#options = options;
@@ -61,6 +62,7 @@ export class Host {
   connect(send: (message: HostMessage) => void): (message: TabMessage) => void {
     let seat: Seat | undefined;
     return (message) => {
+      if (this.#closed) return;
       if (message.say === "hello") {
         seat?.leave();
         seat = this.#seat(send);
@@ -141,6 +143,7 @@ export class Host {
   }
 
   close(): void {
+    this.#closed = true;
     for (const seat of [...this.#seats]) seat.leave();
     for (const held of [...this.#tasks.values()]) this.#letGo(held);
     clearTimeout(this.#listLinger);
@@ -168,7 +171,7 @@ export class Host {
     held.life += 1;
     const { life } = held;
     const isCurrent = (): boolean => held.life === life;
-    held.following = this.#viewer.follow(followed.task, {
+    const following = this.#viewer.follow(followed.task, {
       last: FIRST_ACTIVITIES,
       ...(after !== undefined && { after }),
       onItem: (item) => {
@@ -176,15 +179,16 @@ export class Host {
         followed.hear(item);
         if (item.kind === "activity") this.#bound();
       },
-      onState: (state) => {
-        if (isCurrent()) followed.tell(state);
+      onState: () => {
+        if (isCurrent()) followed.stateChanged();
       },
       onEnd: () => {
-        // Why it was denied was told before.
-        if (isCurrent() && followed.state.kind !== "denied") followed.tell({ kind: "ended" });
+        const { link } = this;
+        if (isCurrent()) followed.tellBy(() => (link.kind === "denied" ? link : { kind: "ended" }));
       },
     });
-    followed.tell(held.following.state);
+    held.following = following;
+    followed.tellBy(() => following.state);
   }
 
   #followList(): void {

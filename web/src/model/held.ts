@@ -74,6 +74,11 @@ export class Held {
     if (floor !== undefined) this.#floor = Math.max(this.#floor, floor);
   }
 
+  /** The hub knows no such task, so that what is held is of one that is no more. */
+  missing(): void {
+    if (this.#tail.activities.length !== 0) this.#deleted();
+  }
+
   /** Somebody reads here; see `TaskLog`. */
   hold(offset: number | undefined): void {
     this.#hold = offset;
@@ -114,9 +119,11 @@ export class Held {
   /** Adds a page before what is shown. If there is no room for all, the newest goes. */
   addBefore(part: Part): void {
     const tail = this.isAtEnd ? this.#view.copy() : this.#tail;
+    tail.keepWhole();
     this.#view.addBefore(part);
     const entries = this.#entries.prepend(part.activities.filter(this.#fits));
     this.#did({ kind: "prepended", entries });
+    if (!isOpen(this.#filter)) this.#view.thin(this.#fits);
     const to = this.#view.trimNewest();
     if (to === undefined) return;
     this.#tail = tail;
@@ -125,8 +132,12 @@ export class Held {
 
   /** Adds a page after what is shown. If there is no room for all, the oldest goes. */
   addAfter(part: Part): void {
-    this.#view.addAfter(part);
-    this.#show(part.activities);
+    const { from } = this.#tail;
+    // What the tail has is whole there.
+    const isInTail = !part.whole && this.#view.epoch === this.#tail.epoch && from <= part.reach;
+    const added = isInTail ? { ...part, activities: part.activities.filter(({ offset }) => offset < from), reach: from - 1 } : part;
+    this.#view.addAfter(added);
+    this.#show(added.activities);
     if (this.#view.epoch === this.#tail.epoch && this.#tail.to <= this.#view.to) this.#tail = this.#view;
   }
 
@@ -143,6 +154,7 @@ export class Held {
   goTo(epoch: string, activities: readonly Activity[]): void {
     const [first] = activities;
     if (!first) return;
+    this.#tail.keepWhole();
     this.#view = new Window(epoch, first.offset);
     this.#view.append(activities);
     if (epoch === this.#tail.epoch && this.#tail.to <= this.#view.to) this.#tail = this.#view;
@@ -184,15 +196,22 @@ export class Held {
         this.#anew(item.epoch, 1, preface("reset", "The log began anew: the task was deleted and made again, or the hub was restored from a backup."));
         break;
       case "deleted":
-        this.#anew(NO_EPOCH, 1, preface("deleted", "The task was deleted. If it is made again, it goes on here."));
+        this.#deleted();
     }
+  }
+
+  #deleted(): void {
+    this.#anew(NO_EPOCH, 1, preface("deleted", "The task was deleted. If it is made again, it goes on here."));
   }
 
   #append(activities: readonly Activity[]): void {
     const [first] = activities;
     if (!first) return;
     const epoch = epochOf(first);
-    if (epoch !== this.#tail.epoch || (this.#tail.activities.length === 0 && this.#tail.to + 1 !== first.offset)) this.#begin(epoch, first.offset);
+    const isEmpty = this.#tail.activities.length === 0;
+    if (epoch !== this.#tail.epoch || this.#tail.to + 1 < first.offset || (isEmpty && this.#tail.to + 1 !== first.offset)) {
+      this.#begin(epoch, first.offset);
+    }
     const news = first.offset <= this.#tail.to ? activities.filter(({ offset }) => this.#tail.to < offset) : activities;
     this.learn({ head: news.at(-1)?.offset ?? 0 });
     if (this.isAtEnd && this.#isHeldBack(news.length)) this.#tail = new Window(epoch, this.#tail.to + 1);
@@ -211,6 +230,7 @@ export class Held {
   /** The entries of what the view got at its end, and room made for it. */
   #show(activities: readonly Activity[]): void {
     this.#entries.append(activities.filter(this.#fits));
+    if (!isOpen(this.#filter)) this.#view.thin(this.#fits);
     const from = this.#view.trimOldest();
     if (from === undefined) this.#did({ kind: "grown" });
     else this.#did({ kind: "trimmed", entries: this.#entries.trimBefore(from) });

@@ -100,33 +100,11 @@ class Log implements TaskLog {
   async goToOffset(offset: number): Promise<number> {
     const found = this.#held.view.get(offset);
     if (found && this.#held.view.isWhole(offset)) return offset;
-    const from = Math.max(1, offset - (PAGE_ACTIVITIES >> 1));
-    await this.#ask("place", (rest) => rest.activities(this.task, { from, limit: PAGE_ACTIVITIES }), (page) => {
-      if (page.activities.length === 0) this.#held.goToEnd();
-      else this.#held.goTo(page.epoch, page.activities.map(this.#shorten));
-    });
-    await this.#fill();
-    return this.#held.view.nearest(offset)?.offset ?? 0;
+    return (await this.#goTo({ from: Math.max(1, offset) })) ?? 0;
   }
 
   async goToTime(millis: number): Promise<number> {
-    let place: number | undefined;
-    const limit = PAGE_ACTIVITIES >> 1;
-    const ask = async (rest: Hub): Promise<ActivityPage> => {
-      const page = await rest.activities(this.task, { at: millis, limit });
-      const [first] = page.activities;
-      place = first?.offset;
-      if (!first || first.offset <= page.floor) return page;
-      const { activities } = await rest.activities(this.task, { before: first.cursor, limit });
-      return { ...page, activities: [...activities, ...page.activities] };
-    };
-    await this.#ask("place", ask, (page) => {
-      if (place === undefined) this.#held.goToEnd();
-      else this.#held.goTo(page.epoch, page.activities.map(this.#shorten));
-    });
-    await this.#fill();
-    const { view } = this.#held;
-    return (place === undefined ? view.activities.at(-1) : view.nearest(place))?.offset ?? 0;
+    return (await this.#goTo({ at: millis })) ?? 0;
   }
 
   goToEnd(): void {
@@ -182,6 +160,7 @@ class Log implements TaskLog {
       state: (state) => {
         if (state.kind === "live") this.#held.learn({ head: state.offset });
         if (state.kind === "catchingUp") this.#held.learn({ head: state.offset + state.behind });
+        if (state.kind === "waiting") this.#held.missing();
         if ("truncatedBelow" in state) this.#held.learn({ floor: state.truncatedBelow });
         batch(() => {
           this.#state[1](state);
@@ -206,6 +185,27 @@ class Log implements TaskLog {
       this.#atEnd[1](this.#held.isAtEnd);
       this.#hasBefore[1](this.#held.hasBefore);
     });
+  }
+
+  /** Goes to where this query begins, with something before it. Gives the offset that it went to. */
+  async #goTo(where: Pick<ActivityQuery, "from" | "at">): Promise<number | undefined> {
+    let place: number | undefined;
+    const limit = PAGE_ACTIVITIES >> 1;
+    const ask = async (rest: Hub): Promise<ActivityPage> => {
+      const page = await rest.activities(this.task, { ...where, limit });
+      const [first] = page.activities;
+      place = first?.offset;
+      if (!first || first.offset <= page.floor) return page;
+      const { activities } = await rest.activities(this.task, { before: first.cursor, limit });
+      return { ...page, activities: [...activities, ...page.activities] };
+    };
+    await this.#ask("place", ask, (page) => {
+      if (place === undefined) this.#held.goToEnd();
+      else this.#held.goTo(page.epoch, page.activities.map(this.#shorten));
+    });
+    await this.#fill();
+    const { view } = this.#held;
+    return (place === undefined ? view.activities.at(-1) : view.nearest(place))?.offset;
   }
 
   async #loadBefore(): Promise<void> {

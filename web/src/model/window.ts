@@ -10,7 +10,10 @@ import { charsOf } from "./payload.ts";
 export const HELD_CHARS = 32 * 1024 * 1024;
 
 /** So many more than must be are dropped at a time, so that it does not happen with every activity. */
-export const TRIM_ACTIVITIES = 250;
+export const TRIM_ACTIVITIES = MOST_ACTIVITIES / 20;
+
+/** With a filter, what does not fit it is dropped first, but for so many of the newest that are whole. */
+export const WHOLE_ACTIVITIES = MOST_ACTIVITIES / 10;
 
 /** Activities that are paged in, and how far they reach. */
 export interface Part {
@@ -120,7 +123,11 @@ export class Window {
       this.#activities.push(activity);
       this.#chars += charsOf(activity);
     }
-    if (whole && this.#wholeTo === this.#to) this.#wholeTo = reach;
+    if (whole) {
+      // Of two whole parts with something left out between them the newer one counts.
+      if (this.#wholeTo !== this.#to) this.#wholeFrom = this.#to + 1;
+      this.#wholeTo = reach;
+    }
     this.#to = Math.max(this.#to, reach);
     this.#after = whole ? undefined : cursor;
   }
@@ -159,6 +166,24 @@ export class Window {
     this.#holes = this.#holes.filter(({ first }) => first <= to);
     this.#after = undefined;
     return to;
+  }
+
+  /** Drops what does not fit the filter until there is room, the oldest first. What fits stays, so that nothing shown changes. */
+  thin(fits: (activity: Activity) => boolean): void {
+    if (!this.isOver) return;
+    const first = this.#indexAfter(this.#wholeFrom - 1);
+    const end = this.#indexAfter(this.#wholeTo) - WHOLE_ACTIVITIES;
+    let surplus = this.#surplus((at) => this.#activities[at]);
+    const dropped = new Set<Activity>();
+    for (let at = first; at < end && 0 < surplus; at += 1) {
+      const activity = this.#activities[at];
+      if (!activity || fits(activity)) continue;
+      dropped.add(activity);
+      this.#wholeFrom = activity.offset + 1;
+      surplus -= 1;
+    }
+    this.#dropped([...dropped]);
+    this.#activities = this.#activities.filter((activity) => !dropped.has(activity));
   }
 
   /** Drops what is not whole, as another filter is set. */
