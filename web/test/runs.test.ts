@@ -56,9 +56,15 @@ describe("a run as the hub and its activities tell it", () => {
   });
 
   it("stands still by the hub's word only until it says something", () => {
-    const told = invocation("run", { stalled: true, stalledReason: "heartbeats_stopped", stalledSince: START, lastActivityAt: second(1) });
+    const told = invocation("run", { stalled: true, stalledReason: "heartbeat", stalledSince: START, lastActivityAt: second(1) });
     expect(only(runsOf([message(1)], details(1, [told]))).stallAt(second(2))?.kind).toBe("hub");
     expect(only(runsOf([message(1), message(2)], details(1, [told]))).stallAt(second(2))).toBeUndefined();
+  });
+
+  it("is judged by the hub alone where its last activity is not held", () => {
+    const told = invocation("run", { lastActivityAt: second(50) });
+    const run = only(runsOf([activity(1, "run", "custom", { name: "needs_approval" })], details(50, [told])));
+    expect(run.stallAt(START + 1e9)).toBeUndefined();
   });
 
   it("never stands still if it was recorded after the fact", () => {

@@ -20,7 +20,7 @@ const TABLE: readonly (readonly [what: string, last: typeof call | undefined, si
   ["an agent that says nothing for a while", said, SILENT_AFTER_MS - 1, undefined],
   ["an agent that says nothing for long", said, SILENT_AFTER_MS, "silence"],
   ["a custom activity of another name is no question", other, 0, undefined],
-  ["nothing of it is held", undefined, SILENT_AFTER_MS, "silence"],
+  ["nothing of it is held", undefined, SILENT_AFTER_MS * 10, undefined],
 ];
 
 describe("whether a run stands still", () => {
@@ -38,9 +38,29 @@ describe("whether a run stands still", () => {
   });
 
   it("takes the hub's word for what it alone can know, in words, and shows a new one as it is", () => {
+    const word = (reason: string) => ({ kind: "stalled" as const, reason, since: 5 });
     const run = { status: "running" as const, backfilled: false, last: call, lastAt: START };
-    expect(stallOf({ ...run, told: { reason: "heartbeats_stopped", since: 5 } }, START)).toEqual({ kind: "hub", since: 5, reason: "heartbeats stopped" });
-    expect(stallOf({ ...run, told: { reason: "something new", since: 5 } }, START)?.reason).toBe("something new");
+    expect(stallOf({ ...run, told: word("heartbeat") }, START)).toEqual({ kind: "hub", since: 5, reason: "heartbeats stopped" });
+    expect(stallOf({ ...run, told: word("something new") }, START)?.reason).toBe("something new");
+    expect(stallOf({ ...run, last: undefined, told: word("idle") }, START)?.reason).toBe("no activity");
+  });
+
+  it.each([
+    ["approval", asks, 0],
+    ["prompt", waits, SILENT_AFTER_MS],
+    ["tool", call, TOOL_OPEN_AFTER_MS],
+    ["hub", said, SILENT_AFTER_MS],
+  ] as const)("tells the worst of its reasons beside stopped heartbeats: %s", (kind, last, silent) => {
+    const told = { kind: "stalled" as const, reason: "heartbeat", since: START };
+    expect(stallOf({ status: "running", backfilled: false, last, lastAt: START, told }, START + silent)?.kind).toBe(kind);
+  });
+
+  it("believes a hub that has looked at it since and thinks otherwise, because its thresholds may be others", () => {
+    const run = { status: "running" as const, backfilled: false, last: said, lastAt: START };
+    const fine = (at: number) => ({ ...run, told: { kind: "fine" as const, at: START + at } });
+    expect(stallOf(fine(SILENT_AFTER_MS), START + SILENT_AFTER_MS * 2)).toBeUndefined();
+    expect(stallOf(fine(SILENT_AFTER_MS - 1), START + SILENT_AFTER_MS * 2)?.kind).toBe("silence");
+    expect(stallOf({ ...fine(SILENT_AFTER_MS), last: asks }, START)?.kind).toBe("approval");
   });
 
   it("names the tool that is to be approved", () => {

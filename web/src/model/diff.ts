@@ -51,7 +51,8 @@ export function compare(path: string | undefined, before: string, after: string)
   const lines: DiffLine[] = [];
   for (const [i, hunk] of patch.hunks.entries()) {
     if (0 < i) lines.push(line("note", "⋯"));
-    numbered(hunk.lines, hunk.oldStart, hunk.newStart, lines);
+    // What is compared is mostly a part of a file: that it ends without a newline says nothing.
+    numbered(hunk.lines.filter((one) => !one.startsWith("\\")), hunk.oldStart, hunk.newStart, lines);
   }
   return file(path, change, lines);
 }

@@ -185,13 +185,22 @@ class RunDraft extends PartDraft {
     this.subs.set(scope, sub);
   }
 
-  get run(): Run {
-    const { told, status, lastAt, lastActivity, isNewer } = this;
+  #word(answeredAt: number): HubWord | undefined {
+    const { told, isNewer } = this;
+    if (!told || isNewer) return undefined;
+    if (!told.stalled) return { kind: "fine", at: answeredAt };
+    return { kind: "stalled", reason: told.stalledReason ?? "idle", since: told.stalledSince ?? told.lastActivityAt };
+  }
+
+  /** As it is, if the hub's answer came at that time. */
+  run(answeredAt: number): Run {
+    const { told, status, lastAt, lastActivity } = this;
+    const word = this.#word(answeredAt);
+    // What is held may end before the run's last activity: then it says nothing of now.
+    const last = lastActivity && lastAt <= lastActivity.receivedAt ? lastActivity : undefined;
     const first = this.times[0] ?? told?.createdAt ?? 0;
     const endedAt = OVER.has(status) ? (this.endedAt ?? this.times[this.times.length - 1] ?? lastAt) : undefined;
     const backfilled = told?.backfilled === true;
-    const reason = told?.stalled === true && !isNewer ? (told.stalledReason ?? undefined) : undefined;
-    const word = reason === undefined ? undefined : { reason, since: told?.stalledSince ?? lastAt };
     return {
       ...this.part,
       id: told?.invocationId ?? lastActivity?.invocationId ?? "",
@@ -206,7 +215,7 @@ class RunDraft extends PartDraft {
       backfilled,
       usage: this.usage === undefined ? undefined : figuresOf(this.usage),
       subAgents: this.#subAgents(endedAt),
-      stallAt: (now) => stallOf({ status, backfilled, lastAt, last: lastActivity, told: word }, now),
+      stallAt: (now) => stallOf({ status, backfilled, lastAt, last, told: word }, now),
     };
   }
 
@@ -238,11 +247,10 @@ export function scopeOf(data: Data): string | undefined {
   return textOf(data, "parentToolCallId") ?? textOf(data, "agentId");
 }
 
-/** Every run that the hub or the activities know of, newest first. `activities` are in order. */
-export function runsOf(activities: readonly Activity[], details: TaskDetails | undefined): readonly Run[] {
+/** Every run that the hub or the activities know of, newest first. `activities` are in order; `answeredAt` is when the hub gave `details`. */
+export function runsOf(activities: readonly Activity[], details: TaskDetails | undefined, answeredAt = 0): readonly Run[] {
   const runs = new Map<string, RunDraft>();
   for (const told of details?.invocations ?? []) runs.set(told.invocationId, new RunDraft(told));
-  // Another life of the log: then nothing of the answer can be compared with it.
   const head = details?.head ?? 0;
   for (const activity of activities) {
     const known = runs.get(activity.invocationId);
@@ -250,5 +258,5 @@ export function runsOf(activities: readonly Activity[], details: TaskDetails | u
     if (!known) runs.set(activity.invocationId, run);
     run.hear(activity, head < activity.offset || run.told === undefined);
   }
-  return [...runs.values()].map(({ run }) => run).sort((one, other) => other.startedAt - one.startedAt || (other.id < one.id ? -1 : 1));
+  return [...runs.values()].map((draft) => draft.run(answeredAt)).sort((one, other) => other.startedAt - one.startedAt || (other.id < one.id ? -1 : 1));
 }

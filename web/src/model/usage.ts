@@ -111,9 +111,9 @@ export function countText(count: number): string {
   return `${digits === 0 ? text : text.replace(/\.?0+$/, "")}${units[unit] ?? ""}`;
 }
 
-/** $0.0031, $0.17, $12.40: small sums are not rounded away. */
+/** $0.0031, $0.17, $12.40, $504, $1.2k: small sums are not rounded away. */
 export function costText(usd: number): string {
   if (usd === 0) return "$0";
   if (usd < 0.0001) return "< $0.0001";
-  return `$${usd.toFixed(usd < 0.1 ? 4 : 2)}`;
+  return 999.5 <= usd ? `$${countText(usd)}` : `$${usd.toFixed(usd < 0.1 ? 4 : usd < 99.995 ? 2 : 0)}`;
 }

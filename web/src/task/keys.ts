@@ -23,6 +23,13 @@ export function useTaskKeys({ view, hub, search, field, toggleRuns }: Parts): vo
       const entry = view.focusedEntry();
       return entry === undefined ? false : void act(view, entry);
     };
+  const toHit =
+    (by: 1 | -1): Binding["run"] =>
+    () => {
+      if (search.query() === "") return false;
+      search.step(by);
+      return true;
+    };
   const group = "Timeline";
   useKeys([
     { keys: ["j", "ArrowDown"], does: "Next activity", group, run: () => { view.step(1); } },
@@ -35,8 +42,8 @@ export function useTaskKeys({ view, hub, search, field, toggleRuns }: Parts): vo
     { keys: ["Home"], does: "To the start of the log", group, run: () => { void view.goTo(view.log.floor()); } },
     { keys: ["e"], does: "To the first error", group, run: () => { void goToFirstError(view, hub).catch(() => { view.say("the hub does not answer"); }); } },
     { keys: ["/"], does: "Search this task", group, run: () => { field()?.focus(); field()?.select(); } },
-    { keys: ["n"], does: "Next hit", group, run: () => (search.query() === "" ? false : void search.step(1)) },
-    { keys: ["N"], does: "Previous hit", group, run: () => (search.query() === "" ? false : void search.step(-1)) },
+    { keys: ["n"], does: "Next hit", group, run: toHit(1) },
+    { keys: ["N"], does: "Previous hit", group, run: toHit(-1) },
     { keys: ["y"], does: "Copy its link", group, run: onEntry(copyLink) },
     { keys: ["c"], does: "Copy its text", group, run: onEntry(copyWords) },
     { keys: ["C"], does: "Copy it as JSON", group, run: onEntry(copyJson) },

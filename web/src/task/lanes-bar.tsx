@@ -8,6 +8,9 @@ const PARTS = 80;
 /** The drawing's own width; it is stretched to the place that there is. */
 const WIDTH = 800;
 
+/** The least width of what ran for a moment only, so that it can be seen. */
+const LEAST = 12;
+
 export interface LaneBarProps {
   readonly axis: Axis;
   readonly from: number;
@@ -18,8 +21,8 @@ export interface LaneBarProps {
 }
 
 export const LaneBar: Component<LaneBarProps> = (props) => {
-  const x0 = (): number => props.axis.at(props.from) * WIDTH;
-  const x1 = (): number => Math.max(x0() + 4, props.axis.at(props.to ?? Infinity) * WIDTH);
+  const x0 = (): number => Math.min(WIDTH - LEAST, props.axis.at(props.from) * WIDTH);
+  const x1 = (): number => Math.max(x0() + LEAST, props.axis.at(props.to ?? Infinity) * WIDTH);
   const columns = createMemo(() => {
     const counts = new Array<number>(PARTS).fill(0);
     for (const time of props.times) {

@@ -1,5 +1,5 @@
 /** The runs of a task, one lane each, with their sub-agents below them. */
-import { type Accessor, type Component, createMemo, createSignal, For, Show } from "solid-js";
+import { type Accessor, type Component, createEffect, createMemo, createSignal, For, on, Show } from "solid-js";
 import { type Axis, foldGaps } from "../model/gaps.ts";
 import { type Lane, lanesOf } from "../model/lanes.ts";
 import { isOver, type Run } from "../model/runs.ts";
@@ -33,6 +33,16 @@ export const Lanes: Component<LanesProps> = (props) => {
   const axis = createMemo(() => axisOf(shown().lanes, isLive() ? clock() : 0));
   const view = createWindow(LANE_PX, () => shown().lanes.length);
   const ids = createMemo(() => shown().lanes.slice(view.first(), view.end()).map(({ id }) => id));
+  createEffect(
+    on(
+      () => props.selected,
+      (selected) => {
+        const row = shown().lanes.findIndex(({ id }) => id === selected);
+        // After the list is as high as it has become.
+        if (0 <= row) queueMicrotask(() => { view.reveal(row); });
+      },
+    ),
+  );
   const turn = (id: string): void => {
     setTurned((before) => {
       const after = new Set(before);

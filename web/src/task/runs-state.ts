@@ -47,14 +47,15 @@ export function useRuns(hub: HubSource, task: string, log: TaskLog): RunsState {
 }
 
 function createRuns(hub: HubSource, task: string, log: TaskLog): RunsState {
-  const [details, setDetails] = createSignal<TaskDetails>();
+  const [details, setDetails] = createSignal<{ readonly answer: TaskDetails; readonly at: number }>();
   const [failure, setFailure] = createSignal<string>();
   const [view, setView] = createSignal<RunsView>({ runs: [], rows: [], activities: [] });
   let closed = false;
 
   const look = (): void => {
     const activities = untrack(log.activities);
-    setView({ runs: runsOf(activities, untrack(details)), rows: nested(spansOf(activities)), activities });
+    const told = untrack(details);
+    setView({ runs: runsOf(activities, told?.answer, told?.at), rows: nested(spansOf(activities)), activities });
   };
   const looking = createThrottle(LOOK_MS, look);
 
@@ -65,7 +66,7 @@ function createRuns(hub: HubSource, task: string, log: TaskLog): RunsState {
     try {
       const answer = await hub.rest.task(task);
       if (closed) return;
-      setDetails(answer);
+      setDetails({ answer, at: Date.now() });
       setFailure(undefined);
     } catch (error) {
       // A task that does not exist yet is no failure: the log says that it waits.

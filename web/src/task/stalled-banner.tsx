@@ -63,8 +63,9 @@ const StalledLine: Component<{ standing: Standing; now: number; onPlace: (offset
     </svg>
     <span class="stalled-text">
       <b>{props.standing.stall.kind === "approval" ? "Needs you" : "Stalled"}</b>{" "}
-      <span class="stalled-run">{props.standing.run.title ?? props.standing.run.id}</span>: {props.standing.stall.reason}, for{" "}
-      {roughly(props.now - props.standing.stall.since)}
+      <span class="stalled-run">{props.standing.run.title ?? props.standing.run.id}</span>: {props.standing.stall.reason}
+      {/* Not spoken: it would be said again whenever it changes. */}
+      <span aria-hidden="true">, for {roughly(props.now - props.standing.stall.since)}</span>
     </span>
     <Show when={props.standing.run.last}>
       {(last) => (

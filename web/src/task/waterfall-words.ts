@@ -37,7 +37,7 @@ export function outcomeText(span: Span, isHeld: boolean): string {
 
 export function spokenText(span: Span, end: number, isHeld: boolean): string {
   const about = tellingPart(span.input);
-  return [`${span.name}${about === undefined ? "" : `: ${about.slice(0, 80)}`}`, tookText(span, end, isHeld), outcomeText(span, isHeld), `at ${exactTime(span.start)}`, `#${span.offset.toString()}`]
+  return [about === undefined ? span.name : `${span.name} ${about}`, tookText(span, end, isHeld), outcomeText(span, isHeld), `at ${exactTime(span.start)}`, `#${span.offset.toString()}`]
     .filter((part) => part !== "")
     .join(", ");
 }

@@ -115,17 +115,11 @@ export const Waterfall: Component<WaterfallProps> = (props) => {
           <WaterfallAxis axis={chart().axis} left={left()} width={width()} />
           <div
             class="waterfall-scroll"
-            role="tree"
-            tabindex="0"
-            aria-label={`Tool calls: ${summary()}`}
-            aria-activedescendant={active() === undefined ? undefined : `waterfall-${(active() ?? 0).toString()}`}
             ref={(element) => { view.attach(element); }}
             onScroll={() => { wasAtEnd = view.isAtEnd(); }}
-            onKeyDown={keys}
-            onFocus={() => { if (active() === undefined) { const last = rows()[rows().length - 1]; if (last) setActive(last.span.offset); } }}
             onPointerLeave={() => { setPointed(undefined); }}
           >
-            <div class="waterfall-rows" role="presentation" style={{ height: `${(rows().length * ROW_PX).toString()}px` }}>
+            <div class="waterfall-rows" style={{ height: `${(rows().length * ROW_PX).toString()}px` }}>
               <svg class="waterfall-svg" role="img" aria-label={summary()} width={left() + width() + RIGHT_PX} height={rows().length * ROW_PX}>
                 <g transform={`translate(${left().toString()} 0)`}>
                   <For each={ticksIn(chart().axis, width())}>{(tick) => <line class="waterfall-grid" x1={tick.x} x2={tick.x} y1="0" y2={rows().length * ROW_PX} />}</For>
@@ -147,23 +141,35 @@ export const Waterfall: Component<WaterfallProps> = (props) => {
                   </Index>
                 </g>
               </svg>
-              <Index each={shown()}>
-                {(row, index) => (
-                  <WaterfallRow
-                    row={row()}
-                    top={(view.first() + index) * ROW_PX}
-                    left={left()}
-                    isActive={active() === row().span.offset}
-                    spoken={spokenText(row().span, endOf(row().span, horizon()), props.atEnd)}
-                    onPoint={() => setPointed(row().span.offset)}
-                    onPick={() => {
-                      if (brush.endsDrag()) return;
-                      setActive(row().span.offset);
-                      props.onPlace(row().span.offset);
-                    }}
-                  />
-                )}
-              </Index>
+              <div
+                class="waterfall-tree"
+                role="tree"
+                tabindex="0"
+                aria-label={`Tool calls: ${summary()}`}
+                aria-activedescendant={active() === undefined ? undefined : `waterfall-${(active() ?? 0).toString()}`}
+                onKeyDown={keys}
+                onFocus={() => {
+                  if (active() === undefined) setActive(rows()[rows().length - 1]?.span.offset);
+                }}
+              >
+                <Index each={shown()}>
+                  {(row, index) => (
+                    <WaterfallRow
+                      row={row()}
+                      top={(view.first() + index) * ROW_PX}
+                      left={left()}
+                      isActive={active() === row().span.offset}
+                      spoken={spokenText(row().span, endOf(row().span, horizon()), props.atEnd)}
+                      onPoint={() => setPointed(row().span.offset)}
+                      onPick={() => {
+                        if (brush.endsDrag()) return;
+                        setActive(row().span.offset);
+                        props.onPlace(row().span.offset);
+                      }}
+                    />
+                  )}
+                </Index>
+              </div>
             </div>
           </div>
           <Show when={brush.dragged()}>
@@ -205,7 +211,7 @@ const WaterfallRow: Component<WaterfallRowProps> = (props) => (
     onClick={() => { props.onPick(); }}
   >
     <span class="waterfall-label" data-tool={toolKind(props.row.span.name)} data-outcome={props.row.span.outcome} style={{ width: `${props.left.toString()}px`, "padding-left": `${(4 + Math.min(props.row.depth, 6) * 10).toString()}px` }}>
-      <span class="waterfall-name">{props.row.span.outcome === "error" ? "✕ " : ""}{props.row.span.name}</span>
+      <span class="waterfall-name">{props.row.span.name}</span>{" "}
       <span class="waterfall-about">{tellingPart(props.row.span.input)}</span>
     </span>
   </div>

@@ -109,7 +109,7 @@ export function rendered(activities: readonly Activity[]): string {
 }
 
 /** What the serializer writes is XHTML: an empty element that is no void one needs its end, or HTML takes what follows as its content. */
-const asHtml = (text: string): string => text.replaceAll(' xmlns="http://www.w3.org/1999/xhtml"', "").replaceAll(/<(?!area|br|hr|img|input|meta|wbr)([a-z]+)((?: [a-z-]+="[^"<>]*")*) ?\/>/g, "<$1$2></$1>");
+const asHtml = (text: string): string => text.replaceAll(/ xmlns="http:\/\/www\.w3\.org\/(?:1999\/xhtml|2000\/svg)"/g, "").replaceAll(/<(?!area|br|hr|img|input|meta|wbr)([a-z]+)((?: [a-z-]+="[^"<>]*")*) ?\/>/g, "<$1$2></$1>");
 
 const StillRow = (props: { entry: Entry }) => (
   <article class="tl-row" id={props.entry.key.toString()} data-kind={props.entry.kind} data-run={colourOf(props.entry.invocationId)} data-sub={props.entry.parent === undefined ? undefined : colourOf(props.entry.parent)}>

@@ -1,7 +1,7 @@
 /** What stands in a row, by the kind of its entry. */
 import { type Component, Match, Show, Switch } from "solid-js";
 import type { Activity } from "tasklight/viewer";
-import type { Entry, OutputEntry, SingleEntry, TextEntry, ToolEntry } from "../../model/entry.ts";
+import type { Entry, SingleEntry, TextEntry } from "../../model/entry.ts";
 import { firstLine, visible } from "../../model/text.ts";
 import { CustomBody, ErrorBody, ProgressBody, StatusBody, UsageBody } from "./facts.tsx";
 import { Fold } from "./fold.tsx";
@@ -25,8 +25,8 @@ export const Body: Component<{ entry: Entry }> = (props) => {
       <Switch>
         <Match when={text("message")}>{(entry) => <MessageBody entry={entry()} />}</Match>
         <Match when={text("thinking")}>{(entry) => <ThinkingBody entry={entry()} />}</Match>
-        <Match when={as("tool") as ToolEntry | undefined}>{(entry) => <ToolBody entry={entry()} />}</Match>
-        <Match when={as("output") as OutputEntry | undefined}>{(entry) => <OutputBody entry={entry()} name={restFold(entry().key)} />}</Match>
+        <Match when={as("tool")}>{(entry) => <ToolBody entry={entry()} />}</Match>
+        <Match when={as("output")}>{(entry) => <OutputBody entry={entry()} name={restFold(entry().key)} />}</Match>
         <Match when={single("status")}>{(entry) => <StatusBody activity={entry().activity} />}</Match>
         <Match when={single("progress")}>{(entry) => <ProgressBody data={entry().activity.data} />}</Match>
         <Match when={single("error")}>{(entry) => <ErrorBody activity={entry().activity} name={restFold(entry().key)} />}</Match>

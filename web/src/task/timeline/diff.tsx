@@ -60,7 +60,8 @@ const FileLines: Component<{ file: FileDiff; name: string }> = (props) => {
   );
 };
 
-function marked({ text, mark }: DiffLine): JSX.Element {
+function marked(line: DiffLine): JSX.Element {
+  const { text, mark } = line;
   if (mark === undefined || mark[1] === 0) return visible(text);
   const [from, length] = mark;
   return [visible(text.slice(0, from)), <span class="tl-changed">{visible(text.slice(from, from + length))}</span>, visible(text.slice(from + length))];

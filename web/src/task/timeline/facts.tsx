@@ -3,7 +3,7 @@ import { type Component, Match, Show, Switch } from "solid-js";
 import type { Activity, Data, Status } from "tasklight/viewer";
 import { durationText } from "../../model/duration.ts";
 import type { SingleEntry } from "../../model/entry.ts";
-import { numberOf, objectOf, textOf } from "../../model/fields.ts";
+import { numberOf, objectOf, textOf } from "../../model/told.ts";
 import { firstLine, visible } from "../../model/text.ts";
 import { asFields, checklist, telling, toolView } from "../../model/tool.ts";
 import { costText, countText, figuresOf } from "../../model/usage.ts";

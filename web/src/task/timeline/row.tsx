@@ -1,6 +1,7 @@
 /** A row: when and whose, what happened, and what can be done with it. Its element is used again for other entries; what stands in it is made anew. */
 import { type Component, createEffect, createMemo, Show } from "solid-js";
 import type { Entry } from "../../model/entry.ts";
+import { visible } from "../../model/text.ts";
 import { clockTime } from "../../ui/badge.ts";
 import { taskAddress } from "../../ui/route.ts";
 import { exact, iso } from "../../ui/time.tsx";
@@ -16,6 +17,8 @@ interface RowProps {
   readonly view: TaskView;
   /** Whose it is, where there is more than one. */
   readonly run: RunName | undefined;
+  /** The row before it is of the same run. */
+  readonly isSameRun: boolean;
   readonly count: number;
   readonly isMarked: boolean;
   readonly measure: (element: HTMLElement) => void;
@@ -72,7 +75,7 @@ export const Row: Component<RowProps> = (props) => {
                 <time datetime={iso(one().timestamp)}>{clockTime(one().timestamp)}</time>
                 <span class="visually-hidden">, #{one().key}, {KINDS[one().kind]}</span>
               </a>
-              <Show when={props.run}>{(run) => <span class="tl-who" title={one().invocationId}>{run().name}</span>}</Show>
+              <Show when={props.run}>{(run) => <Who run={run()} id={one().invocationId} isSame={props.isSameRun} />}</Show>
               <div class="tl-body">
                 <Body entry={one()} />
               </div>
@@ -86,6 +89,16 @@ export const Row: Component<RowProps> = (props) => {
     </article>
   );
 };
+
+/** The run's short name, and the whole id for whoever points at it. */
+const Who: Component<{ run: RunName; id: string; isSame: boolean }> = (props) => (
+  <span class="tl-who" data-same={props.isSame ? "" : undefined}>
+    <span class="tl-who-short">{props.run.name}</span>
+    <Show when={props.run.name !== props.id}>
+      <span class="tl-who-whole" aria-hidden="true">{visible(props.id)}</span>
+    </Show>
+  </span>
+);
 
 const KINDS: Readonly<Record<Entry["kind"], string>> = {
   message: "message", thinking: "thinking", tool: "tool call", output: "output", status: "status", progress: "progress", error: "error",

@@ -32,7 +32,7 @@ export interface Rows {
   readonly range: Accessor<{ readonly first: number; readonly last: number } | undefined>;
   readonly indexOf: (key: number) => number | undefined;
   /** Tells that the slot's element shows another row, or the first one. */
-  measure(element: HTMLElement): void;
+  readonly measure: (element: HTMLElement) => void;
   scrollToIndex(index: number, align: "start" | "center" | "auto"): void;
   /** So that the row's top is so far below the top of the screen. */
   scrollToTop(index: number, below: number): void;

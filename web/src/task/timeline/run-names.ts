@@ -11,7 +11,7 @@ export interface RunName {
 /** How many colours there are. */
 export const COLOURS = 6;
 
-const LONGEST_NAME = 14;
+const LONGEST_NAME = 16;
 
 /** A colour that is the same wherever and whenever the name is seen. */
 export function colourOf(name: string): number {

@@ -35,7 +35,10 @@ export const Timeline: Component<{ view: TaskView; label: string }> = (props) =>
     isFollowing: view.isFollowing,
     kept: view.focused,
     onMoved: () => {
-      queueMicrotask(load);
+      queueMicrotask(() => {
+        view.moved();
+        load();
+      });
     },
   });
   createEffect(on(log.loading, load, { defer: true }));
@@ -72,7 +75,7 @@ export const Timeline: Component<{ view: TaskView; label: string }> = (props) =>
   });
   const runs = createMemo(() => runNames(log.activities()));
   const callNames = createMemo(() => new Map(log.entries().flatMap((entry) => (entry.kind === "tool" && entry.toolCallId !== undefined ? [[entry.toolCallId, labelOf(entry)] as const] : []))));
-  const fresh = (): number => Math.max(0, log.head() - view.leftAt());
+  const fresh = (): number => Math.max(0, log.head() - (view.leftAt() ?? log.head()));
 
   return (
     <RenderingContext.Provider
@@ -107,6 +110,7 @@ export const Timeline: Component<{ view: TaskView; label: string }> = (props) =>
                   entry={log.entries()[slot.index()]}
                   view={view}
                   run={1 < runs().size ? runs().get(log.entries()[slot.index()]?.invocationId ?? "") : undefined}
+                  isSameRun={log.entries()[slot.index()]?.invocationId === log.entries()[slot.index() - 1]?.invocationId}
                   count={log.hasAfter() || log.hasBefore() ? -1 : count()}
                   isMarked={marked() === slot.key()}
                   measure={rows.measure}

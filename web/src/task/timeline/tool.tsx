@@ -55,9 +55,13 @@ const ToolHead: Component<{ entry: ToolEntry; view: ToolView }> = (props) => {
 
 /** A call that has not ended: how long it has been going on. In a file it has no clock. */
 const Elapsed: Component<{ since: number }> = (props) => {
-  if (useRendering().isStatic) return <span class="tl-took">no result</span>;
-  const now = useClock(TICK_MS);
-  return <span class="tl-took tl-open">{durationText(Math.floor(Math.max(0, now() - props.since) / TICK_MS) * TICK_MS)}</span>;
+  const now = useRendering().isStatic ? undefined : useClock(TICK_MS);
+  const seconds = (at: number): number => Math.floor(Math.max(0, at - props.since) / TICK_MS);
+  return (
+    <Show when={now} fallback={<span class="tl-took">no result</span>}>
+      {(clock) => <span class="tl-took tl-open">{durationText(seconds(clock()()) * TICK_MS)}</span>}
+    </Show>
+  );
 };
 
 const Input: Component<{ activity: Activity; name: string; id: string }> = (props) => {
@@ -83,7 +87,9 @@ const Input: Component<{ activity: Activity; name: string; id: string }> = (prop
 };
 
 const asView = <V extends ToolView["view"]>(view: ToolView, name: V): Extract<ToolView, { view: V }> | undefined =>
-  view.view === name ? (view as Extract<ToolView, { view: V }>) : undefined;
+  isView(view, name) ? view : undefined;
+
+const isView = <V extends ToolView["view"]>(view: ToolView, name: V): view is Extract<ToolView, { view: V }> => view.view === name;
 
 const Result: Component<{ activity: Activity; view: ToolView; isError: boolean; id: string }> = (props) => {
   const text = (): string => outputText(props.activity.data["output"]);
@@ -122,7 +128,7 @@ export const Checklist: Component<{ items: readonly CheckItem[] }> = (props) => 
 export const Json: Component<{ value: unknown; name: string }> = (props): JSX.Element => {
   const fields = createMemo(() => Object.entries(asFields(props.value)));
   const isFlat = createMemo(() => 0 < fields().length && fields().length <= 12 && fields().some(([, value]) => typeof value === "string" && value.includes("\n")));
-  const all = (): string => (typeof props.value === "string" ? props.value : (JSON.stringify(props.value, null, 2) as string | undefined) ?? "");
+  const all = (): string => (typeof props.value === "string" ? props.value : props.value === undefined ? "" : JSON.stringify(props.value, null, 2));
   return (
     <Show
       when={isFlat()}

@@ -25,7 +25,7 @@ export class TaskView {
   readonly #marked = createSignal<number>();
   readonly #focused = createSignal<number>();
   readonly #words = createSignal("");
-  readonly #leftAt = createSignal(0);
+  readonly #leftAt = createSignal<number>();
   readonly #notice = createSignal("");
   readonly isFollowing: Accessor<boolean>;
   /** The offset that a link or a hit names. */
@@ -34,7 +34,7 @@ export class TaskView {
   readonly focused = this.#focused[0];
   /** Words that are marked wherever they stand. */
   readonly words = this.#words[0];
-  /** The head when following ended. */
+  /** The head when following ended, or when there was a log to read without having followed it. */
   readonly leftAt = this.#leftAt[0];
   /** Said to everybody once, such as "link copied". */
   readonly notice = this.#notice[0];
@@ -79,6 +79,18 @@ export class TaskView {
     this.#following[1](false);
   }
 
+  /** Rows have moved, or the log has grown: whoever reads keeps what they read. */
+  moved(): void {
+    const isFollowing = untrack(this.isFollowing);
+    const head = untrack(this.log.head);
+    if (!isFollowing && untrack(this.leftAt) === undefined && 0 < head) this.#leftAt[1](head);
+    this.log.hold(isFollowing ? undefined : this.#placeOnScreen());
+  }
+
+  #placeOnScreen(): number | undefined {
+    return untrack(this.log.entries)[this.#firstOnScreen()]?.key;
+  }
+
   /** To the newest, and stays there. */
   follow(): void {
     if (!untrack(this.log.atEnd)) this.log.goToEnd();
@@ -98,17 +110,22 @@ export class TaskView {
     const isHeld = untrack(this.log.activities).some((activity) => activity.offset === offset);
     this.#anchor = { offset, below: this.#height() * SHOWN_AT };
     const place = isHeld ? offset : await this.log.goToOffset(offset);
-    this.#marked[1](place);
-    this.#stand({ offset: place, below: this.#height() * SHOWN_AT });
+    this.#arrive(place);
+    const failure = untrack(this.log.failure);
+    if (place !== offset) this.say(failure === undefined ? `#${offset.toString()} is not there; the nearest is #${place.toString()}` : `could not go there: ${failure}`);
     return place;
   }
 
   async goToTime(millis: number): Promise<number> {
     this.stopFollowing();
     const place = await this.log.goToTime(millis);
+    this.#arrive(place);
+    return place;
+  }
+
+  #arrive(place: number): void {
     this.#marked[1](place);
     this.#stand({ offset: place, below: this.#height() * SHOWN_AT });
-    return place;
   }
 
   /** Another filter; what is read stays where it is, or the nearest to it does. */

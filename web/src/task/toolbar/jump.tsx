@@ -8,9 +8,9 @@ import { Menu } from "./menu.tsx";
 export const Jump: Component<{ view: TaskView; hub: HubSource }> = (props) => {
   const [offset, setOffset] = createSignal("");
   const [time, setTime] = createSignal("");
-  const go = (close: () => void, how: () => Promise<unknown>): void => {
-    close();
-    void how().catch((error: unknown) => {
+  /** Says what went wrong on the way, if anything. */
+  const going = (way: Promise<unknown>): void => {
+    way.catch((error: unknown) => {
       props.view.say(error instanceof Error ? error.message : String(error));
     });
   };
@@ -23,7 +23,9 @@ export const Jump: Component<{ view: TaskView; hub: HubSource }> = (props) => {
             onSubmit={(event) => {
               event.preventDefault();
               const wanted = Number(offset());
-              if (Number.isSafeInteger(wanted) && 0 < wanted) go(close, () => props.view.goTo(wanted));
+              if (!Number.isSafeInteger(wanted) || wanted < 1) return;
+              close();
+              going(props.view.goTo(wanted));
             }}
           >
             <label>
@@ -39,7 +41,9 @@ export const Jump: Component<{ view: TaskView; hub: HubSource }> = (props) => {
             onSubmit={(event) => {
               event.preventDefault();
               const millis = new Date(time()).getTime();
-              if (Number.isFinite(millis)) go(close, () => props.view.goToTime(millis));
+              if (!Number.isFinite(millis)) return;
+              close();
+              going(props.view.goToTime(millis));
             }}
           >
             <label>
@@ -51,10 +55,10 @@ export const Jump: Component<{ view: TaskView; hub: HubSource }> = (props) => {
             </button>
           </form>
           <div class="bar-buttons">
-            <button type="button" class="button" onClick={() => { go(close, () => goToFirstError(props.view, props.hub)); }}>
+            <button type="button" class="button" onClick={() => { close(); going(goToFirstError(props.view, props.hub)); }}>
               First error
             </button>
-            <button type="button" class="button" onClick={() => { go(close, () => props.view.goTo(props.view.log.floor())); }}>
+            <button type="button" class="button" onClick={() => { close(); going(props.view.goTo(props.view.log.floor())); }}>
               Start
             </button>
             <button
