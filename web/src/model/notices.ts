@@ -1,5 +1,4 @@
 /** What is worth telling somebody who is not looking. Pure: from how a task was and how it is. */
-import type { TaskSummary } from "tasklight/viewer";
 import type { Summary } from "./tasks.ts";
 
 export interface Notice {
@@ -21,7 +20,7 @@ export class Notices {
    * What the change means to a person, once for each event. Without a `before` the task is new to this page: then its past is not news. Only
    * what is heard after the list was complete belongs here.
    */
-  hear(before: TaskSummary | undefined, after: TaskSummary): Notice | undefined {
+  hear(before: Summary | undefined, after: Summary): Notice | undefined {
     if (!before || before.epoch !== after.epoch) return undefined;
     const notice = noticeOf(before, after);
     if (!notice || this.#told.has(notice.key)) return undefined;

@@ -1,19 +1,9 @@
 /** The tasks of the list as the page holds them: what the hub said, and what follows from it for showing. Pure. */
+import type { Stalled } from "tasklight/rest";
 import type { Status, TaskSummary } from "tasklight/viewer";
 
-/** Why the hub takes a running task for stalled. */
-export interface Stall {
-  readonly count: number;
-  readonly reason: "waiting" | "tool" | "heartbeat" | "idle" | (string & {});
-  readonly since: number;
-  readonly invocationId?: string;
-}
-
-/** A summary with what newer hubs add to it. */
-export type Summary = TaskSummary & {
-  readonly agents?: readonly string[];
-  readonly stalled?: Stall | null;
-};
+/** A summary; older hubs leave out what newer ones add. */
+export type Summary = Omit<TaskSummary, "agents" | "stalled"> & Partial<Pick<TaskSummary, "agents" | "stalled">>;
 
 /** How a task is shown: each task has exactly one, so that the counters add up. */
 export type Standing = Status | "stalled" | "empty";
@@ -40,7 +30,7 @@ export function taskOf(summary: Summary): Task {
 export const agentsOf = (task: Task): readonly string[] => task.summary.agents ?? [];
 
 /** What is known of why it is stalled, as words; `now` in epoch milliseconds, `span` writes a time as words. */
-export function stallWords(stall: Stall, now: number, span: (millis: number) => string): string {
+export function stallWords(stall: Stalled, now: number, span: (millis: number) => string): string {
   const long = span(Math.max(0, now - stall.since));
   switch (stall.reason) {
     case "waiting":
@@ -51,7 +41,5 @@ export function stallWords(stall: Stall, now: number, span: (millis: number) => 
       return `heartbeats stopped ${long} ago`;
     case "idle":
       return `no activity for ${long}`;
-    default:
-      return `stalled for ${long}`;
   }
 }

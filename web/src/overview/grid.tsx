@@ -94,9 +94,11 @@ export const Grid: Component<Props> = (props) => {
   }, []);
   const idAt = (index: number | undefined): string | undefined => (index === undefined ? undefined : shown.ids()[index]);
 
-  const rates = new RateHistory(props.list.hub.rest, props.list.pulses, () => setRemembered((count) => count + 1));
+  // eslint-disable-next-line solid/reactivity -- there is one list for the page's life
+  const { list } = props;
+  const rates = new RateHistory(list.hub.rest, list.pulses, () => setRemembered((count) => count + 1));
   createEffect(() => { rates.show(slots().map(idAt).filter((id) => id !== undefined)); });
-  createEffect(on(props.list.started, () => { rates.expire(); }, { defer: true }));
+  createEffect(on(list.started, () => { rates.expire(); }, { defer: true }));
 
   const move = (to: (index: number, last: number) => number): boolean => {
     const last = shown.ids().length - 1;
@@ -108,12 +110,15 @@ export const Grid: Component<Props> = (props) => {
     virtualizer.scrollToIndex(index, { align: "auto" });
     return true;
   };
-  const page = (): number => Math.max(1, Math.floor(((grid?.clientHeight ?? 0) - height().columns) / height().row) - 1);
+  const rowsOfPage = (): number => {
+    const { row, columns } = HEIGHTS[narrow.matches ? "narrow" : "wide"];
+    return Math.max(1, Math.floor(((grid?.clientHeight ?? 0) - columns) / row) - 1);
+  };
   useKeys([
     { keys: ["j", "ArrowDown"], does: "Next task", group: "Overview", run: () => move((at) => at + 1) },
     { keys: ["k", "ArrowUp"], does: "Previous task", group: "Overview", run: () => move((at) => (at === -1 ? 0 : at - 1)) },
-    { keys: ["PageDown"], does: "A page down", group: "Overview", run: () => move((at) => at + page()) },
-    { keys: ["PageUp"], does: "A page up", group: "Overview", run: () => move((at) => at - page()) },
+    { keys: ["PageDown"], does: "A page down", group: "Overview", run: () => move((at) => at + rowsOfPage()) },
+    { keys: ["PageUp"], does: "A page up", group: "Overview", run: () => move((at) => at - rowsOfPage()) },
     { keys: ["g g", "Home"], does: "First task", group: "Overview", run: () => move(() => 0) },
     { keys: ["G", "End"], does: "Last task", group: "Overview", run: () => move((_, last) => last) },
     {

@@ -13,6 +13,9 @@ import { type Summary, type Task, taskOf } from "../model/tasks.ts";
 /** The shortest time between two orders. */
 const ORDER_MS = 250;
 
+/** What comes so soon after the connection is back was missed before. */
+const CATCH_UP_MS = 3_000;
+
 /** How often what was on top for long enough is taken down. */
 const SETTLE_MS = 30_000;
 
@@ -31,6 +34,11 @@ export class TaskList {
   #seen: Set<string> | undefined = new Set();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settling: ReturnType<typeof setInterval> | undefined;
+  /** Since when there is a connection, if there was one before; its first words are no news. */
+  #openSince = 0;
+  #wasLost = false;
+  #expiring: ReturnType<typeof setTimeout> | undefined;
+  #unwatch = (): void => undefined;
 
   readonly #version = createSignal(0);
   readonly #sorted = createSignal<readonly Placed[]>([], { equals: false });
@@ -89,7 +97,9 @@ export class TaskList {
   close(): void {
     this.#followed?.close();
     this.#followed = undefined;
+    this.#unwatch();
     clearTimeout(this.#timer);
+    clearTimeout(this.#expiring);
     clearInterval(this.#settling);
     this.#timer = undefined;
     document.removeEventListener("visibilitychange", this.#seenAgain);
@@ -100,6 +110,14 @@ export class TaskList {
     this.#settling = setInterval(() => {
       if (!document.hidden && this.#order.settle(Date.now())) this.#sorted[1](this.#order.sorted);
     }, SETTLE_MS);
+    this.#unwatch = this.#hub.onLink(({ kind }) => {
+      if (kind === "open" && this.#wasLost) {
+        this.#openSince = Date.now();
+        // What the hub remembers is asked for again when the present has come.
+        this.#expiring = setTimeout(() => this.#started[1]((count) => count + 1), CATCH_UP_MS);
+      }
+      this.#wasLost = kind !== "open" && kind !== "connecting";
+    });
     this.#begin();
     this.#followed = this.#hub.openList({
       items: (items) => {
@@ -156,7 +174,8 @@ export class TaskList {
     if (notice) this.#tell(notice);
     if (before && before.epoch !== summary.epoch) this.pulses.forget(id);
     const more = summary.head - (before?.epoch === summary.epoch ? before.head : 0);
-    if (0 < more) this.pulses.add(id, more, now);
+    // What was missed while the connection was gone is for the hub to tell: nobody knows which minute it belongs to.
+    if (0 < more && CATCH_UP_MS < now - this.#openSince) this.pulses.add(id, more, Math.min(now, task.activeAt));
   }
 
   #drop(id: string): void {

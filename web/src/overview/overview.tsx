@@ -28,6 +28,7 @@ export const Overview: Component<{ list: TaskList; link: LinkState }> = (props) 
     if (props.link.kind !== "open") return props.link;
     return { kind: list.isComplete() ? "complete" : "loading", count: list.count };
   };
+  // eslint-disable-next-line solid/reactivity -- the header follows it
   say(() => ({ title: "Tasks", state: state() }));
   return (
     <main class="overview">
@@ -45,7 +46,7 @@ export const Overview: Component<{ list: TaskList; link: LinkState }> = (props) 
             <section class="overview-none">
               <h2>No task fits</h2>
               <p>None of the {list.count.toLocaleString("en")} tasks fits this filter. One that comes to fit appears here by itself.</p>
-              <button type="button" class="button" onClick={() => setFilter(ALL)}>
+              <button type="button" class="button" onClick={() => { setFilter(ALL); }}>
                 Clear the filter
               </button>
             </section>
@@ -78,6 +79,7 @@ function useFilter(): [() => TaskFilter, (filter: TaskFilter) => void] {
   });
   return [
     filter,
+    // eslint-disable-next-line solid/reactivity -- called by what somebody does
     (next) => {
       const isTyping = next.text !== filter().text && !isEverything(next);
       setSignal(next);

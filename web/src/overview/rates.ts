@@ -12,18 +12,8 @@ const GATHER_MS = 150;
 /** How long to wait after a request failed. */
 const RETRY_MS = 30_000;
 
-/** A hub's answer. */
-interface Rates {
-  readonly bucketMs: number;
-  readonly until: number;
-  readonly rates: readonly { readonly taskId: string; readonly counts: readonly number[] }[];
-}
-
-/** What hubs since this page can answer. */
-type Asked = Hub & { readonly rates?: (tasks: readonly string[]) => Promise<Rates> };
-
 export class RateHistory {
-  readonly #hub: Asked;
+  readonly #hub: Hub;
   readonly #pulses: Pulses;
   readonly #came: () => void;
   readonly #known = new Set<string>();
@@ -57,13 +47,13 @@ export class RateHistory {
 
   #askIn(millis: number): void {
     clearTimeout(this.#timer);
-    if (this.#over || this.#asking || this.#hub.rates === undefined) return;
+    if (this.#over || this.#asking) return;
     this.#timer = setTimeout(() => void this.#ask(), millis);
   }
 
   async #ask(): Promise<void> {
     const tasks = this.#onScreen.filter((task) => !this.#known.has(task)).slice(0, MOST_ASKED);
-    if (tasks.length === 0 || !this.#hub.rates) return;
+    if (tasks.length === 0) return;
     for (const task of tasks) this.#known.add(task);
     this.#asking = true;
     let wait = GATHER_MS;

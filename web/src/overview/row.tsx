@@ -16,6 +16,9 @@ const RUNS: readonly Status[] = ["running", "failed", "lost", "pending", "comple
 const MOST_LABELS = 3;
 const MOST_AGENTS = 2;
 
+/** Kinds of runs beyond these are left to the task's page. */
+const MOST_KINDS = 3;
+
 const PULSE_WIDTH = 96;
 const PULSE_HEIGHT = 22;
 
@@ -36,6 +39,7 @@ interface Props {
 export const Row: Component<Props> = (props) => {
   // A task that is gone keeps its row until the order is made anew.
   const shown = createMemo<{ id: string; task: Task | undefined; isGone: boolean }>((before) => {
+    // eslint-disable-next-line solid/reactivity -- a memo follows what it reads
     const { id } = props;
     const task = props.list.task(id);
     return { id, task: task ?? (before?.id === id ? before.task : undefined), isGone: task === undefined };
@@ -113,7 +117,7 @@ const Cells: Component<Props & { task: Task }> = (props) => {
         </Show>
       </span>
       <span role="gridcell" class="task-runs">
-        <For each={RUNS.filter((status) => 0 < (summary().invocationCounts[status] ?? 0)).slice(0, 4)}>
+        <For each={RUNS.filter((status) => 0 < (summary().invocationCounts[status] ?? 0)).slice(0, MOST_KINDS)}>
           {(status) => (
             <span class="task-run">
               <StatusMark status={status} wordless /> {summary().invocationCounts[status]}
@@ -152,7 +156,8 @@ const Pulse: Component<{ list: TaskList; id: string; remembered: number }> = (pr
   const now = useClock(1_000);
   const counts = createMemo(
     () => {
-      void props.remembered;
+      // Read for when it changes.
+      if (props.remembered < 0) return [];
       return props.list.pulses.counts(props.id, now());
     },
     undefined,

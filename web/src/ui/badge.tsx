@@ -6,12 +6,13 @@ import "./badge.css";
 
 export const BadgeView: Component<{ state: State | LinkState | ListState }> = (props) => {
   const badge = createMemo<Badge>(() => badgeOf(props.state));
+  // eslint-disable-next-line solid/reactivity -- followed in its effect
   const spoken = announce(() => badge().spoken);
   return (
     <>
       {/* It can be read at any time, but only `spoken` speaks up: its numbers would never be quiet. */}
       <span id="badge" class="badge" role="status" aria-live="off" data-kind={badge().kind} title={badge().detail}>
-        {badge().text}
+        <span class="badge-text">{badge().text}</span>
       </span>
       <span class="visually-hidden" aria-live="polite">
         {spoken()}

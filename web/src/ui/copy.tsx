@@ -14,7 +14,7 @@ export const CopyButton: Component<{ text: string; label: string }> = (props) =>
   const copy = async (): Promise<void> => {
     setTold((await copyText(props.text)) ? "copied" : "could not copy");
     clearTimeout(timer);
-    timer = setTimeout(() => setTold(undefined), TOLD_MS);
+    timer = setTimeout(() => { setTold(undefined); }, TOLD_MS);
   };
   return (
     <button type="button" class="button-icon" title={props.label} aria-label={props.label} onClick={() => void copy()}>
