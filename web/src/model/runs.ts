@@ -4,7 +4,7 @@
  */
 import type { Activity, Data, Status } from "tasklight/viewer";
 import type { Invocation, TaskDetails } from "tasklight/rest";
-import { textOf } from "./fields.ts";
+import { textOf } from "./told.ts";
 import { type Stall, stallOf } from "./stalled.ts";
 import { type Figures, figuresOf } from "./usage.ts";
 

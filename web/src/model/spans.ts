@@ -3,7 +3,7 @@
  * without results, results without calls, ids used twice and clocks that go backwards are all shown as what they are.
  */
 import type { Activity, Data } from "tasklight/viewer";
-import { numberOf, textOf } from "./fields.ts";
+import { numberOf, textOf } from "./told.ts";
 
 /** How a call stands. `unanswered` is one that nobody waits for any more. */
 export type Outcome = "open" | "done" | "error" | "unanswered";

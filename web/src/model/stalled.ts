@@ -3,7 +3,7 @@
  * can tell it the moment it becomes true. The hub alone hears heartbeats, so that those have stopped is its word.
  */
 import type { Activity, Status } from "tasklight/viewer";
-import { textOf } from "./fields.ts";
+import { textOf } from "./told.ts";
 
 /** Nothing was heard of a run for so long. */
 export const SILENT_AFTER_MS = 300_000;

@@ -1,7 +1,7 @@
 /** A run of activities cut into equal parts, and what is told of each: how much was said, what went wrong, how long nothing came. */
 import type { Activity } from "tasklight/viewer";
 import { SILENT_AFTER_MS } from "./stalled.ts";
-import { textOf } from "./fields.ts";
+import { textOf } from "./told.ts";
 
 export interface Column {
   /** The offsets of its first and last activity. */

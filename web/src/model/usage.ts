@@ -3,7 +3,7 @@
  * sum over its runs. What a format does not tell stays unknown: it is never taken for zero.
  */
 import type { Data } from "tasklight/viewer";
-import { numberOf } from "./fields.ts";
+import { numberOf } from "./told.ts";
 
 /** One run's figures, as far as they are told. */
 export interface Figures {
