@@ -5,7 +5,7 @@
 import type { Activity, Data, Status } from "tasklight/viewer";
 import type { Invocation, TaskDetails } from "tasklight/rest";
 import { textOf } from "./told.ts";
-import { type Stall, stallOf } from "./stalled.ts";
+import { type HubWord, type Stall, stallOf } from "./stalled.ts";
 import { type Figures, figuresOf } from "./usage.ts";
 
 /** An invocation with what a newer hub may add. */
@@ -39,7 +39,8 @@ export interface SubAgent extends Part {
   readonly parent: string | undefined;
   readonly agent: string | undefined;
   readonly title: string | undefined;
-  readonly status: "running" | "completed" | "failed" | "unknown";
+  /** `lost` if its run is over and its own end was never told. */
+  readonly status: "running" | "completed" | "failed" | "lost";
   readonly startedAt: number;
   /** Nothing while it works. */
   readonly endedAt: number | undefined;
@@ -234,7 +235,7 @@ class RunDraft extends PartDraft {
         parent: call ? scopeOf(call.call.data) : undefined,
         agent: textOf(about, "subagent_type") ?? sub.agent,
         title: textOf(about, "description") ?? textOf(about, "prompt") ?? textOf(call?.call.data, "name"),
-        status: ended ? (ended.isError ? "failed" : "completed") : runEnded === undefined ? "running" : "unknown",
+        status: ended ? (ended.isError ? "failed" : "completed") : runEnded === undefined ? "running" : "lost",
         startedAt,
         endedAt: over === undefined ? undefined : Math.max(startedAt, over),
       };
