@@ -17,10 +17,12 @@ async fn the_openapi_document_names_every_route() {
         ("/v1/tasks", vec!["get"]),
         ("/v1/tasks/{task}", vec!["get", "put", "patch", "delete"]),
         ("/v1/tasks/{task}/activities", vec!["get", "post"]),
+        ("/v1/tasks/{task}/search", vec!["get"]),
         ("/v1/tasks/{task}/stream", vec!["get"]),
         ("/v1/tasks/{task}/rejects", vec!["get"]),
         ("/v1/tasks/{task}/invocations", vec!["get"]),
         ("/v1/tasks/{task}/invocations/{invocation}", vec!["get"]),
+        ("/v1/rates", vec!["get"]),
         ("/v1/hooks/claude", vec!["post"]),
         ("/v1/ws", vec!["get"]),
     ] {

@@ -4,12 +4,12 @@
 export type ProblemCode =
   | "activity_too_large" | "all_refused" | "body_timeout" | "body_too_large" | "body_unreadable" | "conflicting_parameters"
   | "cursor_reset" | "cursor_truncated" | "duplicate_field" | "empty_body" | "host_forbidden" | "internal" | "invalid_cursor"
-  | "invalid_event_id" | "invalid_field" | "invalid_handshake" | "invalid_invocation_id" | "invalid_json" | "invalid_labels"
-  | "invalid_last" | "invalid_limit" | "invalid_message" | "invalid_page" | "invalid_path" | "invalid_query" | "invalid_series"
-  | "invalid_series_id" | "invalid_task_id" | "invalid_timestamp" | "invalid_title" | "invocation_not_found" | "method_not_allowed"
-  | "missing_field" | "no_page" | "number_too_long" | "origin_forbidden" | "queue_full" | "route_not_found" | "secret_in_id"
+  | "invalid_event_id" | "invalid_field" | "invalid_format" | "invalid_handshake" | "invalid_invocation_id" | "invalid_json" | "invalid_labels"
+  | "invalid_last" | "invalid_limit" | "invalid_message" | "invalid_offset" | "invalid_page" | "invalid_path" | "invalid_query" | "invalid_search" | "invalid_series"
+  | "invalid_series_id" | "invalid_task_id" | "invalid_time" | "invalid_timestamp" | "invalid_title" | "invocation_not_found" | "method_not_allowed"
+  | "missing_field" | "number_too_long" | "origin_forbidden" | "queue_full" | "route_not_found" | "secret_in_id"
   | "status_transition" | "stopping" | "store_unavailable" | "task_mismatch" | "task_not_found" | "text_too_long" | "too_deep"
-  | "too_many_activities" | "too_many_labels" | "too_many_subscriptions" | "unknown_field" | "unknown_list" | "unknown_op"
+  | "too_many_activities" | "too_many_labels" | "too_many_subscriptions" | "too_many_tasks" | "unknown_field" | "unknown_list" | "unknown_op"
   | "unknown_parameter" | "unknown_status" | "unknown_type" | "unstorable" | "wrong_type";
 
 /** The codes of what this package finds by itself. */
