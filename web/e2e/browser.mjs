@@ -7,7 +7,7 @@ const BROWSER = process.env.TASKLIGHT_CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 /** How long the page may take for anything. */
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = Number(process.env.E2E_PATIENCE_MS ?? 30_000);
 
 /** The long forms of the tests, with more data. */
 export const IS_FULL = process.env.E2E === "full";

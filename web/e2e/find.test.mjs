@@ -61,12 +61,12 @@ test("filters by type and by run keep the place", async () => {
     await inSight(page, 1001);
     const filter = page.getByRole("button", { name: /^Filter/ });
     await filter.click();
-    await page.getByLabel("tool calls").check();
+    await page.getByRole("checkbox", { name: "tool calls" }).check();
     await until(page, "only calls", () => document.querySelectorAll(".tl-row").length !== 0 && [...document.querySelectorAll(".tl-row")].every((row) => row.dataset.kind === "tool"));
     await drawn(page);
     const near = (await rowsInSight(page)).map(({ offset }) => Math.abs(offset - 1001));
     assert.ok(Math.min(...near) <= 10, `the nearest call in sight is ${Math.min(...near)} away`);
-    await page.getByLabel("tool calls").uncheck();
+    await page.getByRole("checkbox", { name: "tool calls" }).uncheck();
     await inSight(page, 1001);
     await page.getByLabel("Run", { exact: true }).selectOption("run-2");
     await until(page, "only one run", () => document.querySelectorAll(".tl-row").length !== 0 && [...document.querySelectorAll(".tl-row")].every((row) => Number(row.dataset.offset) % 3 === 0));
@@ -83,7 +83,7 @@ test("what comes while a filter is set is counted, and shown if it fits", async 
     const page = await window.tab("/tasks/fitting");
     await liveTo(page, 30);
     await page.getByRole("button", { name: /^Filter/ }).click();
-    await page.getByLabel("errors").check();
+    await page.getByRole("checkbox", { name: "errors" }).check();
     await hub.publish("fitting", message("hidden"), { invocationId: "run-1", type: "error", data: { message: "it broke" } }, message("hidden too"));
     await liveTo(page, 33);
     await inSight(page, 32);
