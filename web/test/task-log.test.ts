@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Entries } from "../src/model/entries.ts";
 import type { LogFilter, TaskLog } from "../src/model/log.ts";
 import { openTaskLog } from "../src/model/task-log.ts";
-import { act, RUNS, stored } from "./agent.ts";
+import { RUNS } from "./agent.ts";
 import { Browser, settle, type TestPage } from "./pages.ts";
 import { plainEntries, tellEntries, tellOutput } from "./plain-entries.ts";
 import { Chance } from "./random.ts";
@@ -325,15 +325,3 @@ async function doSomething(chance: Chance): Promise<void> {
   }
   await settle();
 }
-
-test("a frame at a busy task is short, however much is held", async () => {
-  begin();
-  const made = Array.from({ length: MOST * 20 }, (_, index) => stored(act(new Chance(index)), index + 1));
-  const entries = new Entries();
-  entries.append(made.slice(0, MOST));
-  const first = entries.list;
-  entries.append(made.slice(MOST, MOST + 1));
-  expect(entries.list.filter((entry) => !first.includes(entry)).length).toBe(1);
-  log = openTaskLog(page.tab, "t");
-  end();
-});

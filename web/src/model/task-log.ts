@@ -284,7 +284,7 @@ class Log implements TaskLog {
   }
 
   #explain(error: unknown): string {
-    if (!(error instanceof TasklightError)) throw error;
+    if (!(error instanceof TasklightError)) return String(error);
     const { floor } = error.details;
     if (error.code === "cursor_truncated" && typeof floor === "number") this.#held.learn({ floor });
     return error.message;
