@@ -36,7 +36,13 @@ export const Overview: Component<{ list: TaskList; link: LinkState }> = (props) 
         <Counters counts={hasBegun() ? selection().counts : undefined} filter={filter()} setFilter={setFilter} />
         <Filters list={list} filter={filter()} setFilter={setFilter} />
       </div>
-      <Switch fallback={<Skeleton />}>
+      <Switch
+        fallback={
+          <Show when={props.link.kind !== "denied"}>
+            <Skeleton />
+          </Show>
+        }
+      >
         <Match when={hasBegun() && list.sorted().length === 0}>
           <Lesson />
         </Match>
