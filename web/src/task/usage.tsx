@@ -69,12 +69,14 @@ export const Usage: Component<{ runs: readonly Run[]; selected: string | undefin
 
 const Part: Component<{ name: string; sum: Sum; text: (value: number) => string; of: number }> = (props) => (
   <div class="usage-part" title={props.sum.runs === props.of ? undefined : `Known of ${props.sum.runs.toString()} of ${props.of.toString()} runs`}>
-    <dt>{props.name}</dt>
-    <dd>
-      {props.sum.runs === 0 ? <span class="usage-unknown">unknown</span> : props.text(props.sum.total)}
+    <dt>
+      {props.name}
       <Show when={props.sum.runs !== 0 && props.sum.runs !== props.of}>
         <span class="usage-of"> of {props.sum.runs.toLocaleString()}</span>
       </Show>
+    </dt>
+    <dd>
+      {props.sum.runs === 0 ? <span class="usage-unknown">unknown</span> : props.text(props.sum.total)}
     </dd>
   </div>
 );

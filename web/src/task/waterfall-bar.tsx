@@ -29,8 +29,9 @@ export const WaterfallBar: Component<BarProps> = (props) => {
   const text = createMemo(() => {
     const { x, wide } = box();
     const need = props.took.length * CHARACTER_PX + 6;
-    if (x + wide + need <= props.width) return { x: x + wide + 4, anchor: "start" as const };
-    if (need <= x) return { x: x - 4, anchor: "end" as const };
+    if (x + wide + need <= props.width) return { x: x + wide + 4, anchor: "start" as const, isWithin: false };
+    if (need <= x) return { x: x - 4, anchor: "end" as const, isWithin: false };
+    if (need <= wide) return { x: x + wide - 5, anchor: "end" as const, isWithin: true };
     return undefined;
   });
   const middle = (): number => props.top + props.rowHeight / 2;
@@ -45,7 +46,7 @@ export const WaterfallBar: Component<BarProps> = (props) => {
       </Show>
       <Show when={text()}>
         {(at) => (
-          <text class="waterfall-took" x={at().x} y={middle() + 3.5} text-anchor={at().anchor}>
+          <text class="waterfall-took" classList={{ "waterfall-within": at().isWithin }} x={at().x} y={middle() + 3.5} text-anchor={at().anchor}>
             {props.took}
           </text>
         )}
