@@ -43,8 +43,8 @@ const TaskPage: Component<{ hub: HubSource; task: string }> = (props) => {
   let field: HTMLInputElement | undefined;
   say(() => ({ title: task, detail: visible(details()?.title ?? ""), state: log.state() }));
 
-  // Once there is a log to go into.
-  const isThere = createMemo(() => 0 < log.head());
+  // Once the newest of the log is here: what comes first would take the place of what was gone to.
+  const isThere = createMemo(() => 0 < log.activities().length);
   createEffect(
     on([place, isThere], ([offset, there], before) => {
       if (offset === undefined || !there) return;

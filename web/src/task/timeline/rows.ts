@@ -96,6 +96,7 @@ export function createRows(options: Options): Rows {
       onChange: () => {
         publish();
         virtualizer._willUpdate();
+        stick();
         options.onMoved();
       },
     };
@@ -110,6 +111,14 @@ export function createRows(options: Options): Rows {
       setRange((before) => (before?.first === now?.first && before?.last === now?.last ? before : now));
       setSlots((before) => assign(before, virtualizer.getVirtualItems()));
     });
+  };
+
+  /** Rows that turned out higher than they were thought to be have pushed the end away: back to it before anything is painted. */
+  const stick = (): void => {
+    const element = untrack(options.scroller);
+    if (!element || !untrack(isFollowing)) return;
+    const end = element.scrollHeight - element.clientHeight;
+    if (element.scrollTop < end - 1) element.scrollTop = end;
   };
 
   onMount(() => {
@@ -127,6 +136,7 @@ export function createRows(options: Options): Rows {
     on([entries, isFollowing], () => {
       virtualizer._willUpdate();
       if (isFollowing()) virtualizer.scrollToEnd();
+      stick();
       options.onMoved();
     }),
   );
