@@ -46,7 +46,7 @@ export const Timeline: Component<{ view: TaskView; label: string }> = (props) =>
     on(
       log.change,
       (change) => {
-        view.restore(change.kind === "replaced");
+        if (change.kind === "replaced") view.restore();
       },
       { defer: true },
     ),
@@ -98,11 +98,8 @@ export const Timeline: Component<{ view: TaskView; label: string }> = (props) =>
           tabindex="0"
           onScroll={scrolled}
           onWheel={(event) => {
-            view.moved();
             if (event.deltaY < 0) view.stopFollowing();
           }}
-          onPointerDown={() => { view.moved(); }}
-          onKeyDown={() => { view.moved(); }}
         >
           <div class="tl-rows" style={{ height: `${rows.total().toString()}px` }}>
             <Edge log={log} side="before" />

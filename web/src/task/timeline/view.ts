@@ -42,8 +42,6 @@ export class TaskView {
   #scroller: HTMLElement | undefined;
   /** Where to stand when everything is different. */
   #anchor: Anchor | undefined;
-  /** Nobody has moved since it stood there: while more is paged in around it, it still does. */
-  #isStanding = false;
 
   constructor(log: TaskLog, place: number | undefined) {
     this.log = log;
@@ -93,14 +91,8 @@ export class TaskView {
     return untrack(this.log.entries)[this.#firstOnScreen()]?.key;
   }
 
-  /** Somebody moves: whatever comes, they stay where they go. */
-  moved(): void {
-    this.#isStanding = false;
-  }
-
   /** To the newest, and stays there. */
   follow(): void {
-    this.moved();
     if (!untrack(this.log.atEnd)) this.log.goToEnd();
     this.#marked[1](undefined);
     this.#following[1](true);
@@ -138,19 +130,18 @@ export class TaskView {
 
   /** Another filter; what is read stays where it is, or the nearest to it does. */
   setFilter(filter: LogFilter): void {
-    if (!untrack(this.isFollowing) && !this.#isStanding) this.#anchor = this.#place();
+    if (!untrack(this.isFollowing)) this.#anchor = this.#place();
     this.log.setFilter(filter);
   }
 
-  /** Something is different, or everything: stands where one stood, or where one wanted to go. */
-  restore(isEverything: boolean): void {
+  /** Everything is different: stands where one stood, or where one wanted to go. */
+  restore(): void {
     const anchor = this.#anchor;
-    if (anchor && (isEverything || this.#isStanding) && !untrack(this.isFollowing)) this.#stand(anchor);
+    if (anchor && !untrack(this.isFollowing)) this.#stand(anchor);
   }
 
   /** The focus to the next or previous row. */
   step(by: number): void {
-    this.moved();
     const entries = untrack(this.log.entries);
     const at = this.#focusedIndex();
     if (at !== undefined && this.#scrollWithin(at, by)) return;
@@ -251,7 +242,6 @@ export class TaskView {
     const index = indexOfOffset(untrack(this.log.entries), offset);
     if (index < 0) return;
     this.#anchor = { offset, below };
-    this.#isStanding = true;
     // A row higher than the screen is shown from its top.
     this.#rows?.scrollToTop(index, Math.max(EDGE_PX, below));
   }
