@@ -36,13 +36,13 @@ test("each call is a bar that leads to its place, and each run a lane that shows
     const page = await window.tab("/tasks/worked");
     await liveTo(page, 308);
     const calls = page.getByRole("tree", { name: /^Tool calls/ });
-    assert.equal(await calls.getByRole("treeitem").count(), 2);
+    await until(page, "two calls", () => document.querySelectorAll('.waterfall [role="treeitem"]').length === 2);
     assert.match(await page.locator(".waterfall-count").textContent(), /2 calls.*1 failed/);
     await calls.getByRole("treeitem").filter({ hasText: "make one" }).click();
     await inSight(page, 2);
     assert.equal(await page.locator(".tl-row[data-marked]").getAttribute("data-offset"), "2");
     assert.equal(await page.locator(".lanes-row").count(), 2);
-    await page.getByRole("button", { name: /the other/ }).first().click();
+    await page.getByRole("button", { name: /^Show only the run .*codex/ }).click();
     await until(page, "only its activities", () => document.querySelectorAll(".tl-row").length !== 0 && [...document.querySelectorAll(".tl-row")].every((row) => !row.textContent.includes("make one")));
     await page.getByRole("button", { name: "Show all runs" }).click();
     await inSight(page, 2);
