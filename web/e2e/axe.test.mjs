@@ -19,7 +19,7 @@ before(async () => {
   browser = await launch();
   [hub, empty] = await Promise.all([Hub.start({ TASKLIGHT__RECONCILER__STALLED_AFTER: "1s" }), Hub.start()]);
   const activities = [
-    status("running", "run-1", { data: { status: "running", agent: "claude", title: "make it green" } }),
+    status("running", "run-1", { agent: "claude", title: "make it green" }),
     { invocationId: "run-1", type: "message", data: { role: "user", text: "Please `make` it green: https://example.com/" } },
     { invocationId: "run-1", type: "thinking", data: { text: "First I look." } },
     call("edit", "Edit", { file_path: "src/main.rs", old_string: "let a = 1;\nlet b = 2;", new_string: "let a = 1;\nlet b = 3;" }), result("edit", "done"),
@@ -30,12 +30,12 @@ before(async () => {
     { invocationId: "run-1", type: "error", data: { message: "it broke", code: "E1" } },
     { invocationId: "run-1", type: "usage", data: { inputTokens: 1200, outputTokens: 340, costUsd: 0.12 } },
     { invocationId: "run-1", type: "custom", data: { name: "hook", any: { deep: [1, 2] } } },
-    status("running", "run-2", { data: { status: "running", agent: "codex" } }), message("a second run", "run-2"),
+    status("running", "run-2", { agent: "codex" }), message("a second run", "run-2"),
   ];
   await publishAll(hub, "task", activities);
-  await publishAll(hub, "done", [...mixed(200), status("completed", "run-1"), status("failed", "run-2", { data: { status: "failed", reason: "no" } })]);
+  await publishAll(hub, "done", [...mixed(200), status("completed", "run-1"), status("failed", "run-2", { reason: "no" })]);
   await fetch(`${hub.url}/v1/tasks/labelled`, { method: "PUT", body: JSON.stringify({ title: "With labels", labels: { team: "infra", branch: "main" } }) });
-  await hub.publish("labelled", status("completed", "r", { data: { status: "completed", agent: "gemini" } }));
+  await hub.publish("labelled", status("completed", "r", { agent: "gemini" }));
 });
 
 after(async () => {
@@ -87,7 +87,8 @@ for (const colorScheme of ["light", "dark"]) {
           const page = await window.tab(view.path);
           await view.ready(page);
           await page.evaluate(AXE);
-          const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+          const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+          assert.ok(passes.some(({ id }) => id === "color-contrast"), "axe has looked at the colours");
           for (const { id, impact, nodes } of violations) {
             if (impact !== "serious" && impact !== "critical") continue;
             for (const { html, failureSummary } of nodes.slice(0, 3)) found.push(`${name}: ${id} (${impact}, ${nodes.length}): ${html.slice(0, 200)} ${failureSummary.replaceAll(/\s+/g, " ").slice(0, 250)}`);

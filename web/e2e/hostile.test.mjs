@@ -62,7 +62,7 @@ test("texts, calls, results, output and everything else stay text", async () => 
       { invocationId: "run-1", type: "custom", data: { name: text, any: NESTED } },
       { invocationId: "run-1", type: "thinking", data: { text } },
       { invocationId: "run-1", type: "usage", data: { inputTokens: 5, model: text } },
-      status("running", "run-1", { data: { status: "running", agent: text.slice(0, 60), title: text, reason: text } }),
+      status("running", "run-1", { agent: text.slice(0, 60), title: text, reason: text }),
     ]),
   ];
   for (let from = 0; from < activities.length; from += 20) {
@@ -88,7 +88,7 @@ test("ids, titles, labels and agents stay text in the list and beside the timeli
   const put = await fetch(`${hub.url}/v1/tasks/titled`, { method: "PUT", body: JSON.stringify({ title: "<img src=x onerror=alert(1)>\u202e", labels }) });
   assert.ok(put.ok, await put.text());
   for (const [i, text] of [...MARKUP, ...HIDDEN.filter((text) => !/[\u0001]/.test(text))].entries()) {
-    await hub.publish("titled", status("running", text.slice(0, 100), { data: { status: "running", agent: text.slice(0, 60), title: text } }), message(`from ${i}`, text.slice(0, 100)));
+    await hub.publish("titled", status("running", text.slice(0, 100), { agent: text.slice(0, 60), title: text }), message(`from ${i}`, text.slice(0, 100)));
   }
   await inWindow(browser, hub, { allowed: /status of 40[04]/ }, async (window) => {
     const page = await window.tab("/");

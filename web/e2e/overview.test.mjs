@@ -57,8 +57,8 @@ test("an empty hub teaches the first commands; then tasks appear as they come", 
 
 test("what needs somebody comes first, and the address holds the filter", async () => {
   await withHub(async (hub) => {
-    await hub.publish("fine", status("running", "run-1", { data: { status: "running", agent: "codex" } }));
-    await hub.publish("broken", status("running"), status("failed", "run-1", { data: { status: "failed", exitCode: 1 } }));
+    await hub.publish("fine", status("running", "run-1", { agent: "codex" }));
+    await hub.publish("broken", status("running"), status("failed", "run-1", { exitCode: 1 }));
     await hub.publish("finished", status("running"), status("completed"));
     await inWindow(browser, hub, {}, async (window) => {
       const page = await window.tab("/");
@@ -113,7 +113,7 @@ test("it is used by keyboard", async () => {
 test("a fleet is a list of as many elements as a screen needs, and it goes on live", async () => {
   await withHub(async (hub) => {
     for (let from = 0; from < MANY; from += 20) {
-      await Promise.all(Array.from({ length: 20 }, (_, i) => hub.publish(`task-${from + i}`, status("running", "run-1", { data: { status: "running", agent: "claude", title: `Number ${from + i}` } }))));
+      await Promise.all(Array.from({ length: 20 }, (_, i) => hub.publish(`task-${from + i}`, status("running", "run-1", { agent: "claude", title: `Number ${from + i}` }))));
     }
     await inWindow(browser, hub, {}, async (window) => {
       const page = await window.tab("/");

@@ -22,15 +22,15 @@ test("each call is a bar that leads to its place, and each run a lane that shows
   const now = Date.now() - 600_000;
   const at = (seconds, activity) => ({ ...activity, timestamp: now + seconds * 1_000 });
   await publishAll(hub, "worked", [
-    at(0, status("running", "lead", { data: { status: "running", agent: "claude", title: "the lead" } })),
+    at(0, status("running", "lead", { agent: "claude", title: "the lead" })),
     at(1, call("one", "Bash", { command: "make one" }, "lead")),
     at(4, result("one", "done", "lead")),
-    at(5, status("running", "other", { data: { status: "running", agent: "codex", title: "the other" } })),
+    at(5, status("running", "other", { agent: "codex", title: "the other" })),
     at(6, call("two", "Read", { file_path: "src/main.rs" }, "other")),
     at(7, result("two", "no such file", "other", { isError: true })),
     ...Array.from({ length: 300 }, (_, i) => at(10 + i, message(`thinking about it ${i}`, i % 2 === 0 ? "lead" : "other"))),
     at(320, status("completed", "lead")),
-    at(321, status("failed", "other", { data: { status: "failed", reason: "it could not" } })),
+    at(321, status("failed", "other", { reason: "it could not" })),
   ]);
   await inWindow(browser, hub, {}, async (window) => {
     const page = await window.tab("/tasks/worked");
@@ -52,7 +52,7 @@ test("each call is a bar that leads to its place, and each run a lane that shows
 test("sub-agents are lanes below the call that started them", async () => {
   const inside = { parentToolCallId: "task-1", agentType: "explore" };
   await publishAll(hub, "nested", [
-    status("running", "lead", { data: { status: "running", agent: "claude" } }),
+    status("running", "lead", { agent: "claude" }),
     call("task-1", "Task", { description: "Count the files", prompt: "How many?" }, "lead"),
     { invocationId: "lead", type: "message", data: { role: "assistant", text: "I count", ...inside } },
     call("count", "Bash", { command: "ls | wc -l" }, "lead", inside),
