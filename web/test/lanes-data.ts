@@ -1,7 +1,6 @@
 /** Activities for the tests of what is worked out from them, and numbers that look random and are the same each time. */
-import type { TaskDetails } from "tasklight/rest";
+import type { Invocation, TaskDetails } from "tasklight/rest";
 import type { Activity, Data } from "tasklight/viewer";
-import type { ToldInvocation } from "../src/model/runs.ts";
 
 /** When the tests' logs begin. */
 export const START = 1_764_000_000_000;
@@ -20,7 +19,7 @@ export function activity(offset: number, invocationId: string, type: string, dat
   };
 }
 
-export const invocation = (invocationId: string, more: Partial<ToldInvocation> = {}): ToldInvocation => ({
+export const invocation = (invocationId: string, more: Partial<Invocation> = {}): Invocation => ({
   invocationId,
   status: "running",
   agent: null,
@@ -33,11 +32,14 @@ export const invocation = (invocationId: string, more: Partial<ToldInvocation> =
   lastActivityAt: START,
   heartbeatAt: null,
   usage: null,
+  backfilled: false,
   stalled: false,
+  stalledReason: null,
+  stalledSince: null,
   ...more,
 });
 
-export const details = (head: number, invocations: readonly ToldInvocation[]): TaskDetails => ({
+export const details = (head: number, invocations: readonly Invocation[]): TaskDetails => ({
   taskId: "build",
   title: null,
   labels: {},
@@ -48,6 +50,8 @@ export const details = (head: number, invocations: readonly ToldInvocation[]): T
   createdAt: START,
   lastActivityAt: START,
   invocationCounts: {},
+  agents: [],
+  stalled: null,
   invocations,
   lastActivity: null,
 });

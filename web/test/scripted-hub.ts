@@ -103,6 +103,8 @@ export class ScriptedHub {
       createdAt: 1,
       lastActivityAt: log.activities.length,
       invocationCounts: { running: 1 },
+      agents: [],
+      stalled: null,
     };
   }
 

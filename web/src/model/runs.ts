@@ -8,13 +8,6 @@ import { textOf } from "./told.ts";
 import { type HubWord, type Stall, stallOf } from "./stalled.ts";
 import { type Figures, figuresOf } from "./usage.ts";
 
-/** An invocation with what a newer hub may add. */
-export type ToldInvocation = Invocation & {
-  readonly backfilled?: boolean;
-  readonly stalledReason?: string | null;
-  readonly stalledSince?: number | null;
-};
-
 /** What is counted of a run, or of one of its sub-agents, in the activities that are held. */
 export interface Counts {
   readonly activities: number;
@@ -106,7 +99,7 @@ class SubDraft extends PartDraft {
 }
 
 class RunDraft extends PartDraft {
-  readonly told: ToldInvocation | undefined;
+  readonly told: Invocation | undefined;
   status: Status;
   agent: string | undefined;
   title: string | undefined;
@@ -122,7 +115,7 @@ class RunDraft extends PartDraft {
   readonly subs = new Map<string, SubDraft>();
   readonly calls = new Map<string, { readonly call: Activity; result: Activity | undefined }>();
 
-  constructor(told: ToldInvocation | undefined) {
+  constructor(told: Invocation | undefined) {
     super();
     this.told = told;
     this.status = told?.status ?? "running";

@@ -10,6 +10,7 @@ export const Jump: Component<{ view: TaskView; hub: HubSource }> = (props) => {
   const [time, setTime] = createSignal("");
   /** Says what went wrong on the way, if anything. */
   const going = (way: Promise<unknown>): void => {
+    // eslint-disable-next-line solid/reactivity -- said when it fails, to the view of then
     way.catch((error: unknown) => {
       props.view.say(error instanceof Error ? error.message : String(error));
     });
