@@ -68,7 +68,7 @@ test("filters by type and by run keep the place", async () => {
     assert.ok(Math.min(...near) <= 10, `the nearest call in sight is ${Math.min(...near)} away`);
     await page.getByRole("checkbox", { name: "tool calls" }).uncheck();
     await inSight(page, 1001);
-    await page.getByLabel("Run", { exact: true }).selectOption("run-2");
+    await page.locator(".bar-run select").selectOption("run-2");
     await until(page, "only one run", () => document.querySelectorAll(".tl-row").length !== 0 && [...document.querySelectorAll(".tl-row")].every((row) => Number(row.dataset.offset) % 3 === 0));
     const kept = (await rowsInSight(page)).map(({ offset }) => Math.abs(offset - 1001));
     assert.ok(Math.min(...kept) <= 10, `the nearest of the run is ${Math.min(...kept)} away`);

@@ -11,7 +11,10 @@ import { message, publishAll, Publisher } from "./logs.mjs";
 const MOST_SCRIPT = 150 * 1024;
 
 /** How far the heap at the end may be above that in the middle: what two looks at the same thing differ by. */
-const TOLERANCE = 4 * 1024 * 1024;
+const TOLERANCE = 2 * 1024 * 1024;
+
+/** The same of nodes of the document and those that scripts still hold. */
+const NODE_TOLERANCE = 1_500;
 
 const RATE = 500;
 const RUN_MS = sized(15_000, 60_000);
@@ -62,11 +65,14 @@ test(`the heap stays flat while ${RATE} activities a second come to a full page`
     await page.waitForFunction((least) => least < Number(/#(\d+)/.exec(document.getElementById("badge").textContent)?.[1]), FULL * 2 + 1_000, { timeout: 60_000 });
     const samples = [];
     const rows = [];
+    const nodes = [];
+    const devtools = await window.context.newCDPSession(page);
     const began = Date.now();
     while (Date.now() - began < RUN_MS) {
       await page.waitForTimeout(RUN_MS / 10);
       samples.push(await heap(page));
       rows.push(await elements(page));
+      nodes.push((await devtools.send("Memory.getDOMCounters")).nodes);
     }
     const sent = await publisher.stop();
     await liveTo(page, FULL + 1_000 + sent);
@@ -75,6 +81,7 @@ test(`the heap stays flat while ${RATE} activities a second come to a full page`
     const grown = least(samples.slice(half)) - least(samples.slice(0, half));
     const shown = samples.map((bytes) => (bytes / 1024 / 1024).toFixed(1)).join(" ");
     assert.ok(RATE * 0.7 * (RUN_MS / 1_000) < sent, `only ${sent} were published`);
+    assert.ok(least(nodes.slice(half)) - least(nodes.slice(0, half)) < NODE_TOLERANCE, `nodes: ${nodes.join(" ")}`);
     assert.ok(grown < TOLERANCE, `it grew by ${grown} bytes: ${shown} MiB`);
     assert.ok(Math.max(...rows) < Math.min(...rows) * 2, `elements: ${rows.join(" ")}`);
   });

@@ -1,14 +1,16 @@
 // docs/images: every view in light and dark, and on a phone, with made-up agents at work.
-import { execFile } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { Hub } from "../../tests/clients/node/hub.mjs";
 import { launch, PATIENCE_MS, until, Window } from "./browser.mjs";
 import { call, message, output, publishAll, result, status } from "./logs.mjs";
 
 const IMAGES = fileURLToPath(new URL("../../docs/images/", import.meta.url));
 const WIDE = { width: 1280, height: 800 };
+/** How long the agents have been at work when they are shown. */
+const DEMO_MS = 40_000;
+
 const PHONE = { width: 390, height: 844 };
 
 const sgr = (code, text) => `\u001b[${code}m${text}\u001b[0m`;
@@ -56,17 +58,19 @@ function story() {
 const browser = await launch();
 const hub = await Hub.start({ TASKLIGHT__RECONCILER__STALLED_AFTER: "20s", TASKLIGHT__RECONCILER__TOOL_STALLED_AFTER: "25s" });
 const empty = await Hub.start();
-const [calm] = [await Hub.start()];
+const calm = await Hub.start();
+let demo;
 mkdirSync(IMAGES, { recursive: true });
 try {
   await publishAll(calm, "shop-login", story());
   await fetch(`${calm.url}/v1/tasks/shop-login`, { method: "PATCH", headers: { "content-type": "application/json" }, body: JSON.stringify({ title: "Sessions mixed up at login", labels: { team: "shop", branch: "fix/login" } }) });
   await publishAll(hub, "deploy-eu", [status("running", "ship", { agent: "ci", title: "Ship 4.2 to Europe" }), output("step 1 of 9\n", "ship"), status("failed", "ship", { reason: "the health check did not answer", exitCode: 1 })]);
   await publishAll(hub, "nightly-index", [status("running", "index", { agent: "cron", title: "Build the search index" }), call("hang", "Bash", { command: "index --all" }, "index")]);
-  for (const [task, labels] of [["deploy-eu", { team: "platform", region: "eu" }], ["nightly-index", { team: "search" }]]) {
-    await fetch(`${hub.url}/v1/tasks/${task}`, { method: "PATCH", headers: { "content-type": "application/json" }, body: JSON.stringify({ labels }) });
+  for (const [task, labels, title] of [["deploy-eu", { team: "platform", region: "eu" }, "Ship 4.2 to Europe"], ["nightly-index", { team: "search" }, "Build the search index"]]) {
+    await fetch(`${hub.url}/v1/tasks/${task}`, { method: "PATCH", headers: { "content-type": "application/json" }, body: JSON.stringify({ title, labels }) });
   }
-  await promisify(execFile)(process.env.TASKLIGHT_BIN, ["demo", "--hub", hub.url, "--agents", "20", "--rate", "60", "--for", "45s", "--seed", "7"]).catch(() => undefined);
+  demo = spawn(process.env.TASKLIGHT_BIN, ["demo", "--hub", hub.url, "--agents", "20", "--rate", "40", "--for", "10m", "--seed", "7"], { stdio: "ignore" });
+  await new Promise((done) => setTimeout(done, DEMO_MS));
 
   const shown = async (from, name, scheme, viewport, path, ready) => {
     const window = await Window.open(browser, from, { colorScheme: scheme, viewport });
@@ -101,6 +105,7 @@ try {
     await shown(hub, "phone-overview", scheme, PHONE, "/", list);
   }
 } finally {
+  demo?.kill("SIGKILL");
   await browser.close();
   await Promise.all([hub.remove(), empty.remove(), calm.remove()]);
 }
