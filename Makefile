@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients test-k6 test-chaos chaos fuzz services lint fmt clean bench k6
+.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -38,8 +38,24 @@ test-unit:
 	bash tests/services.sh $(CARGO) test
 
 test-clients:
+	$(MAKE) --no-print-directory web
 	$(CARGO) build --quiet
 	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/services.sh bash tests/clients/run.sh
+
+## e2e: the page in a real browser against the real program, with long logs, many tasks and full times
+e2e: web
+	$(CARGO) build --quiet
+	cd web && E2E=full TASKLIGHT_BIN=$(CURDIR)/$(BIN) node --test --test-concurrency=1 e2e/
+
+## page-bench: the figures of docs/page.md, measured on this machine; BENCH_MINUTES=10 for the whole
+page-bench: web
+	$(CARGO) build --quiet
+	cd web && TASKLIGHT_BIN=$(CURDIR)/$(BIN) node e2e/bench.mjs
+
+## screenshots: docs/images made anew
+screenshots: web
+	$(CARGO) build --quiet
+	cd web && TASKLIGHT_BIN=$(CURDIR)/$(BIN) node e2e/screenshots.mjs
 
 ## test-k6: every k6 script at its small size against the real program, in two minutes
 test-k6:

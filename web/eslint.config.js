@@ -3,7 +3,7 @@ import solid from "eslint-plugin-solid/configs/typescript";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist", "page", "eslint.config.js", "vitest.config.ts"] },
+  { ignores: ["dist", "e2e", "eslint.config.js", "vitest.config.ts"] },
   ...tseslint.configs.strictTypeChecked,
   { ...solid, files: ["**/*.tsx"] },
   {

@@ -86,6 +86,17 @@ if [[ ! "$typescript/node_modules/.installed" -nt "$typescript/package-lock.json
 fi
 TASKLIGHT_CHROMIUM="$browser" npm test --prefix "$typescript" || failed=1
 
+# The page: its own tests, then what was built of it in a real browser. `make web` installs and builds; a hub from elsewhere serves what it has embedded.
+if [[ ! "$PWD/web/node_modules/.installed" -nt "$PWD/web/package-lock.json" ]]; then
+    npm ci --prefix web --no-audit --no-fund
+    touch web/node_modules/.installed
+fi
+npm test --prefix web || failed=1
+if [[ ! -e web/dist/index.html ]]; then
+    npm run build --prefix web
+fi
+(cd web && TASKLIGHT_CHROMIUM="$browser" node --test --test-concurrency=1 e2e/) || failed=1
+
 if [[ "$failed" != 0 ]]; then
     echo "some clients found the hub wrong" >&2
 fi

@@ -19,6 +19,7 @@ export class Hub {
   #environment;
   #folder = mkdtempSync(join(tmpdir(), "tasklight-"));
   #listen = "127.0.0.1:0";
+  #admin;
   #process;
 
   static async start(environment = {}) {
@@ -32,11 +33,20 @@ export class Hub {
     return `http://${this.#listen}`;
   }
 
+  /** How many sessions the hub has open now. */
+  async sessions() {
+    const answer = await fetch(`http://${this.#admin}/metrics`);
+    return Number(/^tasklight_sessions_open (\d+)$/m.exec(await answer.text())?.[1]);
+  }
+
   async #spawn() {
     const store = this.#environment.TASKLIGHT__STORE__URL ?? `sqlite://${join(this.#folder, "log.db")}`;
     const flags = ["serve", "--listen", this.#listen, "--admin-listen", "127.0.0.1:0", "--store", store];
     const env = { ...process.env, ...this.#environment };
-    this.#process = spawn(process.env.TASKLIGHT_BIN, flags, { env, stdio: ["ignore", "pipe", "ignore"] });
+    this.#process = spawn(process.env.TASKLIGHT_BIN, flags, { env, stdio: ["ignore", "pipe", "pipe"] });
+    this.#process.stderr.on("data", (text) => {
+      this.#admin = /"admin":"([^"]+)"/.exec(text)?.[1] ?? this.#admin;
+    });
     const said = new Promise((resolve, reject) => {
       this.#process.stdout.once("data", (text) => resolve(String(text)));
       this.#process.once("exit", (code) => reject(new Error(`the hub ended with ${code}`)));

@@ -4,6 +4,7 @@
  */
 import type { Activity, Data } from "tasklight/viewer";
 import { numberOf, textOf } from "./told.ts";
+import { visible } from "./text.ts";
 
 /** How a call stands. `unanswered` is one that nobody waits for any more. */
 export type Outcome = "open" | "done" | "error" | "unanswered";
@@ -210,4 +211,4 @@ export function tellingPart(input: unknown): string | undefined {
   return first ? oneLine(String(first[1])) : undefined;
 }
 
-const oneLine = (text: string): string => text.slice(0, LONGEST_TELLING).replace(/\s+/g, " ").trim();
+const oneLine = (text: string): string => visible(text.slice(0, LONGEST_TELLING).replace(/\s+/g, " ").trim());

@@ -4,6 +4,7 @@ import { ALL, type Facet, facetsOf, isEverything, takeTokens, type TaskFilter, t
 import { CloseIcon, FilterIcon, SearchIcon } from "../ui/icons.tsx";
 import { useKeys } from "../ui/keys.ts";
 import type { TaskList } from "./list.ts";
+import { visible } from "../model/text.ts";
 import "./filters.css";
 
 interface Props {
@@ -72,8 +73,8 @@ export const Filters: Component<Props> = (props) => {
 
 const Chip: Component<{ kind: string; name: string; drop: () => void }> = (props) => (
   <span class="filters-chip">
-    <span class="filters-kind">{props.kind}</span> <span class="filters-name">{props.name}</span>
-    <button type="button" aria-label={`Do not filter by ${props.kind} ${props.name}`} onClick={() => { props.drop(); }}>
+    <span class="filters-kind">{props.kind}</span> <span class="filters-name">{visible(props.name)}</span>
+    <button type="button" aria-label={`Do not filter by ${props.kind} ${visible(props.name)}`} onClick={() => { props.drop(); }}>
       <CloseIcon />
     </button>
   </span>
@@ -151,7 +152,7 @@ const Facets: Component<{
       {(facet) => (
         <label>
           <input type="checkbox" checked={props.chosen.includes(facet.name)} onChange={() => { props.toggle(facet.name); }} />
-          <span class="filters-name">{facet.name}</span>
+          <span class="filters-name">{visible(facet.name)}</span>
           <span class="filters-count">{facet.count.toLocaleString("en")}</span>
         </label>
       )}

@@ -8,6 +8,7 @@ import { StatusMark } from "../ui/status.tsx";
 import { Ago, span, useClock } from "../ui/time.tsx";
 import type { TaskList } from "./list.ts";
 import type { Status } from "tasklight/viewer";
+import { visible } from "../model/text.ts";
 
 /** In this order, the most telling first. */
 const RUNS: readonly Status[] = ["running", "failed", "lost", "pending", "completed", "cancelled"];
@@ -86,15 +87,15 @@ const Cells: Component<Props & { task: Task }> = (props) => {
                 type="button"
                 class="task-label"
                 tabindex="-1"
-                title={`Filter by ${label}`}
+                title={`Filter by ${visible(label)}`}
                 onClick={() => { props.setFilter({ ...props.filter, labels: toggled(props.filter.labels, label) }); }}
               >
-                {label}
+                {visible(label)}
               </button>
             )}
           </For>
           <Show when={MOST_LABELS < labels().length}>
-            <span class="task-more" title={labels().slice(MOST_LABELS).join(", ")}>+{labels().length - MOST_LABELS}</span>
+            <span class="task-more" title={visible(labels().slice(MOST_LABELS).join(", "))}>+{labels().length - MOST_LABELS}</span>
           </Show>
         </span>
       </span>
@@ -105,15 +106,15 @@ const Cells: Component<Props & { task: Task }> = (props) => {
               type="button"
               class="task-agent"
               tabindex="-1"
-              title={`Filter by agent ${agent}`}
+              title={`Filter by agent ${visible(agent)}`}
               onClick={() => { props.setFilter({ ...props.filter, agents: toggled(props.filter.agents, agent) }); }}
             >
-              {agent}
+              {visible(agent)}
             </button>
           )}
         </For>
         <Show when={MOST_AGENTS < agents().length}>
-          <span class="task-more" title={agents().slice(MOST_AGENTS).join(", ")}>+{agents().length - MOST_AGENTS}</span>
+          <span class="task-more" title={visible(agents().slice(MOST_AGENTS).join(", "))}>+{agents().length - MOST_AGENTS}</span>
         </Show>
       </span>
       <span role="gridcell" class="task-runs">
@@ -147,7 +148,7 @@ const About: Component<{ task: Task }> = (props) => {
           </span>
         )}
       </Show>
-      <Show when={props.task.summary.title}>{(title) => <span class="task-title">{title()}</span>}</Show>
+      <Show when={props.task.summary.title}>{(title) => <span class="task-title">{visible(title())}</span>}</Show>
     </span>
   );
 };

@@ -9,6 +9,7 @@ import { taskAddress } from "../ui/route.ts";
 import { type Mark, StatusMark } from "../ui/status.tsx";
 import { LaneBar } from "./lanes-bar.tsx";
 import { useClock } from "../ui/clock.ts";
+import { visible } from "../model/text.ts";
 
 /** How often is looked whether something stands still. */
 const STALL_LOOK_MS = 5_000;
@@ -30,7 +31,7 @@ export const LaneRow: Component<LaneRowProps> = (props) => {
   const part = createMemo(() => props.lane.sub ?? props.lane.run);
   const stall = createMemo(() => (props.lane.sub || isOver(props.lane.run.status) ? undefined : props.lane.run.stallAt(slow())));
   const mark = createMemo((): Mark => (stall() ? "stalled" : part().status));
-  const name = (): string => part().title ?? (props.lane.sub ? "sub-agent" : props.lane.run.id);
+  const name = (): string => visible(part().title ?? (props.lane.sub ? "sub-agent" : props.lane.run.id));
   const took = createMemo(() => {
     const { startedAt, endedAt, status } = part();
     return status === "pending" ? undefined : durationText((endedAt ?? seconds()) - startedAt);
@@ -39,8 +40,8 @@ export const LaneRow: Component<LaneRowProps> = (props) => {
     const why = stall();
     if (why) return { text: `${why.reason} · ${roughly(slow() - why.since)}`, tone: "busy" };
     const { sub, run } = props.lane;
-    if (!sub && run.reason !== undefined) return { text: run.reason, tone: run.status === "failed" ? "bad" : run.status === "lost" ? "busy" : "calm" };
-    return { text: sub ? sub.scope.slice(sub.scope.indexOf(":") + 1) : run.title === undefined ? "" : run.id, tone: "calm" };
+    if (!sub && run.reason !== undefined) return { text: visible(run.reason), tone: run.status === "failed" ? "bad" : run.status === "lost" ? "busy" : "calm" };
+    return { text: visible(sub ? sub.scope.slice(sub.scope.indexOf(":") + 1) : run.title === undefined ? "" : run.id), tone: "calm" };
   });
   const select = (): void => {
     const { sub, run } = props.lane;
@@ -51,7 +52,7 @@ export const LaneRow: Component<LaneRowProps> = (props) => {
     const { counts } = part();
     const what = props.lane.sub ? "Go to the sub-agent" : "Show only the run";
     const state = stall() ? `stalled, ${stall()?.reason ?? ""}` : part().status;
-    return `${what} ${name()}, ${part().agent ?? "unknown agent"}, ${state}, ${took() ?? "not started"}, ${counts.tools.toString()} tool calls, ${counts.errors.toString()} errors`;
+    return `${what} ${name()}, ${visible(part().agent ?? "unknown agent")}, ${state}, ${took() ?? "not started"}, ${counts.tools.toString()} tool calls, ${counts.errors.toString()} errors`;
   };
   return (
     <li
@@ -67,7 +68,7 @@ export const LaneRow: Component<LaneRowProps> = (props) => {
           </button>
         </Show>
         <StatusMark status={mark()} wordless />
-        <Show when={part().agent}>{(agent) => <span class="lanes-agent">{agent()}</span>}</Show>
+        <Show when={part().agent}>{(agent) => <span class="lanes-agent">{visible(agent())}</span>}</Show>
         <span class="lanes-name" title={name()}>{name()}</span>
         <Show when={!props.lane.isOpen}>
           <span class="lanes-count" title={`${props.lane.within.toString()} sub-agents`}>+{props.lane.within}</span>

@@ -41,7 +41,7 @@ const TaskPage: Component<{ hub: HubSource; task: string }> = (props) => {
   const details = createDetails(hub, log);
   const [hasRuns, setRuns] = createSignal(matchMedia(WIDE).matches);
   let field: HTMLInputElement | undefined;
-  say(() => ({ title: task, detail: visible(details()?.title ?? ""), state: log.state() }));
+  say(() => ({ title: visible(task), detail: visible(details()?.title ?? ""), state: log.state() }));
 
   // Once the newest of the log is here: what comes first would take the place of what was gone to.
   const isThere = createMemo(() => 0 < log.activities().length);

@@ -8,6 +8,7 @@ import { useRuns } from "./runs-state.ts";
 import { StalledBanner } from "./stalled-banner.tsx";
 import { Usage } from "./usage.tsx";
 import { Waterfall } from "./waterfall.tsx";
+import { visible } from "../model/text.ts";
 import "./runs-panel.css";
 
 export { StalledBanner } from "./stalled-banner.tsx";
@@ -39,7 +40,7 @@ export const RunsPanel: Component<RunsPanelProps> = (props) => {
         {(id) => (
           <p class="runs-chosen">
             <span>
-              Only <b>{id()}</b>
+              Only <b>{visible(id())}</b>
             </span>
             <button type="button" class="stalled-button" onClick={() => { props.onSelectInvocation(undefined); }}>
               Show all runs

@@ -7,6 +7,7 @@ import type { Run } from "../model/runs.ts";
 import type { Stall } from "../model/stalled.ts";
 import { useClock } from "../ui/clock.ts";
 import { useRuns } from "./runs-state.ts";
+import { visible } from "../model/text.ts";
 import "./stalled.css";
 
 /** How often is looked whether a run stands still. */
@@ -63,7 +64,7 @@ const StalledLine: Component<{ standing: Standing; now: number; onPlace: (offset
     </svg>
     <span class="stalled-text">
       <b>{props.standing.stall.kind === "approval" ? "Needs you" : "Stalled"}</b>{" "}
-      <span class="stalled-run">{props.standing.run.title ?? props.standing.run.id}</span>: {props.standing.stall.reason}
+      <span class="stalled-run">{visible(props.standing.run.title ?? props.standing.run.id)}</span>: {props.standing.stall.reason}
       {/* Not spoken: it would be said again whenever it changes. */}
       <span aria-hidden="true">, for {roughly(props.now - props.standing.stall.since)}</span>
     </span>

@@ -2,6 +2,7 @@
 import { type Component, createMemo, createSignal, For, Show } from "solid-js";
 import type { Run } from "../model/runs.ts";
 import { costText, countText, type Figures, type Sum, totalOf } from "../model/usage.ts";
+import { visible } from "../model/text.ts";
 import "./usage.css";
 
 /** So many runs have a line before somebody asks for all. */
@@ -87,8 +88,8 @@ const UsageLine: Component<{ line: Line; most: number; isSelected: boolean; onSe
   return (
     <tr classList={{ "usage-selected": props.isSelected }}>
       <th scope="row">
-        <button type="button" class="usage-run" aria-pressed={props.isSelected} title={props.line.run.id} onClick={() => { props.onSelect(props.isSelected ? undefined : props.line.run.id); }}>
-          {props.line.run.title ?? props.line.run.id}
+        <button type="button" class="usage-run" aria-pressed={props.isSelected} title={visible(props.line.run.id)} onClick={() => { props.onSelect(props.isSelected ? undefined : props.line.run.id); }}>
+          {visible(props.line.run.title ?? props.line.run.id)}
         </button>
         <svg class="usage-bar" viewBox="0 0 100 3" preserveAspectRatio="none" aria-hidden="true">
           <rect width={(tokens(figures()) / props.most) * 100} height="3" />

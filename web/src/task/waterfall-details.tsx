@@ -2,6 +2,7 @@
 import { type Component, Show } from "solid-js";
 import { durationText } from "../model/duration.ts";
 import { type Span, tellingPart } from "../model/spans.ts";
+import { visible } from "../model/text.ts";
 import { exactTime, outcomeText, tookText } from "./waterfall-words.ts";
 import { endOf } from "./waterfall-chart.ts";
 
@@ -11,7 +12,7 @@ export const WaterfallDetails: Component<{ span: Span | undefined; atEnd: boolea
       {(span) => (
         <>
           <span class="waterfall-line">
-            <b class="waterfall-name">{span().name}</b>
+            <b class="waterfall-name">{visible(span().name)}</b>
             <span data-outcome={span().outcome}>{outcomeText(span(), props.atEnd)}</span>
             <span>{tookText(span(), endOf(span(), props.horizon), props.atEnd)}</span>
             <span class="waterfall-number">#{span().offset.toLocaleString()}</span>

@@ -1,6 +1,7 @@
 /** What a waterfall says of a call in words. */
 import { durationText } from "../model/duration.ts";
 import { type Span, tellingPart } from "../model/spans.ts";
+import { visible } from "../model/text.ts";
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const EXACT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
@@ -37,7 +38,7 @@ export function outcomeText(span: Span, isHeld: boolean): string {
 
 export function spokenText(span: Span, end: number, isHeld: boolean): string {
   const about = tellingPart(span.input);
-  return [about === undefined ? span.name : `${span.name} ${about}`, tookText(span, end, isHeld), outcomeText(span, isHeld), `at ${exactTime(span.start)}`, `#${span.offset.toString()}`]
+  return [visible(about === undefined ? span.name : `${span.name} ${about}`), tookText(span, end, isHeld), outcomeText(span, isHeld), `at ${exactTime(span.start)}`, `#${span.offset.toString()}`]
     .filter((part) => part !== "")
     .join(", ");
 }

@@ -13,6 +13,7 @@ import { WaterfallDetails } from "./waterfall-details.tsx";
 import { onKeys } from "./waterfall-keys.ts";
 import { spokenText, tookText } from "./waterfall-words.ts";
 import { createBrush } from "./waterfall-zoom.ts";
+import { visible } from "../model/text.ts";
 import "./waterfall.css";
 
 /** The height of a row in pixels; waterfall.css says the same. */
@@ -211,7 +212,7 @@ const WaterfallRow: Component<WaterfallRowProps> = (props) => (
     onClick={() => { props.onPick(); }}
   >
     <span class="waterfall-label" data-tool={toolKind(props.row.span.name)} data-outcome={props.row.span.outcome} style={{ width: `${props.left.toString()}px`, "padding-left": `${(4 + Math.min(props.row.depth, 6) * 10).toString()}px` }}>
-      <span class="waterfall-name">{props.row.span.name}</span>{" "}
+      <span class="waterfall-name">{visible(props.row.span.name)}</span>{" "}
       <span class="waterfall-about">{tellingPart(props.row.span.input)}</span>
     </span>
   </div>

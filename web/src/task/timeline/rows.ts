@@ -6,6 +6,7 @@
 import { Virtualizer, elementScroll, observeElementOffset, observeElementRect, type VirtualItem } from "@tanstack/solid-virtual";
 import { type Accessor, batch, createComputed, createEffect, createMemo, createSignal, on, onCleanup, onMount, type Setter, untrack } from "solid-js";
 import type { Entry } from "../../model/entry.ts";
+import { MOST_ACTIVITIES } from "../../model/log.ts";
 import { estimate } from "./estimate.ts";
 
 /** Rows beyond the edges of the screen that are there already. */
@@ -103,6 +104,17 @@ export function createRows(options: Options): Rows {
   };
   const virtualizer = new Virtualizer<HTMLElement, HTMLElement>(untrack(settings));
 
+  /** The library keeps elements and heights by key for ever: those of rows that are gone, or have become other rows, are let go here. */
+  const forget = (): void => {
+    virtualizer.measureElement(null);
+    for (const [key, element] of virtualizer.elementsCache) {
+      if (element.dataset["key"] !== String(key)) virtualizer.elementsCache.delete(key);
+    }
+    const { itemSizeCache } = virtualizer;
+    if (itemSizeCache.size <= 2 * MOST_ACTIVITIES) return;
+    for (const key of itemSizeCache.keys()) if (!untrack(indices).has(Number(key))) itemSizeCache.delete(key);
+  };
+
   const publish = (): void => {
     batch(() => {
       setTotal(virtualizer.getTotalSize());
@@ -111,6 +123,7 @@ export function createRows(options: Options): Rows {
       setRange((before) => (before?.first === now?.first && before?.last === now?.last ? before : now));
       setSlots((before) => assign(before, virtualizer.getVirtualItems()));
     });
+    forget();
   };
 
   /** Rows that turned out higher than they were thought to be have pushed the end away: back to it before anything is painted. */

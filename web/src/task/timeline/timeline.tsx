@@ -46,7 +46,7 @@ export const Timeline: Component<{ view: TaskView; label: string }> = (props) =>
     on(
       log.change,
       (change) => {
-        if (change.kind === "replaced") view.restore();
+        view.restore(change.kind === "replaced");
       },
       { defer: true },
     ),
@@ -97,7 +97,10 @@ export const Timeline: Component<{ view: TaskView; label: string }> = (props) =>
           aria-busy={log.loading() !== undefined}
           tabindex="0"
           onScroll={scrolled}
+          onPointerDown={() => { view.letGo(); }}
+          onKeyDown={() => { view.letGo(); }}
           onWheel={(event) => {
+            view.letGo();
             if (event.deltaY < 0) view.stopFollowing();
           }}
         >

@@ -42,6 +42,8 @@ export class TaskView {
   #scroller: HTMLElement | undefined;
   /** Where to stand when everything is different. */
   #anchor: Anchor | undefined;
+  /** Nobody has gone elsewhere since it stood there: while more is paged in around it, it still does. */
+  #isStanding = false;
 
   constructor(log: TaskLog, place: number | undefined) {
     this.log = log;
@@ -91,17 +93,23 @@ export class TaskView {
     return untrack(this.log.entries)[this.#firstOnScreen()]?.key;
   }
 
+  /** Somebody goes elsewhere: whatever comes, they stay where they go. */
+  letGo(): void {
+    this.#isStanding = false;
+  }
+
   /** To the newest, and stays there. */
   follow(): void {
-    if (!untrack(this.log.atEnd)) this.log.goToEnd();
+    this.letGo();
     this.#marked[1](undefined);
     this.#following[1](true);
+    if (!untrack(this.log.atEnd)) this.log.goToEnd();
     this.#rows?.scrollToEnd();
   }
 
-  /** The end has come into sight by scrolling. */
+  /** The end has come into sight by scrolling; not because there is little to see around where one stands. */
   reachEnd(): void {
-    if (untrack(this.log.atEnd) && !untrack(this.isFollowing)) this.#following[1](true);
+    if (!this.#isStanding && untrack(this.log.atEnd) && !untrack(this.isFollowing)) this.#following[1](true);
   }
 
   /** To this activity, loading what is around it if need be. Gives where it went. */
@@ -130,18 +138,20 @@ export class TaskView {
 
   /** Another filter; what is read stays where it is, or the nearest to it does. */
   setFilter(filter: LogFilter): void {
-    if (!untrack(this.isFollowing)) this.#anchor = this.#place();
+    if (!untrack(this.isFollowing) && !this.#isStanding) this.#anchor = this.#place();
+    this.#isStanding = !untrack(this.isFollowing);
     this.log.setFilter(filter);
   }
 
-  /** Everything is different: stands where one stood, or where one wanted to go. */
-  restore(): void {
+  /** Something is different, or everything: stands where one stood, or where one wanted to go. */
+  restore(isEverything: boolean): void {
     const anchor = this.#anchor;
-    if (anchor && !untrack(this.isFollowing)) this.#stand(anchor);
+    if (anchor && (isEverything || this.#isStanding) && !untrack(this.isFollowing)) this.#stand(anchor);
   }
 
   /** The focus to the next or previous row. */
   step(by: number): void {
+    this.letGo();
     const entries = untrack(this.log.entries);
     const at = this.#focusedIndex();
     if (at !== undefined && this.#scrollWithin(at, by)) return;
@@ -241,9 +251,19 @@ export class TaskView {
   #stand({ offset, below }: Anchor): void {
     const index = indexOfOffset(untrack(this.log.entries), offset);
     if (index < 0) return;
-    this.#anchor = { offset, below };
-    // A row higher than the screen is shown from its top.
-    this.#rows?.scrollToTop(index, Math.max(EDGE_PX, below));
+    const anchor = (this.#anchor = { offset, below });
+    this.#isStanding = true;
+    this.#scrollTo(anchor);
+    // Once more when the rows around it have their heights, and what was asked of the list before is done.
+    requestAnimationFrame(() => {
+      if (this.#isStanding && this.#anchor === anchor && !untrack(this.isFollowing)) this.#scrollTo(anchor);
+    });
+  }
+
+  /** A row higher than the screen is shown from its top. */
+  #scrollTo({ offset, below }: Anchor): void {
+    const index = indexOfOffset(untrack(this.log.entries), offset);
+    if (0 <= index) this.#rows?.scrollToTop(index, Math.max(EDGE_PX, below));
   }
 
   #height(): number {
