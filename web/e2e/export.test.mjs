@@ -34,7 +34,7 @@ test("the NDJSON file is the log", async () => {
   await inWindow(browser, hub, {}, async (window) => {
     const page = await window.tab("/tasks/kept");
     await liveTo(page, COUNT);
-    const { text, name } = await saved(page, () => page.getByRole("link", { name: /^NDJSON/ }));
+    const { text, name } = await saved(page, () => page.getByRole("button", { name: /^NDJSON/ }));
     assert.equal(name, "kept.ndjson");
     const answer = await fetch(`${hub.url}/v1/tasks/kept/activities`, { headers: { accept: "application/x-ndjson" } });
     assert.equal(text, await answer.text());

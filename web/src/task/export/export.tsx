@@ -34,6 +34,7 @@ export const Export: Component<{ hub: HubSource; task: string; title: string | u
   };
   /** The browser itself takes it, however long it is. A link carries no token, so a ticket stands for it. */
   const download = async (): Promise<void> => {
+    // eslint-disable-next-line solid/reactivity -- of the task on the page when it is asked for
     const { task, hub } = props;
     try {
       const ticket = await hub.rest.ticket();
