@@ -93,7 +93,6 @@ export const SearchBar: Component<{ search: Search; field: (element: HTMLInputEl
 };
 
 /** On one line, without the colours of terminals. */
-// eslint-disable-next-line no-control-regex -- that is what these sequences begin with
 const flat = (text: string): string => visible(text.replaceAll(/\u001b\[[\d;]*m/g, "").replaceAll(/\s+/g, " "));
 
 function countText(search: Search): string {
