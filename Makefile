@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos services lint fmt clean bench k6
+.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -71,6 +71,10 @@ test-chaos:
 chaos:
 	$(CARGO) build --quiet
 	bash tests/services.sh $(CARGO) test --quiet --test chaos -- --long $(FLAGS)
+
+## fuzz: every parser of bytes from outside, by chance for a minute each, or FUZZ_SECONDS; PARSERS="hooks tokens" runs some
+fuzz:
+	bash fuzz/run.sh $(PARSERS)
 
 ## services: a Redis and a Postgres for single tests, until Ctrl-C; prints what to paste where `cargo test` is run
 services:

@@ -8,6 +8,7 @@ mod link;
 mod names;
 mod outbox;
 mod servers;
+mod signed;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use envelope::{Envelope, Hint};
 pub use link::{Link, LinkEvent, LinkOptions, LinkReader};
 pub use names::{Channel, Names};
 pub use outbox::{Outbox, OutboxOptions};
+pub use signed::{EnvelopeKey, InvalidEnvelopeKey, Signed};
 
 /// The most bytes of one commit's frames that are sent as hints; of a larger one the others only hear that it happened. Redis cuts off a
 /// subscriber that is 32 MiB behind, or 8 MiB for a minute (client-output-buffer-limit pubsub).

@@ -22,6 +22,7 @@ mod serve;
 mod tail;
 mod tasks;
 mod terminal;
+mod token;
 
 use std::process::ExitCode;
 
@@ -82,6 +83,8 @@ enum Command {
     Redact(redact::RedactCommand),
     /// Look at what is stored by the rules of now, and take out secrets that were not known then.
     Audit(audit::AuditArgs),
+    /// Make tokens, API keys and secrets, look at them, and take them back.
+    Token(token::TokenArgs),
     /// Bring the store's schema up to date without serving.
     Migrate(migrate::MigrateArgs),
     /// Show every configuration value, where it came from and what it means.
@@ -125,6 +128,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Formats(args) => formats::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Audit(args) => audit::run(args).await,
+        Command::Token(args) => token::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
     }

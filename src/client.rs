@@ -27,7 +27,7 @@ pub use place::Start;
 pub use publish::{ItemResult, Receipt, Refusal};
 pub use publisher::Publisher;
 pub use redis::RedisPublisher;
-pub use tasks::{TaskDetails, TaskPage, TasksWanted};
+pub use tasks::{RevokeWanted, TaskDetails, TaskPage, TasksWanted};
 
 /// How long a connection to the hub may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! Configuration: defaults, then `tasklight.toml`, then `TASKLIGHT__…` environment variables, then flags; each later one wins. Every key
 //! is known; an unknown one or a bad value stops the start and names itself and where it came from.
 
+mod access;
 mod check;
 mod options;
 mod settings;
@@ -10,10 +11,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
-    BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings, NodeSettings,
-    ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
+    AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings,
+    NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
 };
-pub use values::{List, Size, Span};
+pub use values::{Hidden, List, Size, Span};
 
 /// The file that is read when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "tasklight.toml";
@@ -63,11 +64,22 @@ pub struct Loaded {
 impl Settings {
     /// Reads all sources and checks every value.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+        Self::of_layers(layers(sources)?)
+    }
+
+    /// As if `text` were all of a file, and there were nothing beside it.
+    pub(crate) fn from_text(text: &str) -> Result<Self, ConfigError> {
+        let layer = Config::builder().add_source(File::from_str(text, FileFormat::Toml)).build();
+        let layer = layer.map_err(|error| ConfigError::Unreadable(error.to_string()))?;
+        Self::of_layers(vec![("text".to_owned(), layer)]).map(|loaded| loaded.settings)
+    }
+
+    fn of_layers(layers: Vec<(String, Config)>) -> Result<Loaded, ConfigError> {
         let defaults = Config::try_from(&Self::default()).map_err(|error| ConfigError::BadValue(error.to_string()))?;
         let known = keys();
         let mut origins: BTreeMap<String, String> = known.iter().map(|key| (key.clone(), "default".to_owned())).collect();
         let mut builder = Config::builder().add_source(defaults);
-        for (origin, layer) in layers(sources)? {
+        for (origin, layer) in layers {
             for key in flatten(&layer).into_keys() {
                 if !known.contains(&key) {
                     let hint = hint(&key, &known);

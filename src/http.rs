@@ -1,7 +1,9 @@
 //! The HTTP API: routes, what they share, and the order in which a request is checked.
 
+mod access;
 mod activities;
 mod admin;
+mod admit;
 mod error;
 mod extract;
 mod guard;
@@ -11,11 +13,14 @@ mod listen;
 mod origin;
 mod place;
 mod rates;
+mod refuse;
 mod rejects;
+mod revoke;
 mod search;
 mod stall;
 mod streams;
 mod tasks;
+mod tickets;
 mod ui;
 mod unbuilt;
 
@@ -31,9 +36,11 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    auth::{Auth, Guard, Tickets},
     broker::Broker,
     hub::Hub,
     ingest::{ChannelIngest, IngestLimits, Redaction},
+    limits::{Limits, Proxies},
     metrics::Metrics,
     session::{SessionOptions, ending::Ending},
     store::Store,
@@ -65,7 +72,13 @@ pub(crate) struct App {
     pub limits: IngestLimits,
     pub redaction: Arc<Redaction>,
     pub session: Arc<SessionOptions>,
+    pub auth: Arc<Auth>,
+    pub guard: Guard,
+    pub tickets: Tickets,
+    pub first_message_timeout: Duration,
     pub origins: Origins,
+    pub bounds: Arc<Limits>,
+    pub proxies: Proxies,
     pub body_timeout: Duration,
     pub bodies: Arc<Semaphore>,
     pub body_bytes: usize,
@@ -96,6 +109,8 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
         .route("/v1/rates", get(rates::rates))
         .route("/v1/hooks/claude", post(hooks::claude))
+        .route("/v1/tickets", post(tickets::make))
+        .route("/v1/admin/revoke", post(revoke::revoke))
         .route("/v1/ws", get(streams::websocket))
         .route("/openapi.json", get(ui::openapi))
         .route("/", get(ui::page))
@@ -103,7 +118,10 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/assets/{*path}", get(ui::asset))
         .fallback(ui::beside)
         .method_not_allowed_fallback(error::no_method)
+        .layer(from_fn_with_state(app.clone(), admit::draw))
+        .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))
+        .layer(from_fn_with_state(app.clone(), admit::admit))
         .layer(from_fn(guard::headers))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)

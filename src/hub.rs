@@ -218,8 +218,9 @@ impl Hub {
     pub(crate) async fn read_list(
         &self,
         after: Option<crate::store::TaskPlace>,
+        visible: Option<Vec<crate::auth::Pattern>>,
     ) -> Result<(Vec<crate::model::TaskSummary>, Option<crate::store::TaskPlace>), StoreError> {
-        let query = crate::store::TaskQuery { limit: self.inner.options.page_activities, after, ..Default::default() };
+        let query = crate::store::TaskQuery { limit: self.inner.options.page_activities, after, visible, ..Default::default() };
         let _turn = self.turn().await?;
         let page = self.inner.store.tasks(&query).await?;
         self.inner.list.note(&page.0);

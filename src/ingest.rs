@@ -2,6 +2,7 @@
 //! and the name of the field at fault.
 
 mod channel;
+mod envelopes;
 mod hooks;
 mod item;
 mod redaction;
@@ -14,6 +15,8 @@ use crate::model::{EventId, Fields, InvocationId, JsonLimits, NewActivity, TaskI
 use crate::store::Refusal;
 
 pub use channel::{ChannelIngest, ChannelOptions};
+use envelopes::Unopened;
+pub(crate) use envelopes::{EnvelopeOptions, Envelopes, Sealing, parse as envelope_keys_in};
 pub(crate) use hooks::{Hook, HookPlace, read_claude as read_claude_hook};
 use item::parse_item;
 pub use redaction::Redaction;
@@ -161,6 +164,19 @@ pub fn event_id_of(text: &[u8]) -> Option<EventId> {
     let fields: Fields<'_> = serde_json::from_slice(text).ok()?;
     let (_, value) = fields.0.iter().find(|(name, _)| name == "eventId")?;
     serde_json::from_str::<String>(value.get()).ok()?.parse().ok()
+}
+
+/// The items with an `eventId` of a body that is not read any further, as far as they can be told apart; `most` at most.
+pub(crate) fn events_in(body: &Bytes, most: usize) -> Vec<(EventId, Bytes)> {
+    let trimmed = body.trim_ascii();
+    let event = |text: &[u8]| Some((event_id_of(text)?, body.slice_ref(text)));
+    if let Ok(values) = serde_json::from_slice::<Vec<&RawValue>>(trimmed) {
+        return values.into_iter().filter_map(|value| event(value.get().as_bytes())).take(most).collect();
+    }
+    if let Some(event) = event(trimmed) {
+        return vec![event];
+    }
+    trimmed.split(|byte| *byte == b'\n').filter_map(event).take(most).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod broker;
 pub mod cli;
 pub mod client;
@@ -25,5 +26,9 @@ pub mod writer;
 
 pub mod metrics;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod backoff;
 mod http;
+mod limits;

@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::limits::Reached;
+
 /// Why something was refused: one of the stable codes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Code {
@@ -78,6 +80,8 @@ pub(crate) struct Metrics {
     pub sessions: Gauge,
     pub delivered: Counter,
     pub closed: Family<Code, Counter>,
+    pub reached: Reached,
+    pub memory_bytes: Gauge,
     pub feed_link: LinkMetrics,
     pub ingest_link: LinkMetrics,
     pub hints: OutboxMetrics,
@@ -105,6 +109,8 @@ impl Metrics {
             sessions: Gauge::default(),
             delivered: Counter::default(),
             closed: Family::default(),
+            reached: Reached::default(),
+            memory_bytes: Gauge::default(),
             feed_link: LinkMetrics::default(),
             ingest_link: LinkMetrics::default(),
             hints: OutboxMetrics::default(),
@@ -129,6 +135,8 @@ impl Metrics {
         registry.register("sessions_open", "WebSocket and SSE sessions now", m.sessions.clone());
         registry.register("activities_delivered", "Activities written to sessions", m.delivered.clone());
         registry.register("sessions_closed", "Sessions closed by the hub, by reason", m.closed.clone());
+        registry.register("limits_reached", "Times that a limit was reached, by its key", m.reached.0.clone());
+        registry.register("memory_bytes", "Resident memory that is not shared with files", m.memory_bytes.clone());
         m.feed_link.register("feed", &mut registry);
         m.ingest_link.register("ingest", &mut registry);
         m.hints.register("broker_hints", "Hints of commits for other nodes", &mut registry);

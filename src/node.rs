@@ -14,11 +14,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    auth::{Auth, Guard, Tickets},
     broker::Broker,
     config::Settings,
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
-    ingest::{ChannelIngest, Redaction},
+    ingest::{ChannelIngest, Envelopes, Redaction},
+    limits::{Limits, Memory},
     metrics::Metrics,
     session::{
         ending::{Ending, Stage},
@@ -63,6 +65,8 @@ impl Node {
         let listener = bind("listen", settings.listen).await?;
         let admin_listener = bind("admin_listen", settings.admin_listen).await?;
         let redactor = settings.redactor()?;
+        let auth = Arc::new(Auth::new(settings.auth_options()?)?);
+        let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
         let store = Store::open(&settings.store_options()).await?;
         let (metrics, registry) = Metrics::new();
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
@@ -88,6 +92,7 @@ impl Node {
                 writer.clone(),
                 settings.ingest_limits(),
                 redaction.clone(),
+                envelopes,
                 settings.channel_options(),
                 metrics.clone(),
                 &work,
@@ -99,7 +104,26 @@ impl Node {
         let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
         let session = Arc::new(settings.session_options());
+        let sessions_of = ending.clone();
+        let guard = Guard::new(auth.clone(), store.clone(), move || sessions_of.look());
+        if !auth.is_open() {
+            guard.look().await?;
+        }
+        work.spawn(guard.clone().run(settings.auth.revocation_interval.get(), stop.clone()));
+        let memory = Memory::new(settings.limits.memory.bytes(), metrics.memory_bytes.clone());
+        let bounds = Arc::new(Limits::new(settings.limit_options(), memory, metrics.reached.clone()));
+        let (looked_at, until) = (bounds.clone(), stop.clone());
+        work.spawn(async move { looked_at.run(until).await });
+        let proxies = settings.proxies()?;
+        let addresses = Some((bounds.clone(), proxies.clone()));
+        let reached = metrics.reached.clone();
         let app = Arc::new(App {
+            auth,
+            bounds,
+            proxies,
+            guard,
+            tickets: Tickets::new(store.clone()),
+            first_message_timeout: settings.auth.first_message_timeout.get(),
             node: node_id(settings),
             store: store.clone(),
             hub: hub.clone(),
@@ -123,8 +147,11 @@ impl Node {
             connections: settings.http.connections,
             write_timeout: session.write_timeout + STALL_EXTRA,
             sessions: (shards, ending.clone()),
+            addresses: None,
+            reached,
         };
-        sessions.spawn(http::serve(listener, http::routes(app.clone()), listen.clone(), sessions.clone(), closing.clone()));
+        let public = ListenOptions { addresses, ..listen.clone() };
+        sessions.spawn(http::serve(listener, http::routes(app.clone()), public, sessions.clone(), closing.clone()));
         work.spawn(http::serve(admin_listener, http::admin_routes(app), listen, work.clone(), stop.clone()));
         let stop_timeout = settings.node.stop_timeout.get();
         Ok(Self {

@@ -101,6 +101,17 @@ impl Redactor {
         Self::with_rules(rules, options)
     }
 
+    /// By the rules of this text alone, which has the form of a rule file.
+    pub(crate) fn from_text(text: &str) -> Result<Self, RuleError> {
+        let mut rules = Vec::new();
+        files::add("text".as_ref(), text, &mut rules)?;
+        let lists = || Vec::new();
+        let (max_depth, max_text) = (64, 1 << 20);
+        let options =
+            RedactOptions { files: Vec::new(), disable: lists(), keys_deny: lists(), keys_allow: lists(), max_depth, max_text };
+        Self::with_rules(rules, &options)
+    }
+
     fn with_rules(mut rules: Vec<Rule>, options: &RedactOptions) -> Result<Self, RuleError> {
         let mut own_off = [false; OWN_RULES.len()];
         for id in &options.disable {

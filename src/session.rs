@@ -4,13 +4,20 @@
 //! The queue of frames not yet written is bounded in count and bytes. While it is full no follower is asked for more, so a slow viewer
 //! costs its queue and nothing else; its backlog is a number, and it goes on from its cursor when it can.
 
+pub(crate) mod access;
 mod beat;
+mod end;
 pub(crate) mod ending;
+mod meter;
+mod options;
 mod outbox;
 mod outside;
+mod pace;
 pub(crate) mod protocol;
+mod renewal;
 pub(crate) mod shard;
 pub(crate) mod sse;
+mod standing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upgrade;
@@ -24,42 +31,27 @@ use std::{
 };
 
 use crate::{
+    auth::Caller,
     hub::{Arrival, Fetch, Follower, Hub, ListFollower, ListStep, Mail, Mailbox, Relay, Slot, Step, Wanted},
+    limits::Draw,
     metrics::Metrics,
-    model::{Cursor, FrameBatch, TaskId, Timestamp, text_frame},
+    model::{FrameBatch, TaskId, Timestamp, text_frame},
 };
 
+use access::{Access, Denied};
+pub use options::SessionOptions;
 use outbox::Outbox;
+use pace::Pace;
 use protocol::{ClientMessage, Fault, ServerMessage, Target};
-
-/// A session's bounds.
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    /// The most encoded frames that wait to be written.
-    pub queue_frames: usize,
-    /// The most bytes of frames that wait to be written; one frame may exceed it.
-    pub queue_bytes: usize,
-    /// The most tasks that one socket follows.
-    pub subscriptions: usize,
-    /// The most bytes of a message from a client.
-    pub frame_bytes: usize,
-    /// How often a ping and a heartbeat are sent, give or take a tenth.
-    pub heartbeat: Duration,
-    /// A client that nothing was heard of for so long is gone.
-    pub idle_timeout: Duration,
-    /// A client that took nothing for so long, while something waited, is too slow.
-    pub write_timeout: Duration,
-    /// Over how long the sessions of a stopping node are closed.
-    pub drain_spread: Duration,
-    /// Within how long their clients are told to come back.
-    pub reconnect_window: Duration,
-}
 
 /// How many messages that make no sense a client may send before it is closed.
 const FAULTS: usize = 16;
 
 /// The most bytes handed out by one follower before another has its turn.
 const TURN_BYTES: usize = 64 * 1024;
+
+/// Under which slot a token that was looked at arrives.
+const ACCESS_SLOT: Slot = Slot::MAX - 1;
 
 /// The most messages about the list of tasks in one turn.
 const TURN_MESSAGES: usize = 64;
@@ -105,11 +97,24 @@ pub(crate) struct Session {
     next_slot: Slot,
     outbox: Outbox,
     faults: usize,
+    pace: Pace,
+    access: Access,
+    /// A token that is being looked at. Until that is done no message is taken.
+    checking: Option<Fetch>,
+    /// Why it may not go on.
+    denied: Option<Denied>,
 }
 
 impl Session {
     /// A session that has said hello. It hears of changes through `relay`, which must be passed on by whoever runs it.
-    pub(crate) fn new(hub: Hub, options: Arc<SessionOptions>, metrics: Arc<Metrics>, node: &str, relay: Relay) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        options: Arc<SessionOptions>,
+        metrics: Arc<Metrics>,
+        node: &str,
+        access: Access,
+        relay: Relay,
+    ) -> Self {
         let hello = ServerMessage::hello(node, &options);
         let mut session = Self {
             hub,
@@ -125,6 +130,10 @@ impl Session {
             next_slot: 0,
             outbox: Outbox::default(),
             faults: 0,
+            pace: Pace::new(),
+            access,
+            checking: None,
+            denied: None,
         };
         session.say(&hello);
         session
@@ -132,11 +141,30 @@ impl Session {
 
     /// Takes a client's message. Says whether the session may go on; if not, the client has been told why.
     pub(crate) fn receive(&mut self, text: &str) -> bool {
-        match ClientMessage::parse(text) {
+        let message = ClientMessage::parse(text);
+        if matches!(message, Ok(ClientMessage::Subscribe { .. })) && self.pace.slow_down(self.options.subscribes) {
+            self.metrics.reached.count("subscribes_per_second");
+        }
+        match message {
+            Ok(ClientMessage::Subscribe { target, .. }) if self.access.is_short_of_memory() => {
+                let task = if let Target::Task(task) = &target { Some(task) } else { None };
+                self.metrics.reached.count("memory");
+                self.say(&ServerMessage::error(
+                    "overloaded",
+                    "this node is short of memory: try again later, or at another node",
+                    task,
+                ));
+            }
+            Ok(ClientMessage::Subscribe { target: Target::Task(task), .. }) if !self.access.may_read(&task) => {
+                self.drop_task(&task);
+                self.forbid(Some(&task));
+            }
+            Ok(ClientMessage::Subscribe { target: Target::List, .. }) if self.access.caller().is_none() => self.forbid(None),
             Ok(ClientMessage::Subscribe { target: Target::Task(task), start, filter }) => {
                 if self.options.subscriptions <= self.slots.len() && !self.tasks.contains_key(&task) {
                     let most = self.options.subscriptions;
                     let message = format!("a session follows at most {most} tasks: open another one");
+                    self.metrics.reached.count("subscriptions");
                     self.say(&ServerMessage::error("too_many_subscriptions", &message, Some(&task)));
                     return true;
                 }
@@ -158,8 +186,10 @@ impl Session {
             }
             Ok(ClientMessage::Unsubscribe { target: Target::List }) => self.drop_list(),
             Ok(ClientMessage::Ping) => self.say(&ServerMessage::Pong { timestamp: Timestamp::now() }),
-            // Nothing to renew while tokens are not asked for; a client that always sends one must work here too.
-            Ok(ClientMessage::Auth) => {}
+            Ok(ClientMessage::Auth { token }) => {
+                let wanted = Wanted::Caller(self.access.auth().clone(), token.reveal());
+                self.checking = Some(self.hub.fetch(wanted, self.mailbox.clone(), ACCESS_SLOT, Duration::ZERO));
+            }
             Err(fault) => return self.fault(&fault),
         }
         true
@@ -178,7 +208,10 @@ impl Session {
             }
         }
         for (slot, arrival) in mail.arrived.drain(..) {
-            self.arrived(slot, arrival);
+            match arrival {
+                Arrival::Caller(checked) => self.authenticated(checked),
+                arrival => self.arrived(slot, arrival),
+            }
         }
         self.mail = mail;
     }
@@ -207,44 +240,14 @@ impl Session {
         self.ready.clear();
     }
 
-    /// Says where all logs stand, and how far filters have come.
-    pub(crate) fn heartbeat(&mut self) {
-        let mut skipped = Vec::new();
-        let mut heads = Vec::new();
-        for (_, entry) in &mut self.slots {
-            if let Subscription::Task(task, follower) = &mut entry.subscription {
-                skipped.extend(follower.take_skipped().map(|offset| (task.clone(), offset)));
-                heads.push((task.clone(), follower.head()));
-            }
-        }
-        for (task, offset) in &skipped {
-            self.say(&ServerMessage::Cursor { task, offset: *offset });
-        }
-        self.say(&ServerMessage::Heartbeat { timestamp: Timestamp::now(), heads: heads.iter().map(|(t, o)| (t, *o)).collect() });
-    }
-
-    /// Tells the client to come back after a while, and where it stands.
-    pub(crate) fn drain(&mut self, reconnect_after: Duration) {
-        let cursors: Vec<(TaskId, Cursor)> = self.cursors();
-        let cursors = cursors.iter().map(|(task, cursor)| (task, *cursor)).collect();
-        let millis = u64::try_from(reconnect_after.as_millis()).unwrap_or(u64::MAX);
-        self.say(&ServerMessage::Drain { reconnect_after_ms: millis, cursors });
-    }
-
-    fn cursors(&self) -> Vec<(TaskId, Cursor)> {
-        let of = |(_, entry): &(Slot, Entry)| match &entry.subscription {
-            Subscription::Task(task, follower) => Some((task.clone(), follower.cursor()?)),
-            Subscription::List(_) => None,
-        };
-        self.slots.iter().filter_map(of).collect()
-    }
-
     /// What was read for a subscription is here.
     fn arrived(&mut self, slot: Slot, arrival: Arrival) {
         let Some(entry) = entry(&mut self.slots, slot) else { return };
         match (&mut entry.subscription, arrival) {
             (Subscription::Task(_, follower), Arrival::Page(Ok(page))) => follower.supply(page),
             (Subscription::List(follower), Arrival::ListPage(Ok((tasks, next)))) => {
+                // What was asked for before a renewal may hold more than may be seen now.
+                let tasks: Vec<_> = tasks.into_iter().filter(|task| self.access.may_read(&task.task_id)).collect();
                 for frame in follower.supply(&tasks, next) {
                     self.outbox.push(frame, 1);
                 }
@@ -266,7 +269,8 @@ impl Session {
                 self.task_turn(slot, &task, step)
             }
             Subscription::List(follower) => {
-                let step = follower.next(&self.hub, TURN_MESSAGES);
+                let access = &self.access;
+                let step = follower.next(&self.hub, TURN_MESSAGES, |task| access.may_read(task));
                 self.list_turn(slot, step)
             }
         };
@@ -280,7 +284,10 @@ impl Session {
 
     fn list_turn(&mut self, slot: Slot, step: ListStep) -> Phase {
         match step {
-            ListStep::Read(place) => return self.fetch(slot, Wanted::ListPage(place)),
+            ListStep::Read(place) => {
+                let visible = self.access.caller().and_then(Caller::visible);
+                return self.fetch(slot, Wanted::ListPage(place, visible));
+            }
             ListStep::Asleep => return Phase::Asleep,
             ListStep::Frames(frames) => frames.into_iter().for_each(|frame| self.outbox.push(frame, 1)),
             ListStep::Live => self.say(&ServerMessage::ListLive { list: "tasks" }),
@@ -324,7 +331,11 @@ impl Session {
     }
 
     fn fetch(&self, slot: Slot, wanted: Wanted) -> Phase {
-        Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot) }
+        let wait = self.access.draw(Draw::ColdReads);
+        if !wait.is_zero() {
+            self.metrics.reached.count("cold_reads_per_second");
+        }
+        Phase::Reading { _fetch: self.hub.fetch(wanted, self.mailbox.clone(), slot, wait) }
     }
 
     fn fault(&mut self, fault: &Fault) -> bool {

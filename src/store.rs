@@ -3,9 +3,21 @@
 //! One append is one transaction: duplicates found, offsets assigned, activities inserted, and every invocation and task that they
 //! touch written once, however many activities there are. What the rows become is decided by [`plan`], the same for every database.
 
+/// Hands each operation to the database behind the handle.
+macro_rules! each {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Store::Postgres($store) => $call,
+            Store::Sqlite($store) => $call,
+        }
+    };
+}
+
+mod access;
 mod audit;
 mod plan;
 mod postgres;
+mod postgres_access;
 mod postgres_append;
 mod postgres_audit;
 mod postgres_cluster;
@@ -17,6 +29,7 @@ mod postgres_write;
 mod rates;
 mod remembered;
 mod sqlite;
+mod sqlite_access;
 mod sqlite_append;
 mod sqlite_audit;
 mod sqlite_cluster;
@@ -38,6 +51,7 @@ use crate::model::{
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
+pub(crate) use access::StoredTicket;
 pub use audit::{AuditPlace, StoredActivity, StoredKind, StoredTexts};
 pub use rates::RATE_ACTIVITIES;
 use terms::REJECTS;
@@ -146,16 +160,6 @@ impl From<sqlx::Error> for StoreError {
         });
         if refused { Self::Refused(error.to_string()) } else { Self::Unavailable(error.to_string()) }
     }
-}
-
-/// Hands each operation to the database behind the handle.
-macro_rules! each {
-    ($self:ident, $store:ident => $call:expr) => {
-        match $self {
-            Store::Postgres($store) => $call,
-            Store::Sqlite($store) => $call,
-        }
-    };
 }
 
 impl Store {

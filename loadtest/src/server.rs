@@ -120,6 +120,7 @@ impl Hub {
             Command::new(binary)
                 .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", &admin, "--store", store])
                 .env("TASKLIGHT__HTTP__CONNECTIONS", "30000")
+                .env("TASKLIGHT__LIMITS__CONNECTIONS_PER_ADDRESS", "0")
                 .envs(settings.iter().copied()),
         )?;
         let url = process.line.split_whitespace().nth(1).context("an address")?;

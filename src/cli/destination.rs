@@ -1,15 +1,22 @@
 //! Where `run` and `publish` deliver: to a hub by HTTP, or over Redis, which needs no way to a hub.
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::{ArgMatches, Args, FromArgMatches, error::ErrorKind, parser::ValueSource};
 
 use super::hub_args::HubArgs;
 use crate::{
-    broker::{AddressError, RedisAddress},
+    broker::{AddressError, EnvelopeKey, RedisAddress},
     client::{ClientError, Publisher, RedisPublisher},
     model::TaskId,
 };
+
+/// The most bytes that are read of a file with a key.
+const KEY_BYTES: u64 = 4_096;
 
 /// The flags of commands that publish.
 #[derive(Debug, Clone)]
@@ -24,6 +31,7 @@ pub(crate) struct DestinationArgs {
 #[derive(Debug, Clone)]
 struct Redis {
     address: RedisAddress,
+    key: Option<EnvelopeKey>,
     flags: RedisFlags,
 }
 
@@ -49,6 +57,9 @@ struct RedisFlags {
     /// Certificates (PEM) of who may sign Redis's own, if not one of the web's authorities
     #[arg(long = "redis-ca-file", value_name = "FILE", env = "TASKLIGHT_REDIS_CA_FILE")]
     ca_file: Option<PathBuf>,
+    /// A file with the key (tle_ID_SECRET) that messages are signed with, where hubs ask for signed envelopes
+    #[arg(long = "envelope-key", value_name = "FILE", env = "TASKLIGHT_ENVELOPE_KEY")]
+    envelope_key: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for RedisFlags {
@@ -67,6 +78,14 @@ impl RedisFlags {
     }
 }
 
+/// The key in a file, with blanks around it or without. What is wrong with it is said without it.
+fn read_key(path: &Path) -> Result<EnvelopeKey, String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(KEY_BYTES).read_to_string(&mut text));
+    read.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    text.trim().parse().map_err(|error| format!("{}: {error}", path.display()))
+}
+
 impl FromArgMatches for DestinationArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let Flags { hub, redis: flags } = Flags::from_arg_matches(matches)?;
@@ -74,7 +93,10 @@ impl FromArgMatches for DestinationArgs {
         let hub_wins = from_hub == Some(ValueSource::CommandLine) && from_redis != from_hub;
         let address = if hub_wins { Ok(None) } else { flags.address() };
         let address = address.map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("--redis: {error}\n")))?;
-        let redis = address.map(|address| Redis { address, flags });
+        let path = flags.envelope_key.as_deref().filter(|path| address.is_some() && !path.as_os_str().is_empty());
+        let key = path.map(read_key).transpose();
+        let key = key.map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("--envelope-key: {error}\n")))?;
+        let redis = address.map(|address| Redis { address, key, flags });
         Ok(Self { hub, hub_is_known: from_hub != Some(ValueSource::DefaultValue), redis })
     }
 
@@ -98,8 +120,12 @@ impl DestinationArgs {
     /// Who delivers this task's activities. Begins to connect.
     pub(crate) fn publisher(&self, task: &TaskId) -> Result<Publisher, ClientError> {
         match &self.redis {
-            Some(Redis { address, flags }) => {
+            Some(Redis { address, key, flags }) => {
                 let publisher = RedisPublisher::new(address, &flags.prefix, task.clone())?;
+                let publisher = match key {
+                    Some(key) => publisher.sealed_with(key.clone()),
+                    None => publisher,
+                };
                 Ok(Publisher::Redis(Box::new(publisher)))
             }
             None => Ok(Publisher::Hub(self.hub.client()?, task.clone())),
@@ -121,18 +147,23 @@ impl DestinationArgs {
         if let Some(Redis { flags, .. }) = &self.redis {
             variables[1].1 = flags.url.clone();
             variables.push(("TASKLIGHT_REDIS_PREFIX", Some(flags.prefix.clone())));
-            variables.extend(flags.ca_file.as_ref().map(|path| ("TASKLIGHT_REDIS_CA_FILE", Some(path.display().to_string()))));
+            let files = [("TASKLIGHT_REDIS_CA_FILE", &flags.ca_file), ("TASKLIGHT_ENVELOPE_KEY", &flags.envelope_key)];
+            variables
+                .extend(files.map(|(name, path)| Some((name, Some(path.as_ref()?.display().to_string())))).into_iter().flatten());
         }
         variables
     }
 
     /// The flags that name the same place. What may be secret is left out of a URL.
     pub(crate) fn flags(&self) -> Vec<String> {
-        let Some(Redis { address, flags }) = &self.redis else { return vec!["--hub".to_owned(), self.hub.url().to_owned()] };
+        let Some(Redis { address, flags, .. }) = &self.redis else { return vec!["--hub".to_owned(), self.hub.url().to_owned()] };
         let plain = flags.url.clone().filter(|url| !url.contains(['@', '?']));
         let mut words = vec!["--redis".to_owned(), plain.unwrap_or_else(|| address.to_string())];
         if flags.prefix != "tasklight:" {
             words.extend(["--redis-prefix".to_owned(), flags.prefix.clone()]);
+        }
+        if let Some(path) = &flags.envelope_key {
+            words.extend(["--envelope-key".to_owned(), path.display().to_string()]);
         }
         words
     }

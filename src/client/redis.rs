@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    broker::{BrokerError, CommandOptions, Commands, Link, LinkEvent, LinkOptions, LinkReader, Names, RedisAddress},
+    broker::{BrokerError, CommandOptions, Commands, EnvelopeKey, Link, LinkEvent, LinkOptions, LinkReader, Names, RedisAddress},
     metrics::LinkMetrics,
-    model::TaskId,
+    model::{TaskId, Timestamp},
 };
 
 /// How long the next ack may take before what is not acked is published again: at first, and at most after it did not help.
@@ -64,6 +64,8 @@ pub struct RedisPublisher {
     delivery: Delivery,
     /// How long the next ack is waited for.
     patience: Duration,
+    /// What messages are sealed with, if they are.
+    key: Option<EnvelopeKey>,
     /// Ends the link.
     _ends: DropGuard,
 }
@@ -90,7 +92,14 @@ impl RedisPublisher {
         let (link, acks) = Link::start(address.clone(), commands.clone(), probe, options, metrics, &tracker, stop.clone());
         link.subscribe([names.ack(&task)]);
         let (address, delivery, _ends) = (address.clone(), Delivery::default(), stop.drop_guard());
-        Ok(Self { task, names, address, commands, acks, listening: false, delivery, patience: ACK_PATIENCE, _ends })
+        Ok(Self { task, names, address, commands, acks, listening: false, delivery, patience: ACK_PATIENCE, key: None, _ends })
+    }
+
+    /// The same, with every message in an envelope of this key.
+    #[must_use]
+    pub fn sealed_with(mut self, key: EnvelopeKey) -> Self {
+        self.key = Some(key);
+        self
     }
 
     /// One try, as [`super::Publisher::publish`]. The same activities again go on where the last try ended.
@@ -141,7 +150,8 @@ impl RedisPublisher {
         let announcement = Bytes::from(serde_json::json!({"taskId": self.task}).to_string());
         let mut backoff = Backoff::new(ANNOUNCED_FIRST, ANNOUNCED_MOST);
         let deadline = Instant::now() + ANNOUNCED_PATIENCE;
-        while self.say(self.names.task(&self.task), message.payload.clone()).await? == 0 {
+        let channel = self.names.task(&self.task);
+        while self.say(channel.clone(), self.sealed(&channel, &message.payload)).await? == 0 {
             let hubs = self.say(self.names.tasks(), announcement.clone()).await?;
             let wait = backoff.next();
             if hubs == 0 || deadline < Instant::now() + wait {
@@ -150,6 +160,14 @@ impl RedisPublisher {
             sleep(wait).await;
         }
         Ok(())
+    }
+
+    /// In an envelope of now, if there is a key.
+    fn sealed(&self, channel: &str, payload: &Bytes) -> Bytes {
+        match (&self.key, std::str::from_utf8(payload)) {
+            (Some(key), Ok(body)) => key.seal(channel, Timestamp::now(), body),
+            _ => payload.clone(),
+        }
     }
 
     /// Gives how many heard it.

@@ -32,6 +32,17 @@ pub struct TaskPage {
     pub next: Option<String>,
 }
 
+/// Which tokens to take back: either a subject's, or one.
+#[derive(Debug, Clone, Default)]
+pub struct RevokeWanted {
+    /// All of this subject.
+    pub subject: Option<String>,
+    /// The one of this name.
+    pub token_id: Option<String>,
+    /// For how long it has to be remembered; for ever if nothing is said.
+    pub life: Option<std::time::Duration>,
+}
+
 /// A task with its runs.
 #[derive(Debug, Serialize)]
 pub struct TaskDetails {
@@ -102,6 +113,14 @@ impl Client {
     /// Deletes a task and everything below it.
     pub async fn delete_task(&self, task: &TaskId) -> Result<(), ClientError> {
         self.call(Method::DELETE, self.url(&["tasks", task.as_str()])).await.map(drop)
+    }
+
+    /// Takes tokens back, at every node.
+    pub async fn revoke(&self, wanted: &RevokeWanted) -> Result<(), ClientError> {
+        let body = serde_json::json!({"subject": wanted.subject, "tokenId": wanted.token_id,
+            "forMs": wanted.life.map(|life| u64::try_from(life.as_millis()).unwrap_or(u64::MAX))});
+        let url = self.url(&["admin", "revoke"]);
+        self.send(self.request(Method::POST, url).json(&body)).await?.success().map(drop)
     }
 
     async fn call(&self, method: Method, url: Url) -> Result<Bytes, ClientError> {

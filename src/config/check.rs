@@ -1,6 +1,6 @@
 //! Which values make no sense, by themselves or together.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{ConfigError, Settings};
 use crate::broker::RedisAddress;
@@ -8,16 +8,23 @@ use crate::broker::RedisAddress;
 /// The deepest nesting that redaction walks into, level by level on its stack.
 const MOST_REDACT_DEPTH: usize = 512;
 
+/// How far the time of an envelope may be from a hub's: more than clocks differ by chance, and not so long that saying it again gets easy.
+const ENVELOPE_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+
 impl Settings {
     /// Refuses values that make no sense by themselves or together.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let bad = |text: String| Err(ConfigError::BadValue(text));
+        self.validate_auth()?;
+        self.proxies()?;
         if !self.insecure_listen {
-            for (key, address) in [("listen", self.listen), ("admin_listen", self.admin_listen)] {
-                if !address.ip().is_loopback() {
+            let guarded = self.asks_for_tokens();
+            for (key, address, guarded) in [("listen", self.listen, guarded), ("admin_listen", self.admin_listen, false)] {
+                if !address.ip().is_loopback() && !guarded {
                     return bad(format!(
                         "{key} = {address} is reachable from other machines, and without access control whoever reaches it may read \
-                         and write everything: use 127.0.0.1, or say --insecure-listen if the network around it is trusted"
+                         and write everything: use 127.0.0.1, configure keys for tokens ([auth], for listen), or say --insecure-listen if the \
+                         network around it is trusted"
                     ));
                 }
             }
@@ -27,6 +34,15 @@ impl Settings {
         }
         if !matches!(self.store.synchronous.as_str(), "full" | "normal") {
             return bad(format!("store.synchronous = {:?} must be full or normal", self.store.synchronous));
+        }
+        if !matches!(self.ingest.envelopes.as_str(), "off" | "accepted" | "required") {
+            return bad(format!("ingest.envelopes = {:?} must be off, accepted or required", self.ingest.envelopes));
+        }
+        if self.ingest.envelopes != "off" && self.ingest.envelope_keys.is_empty() {
+            return bad(format!("ingest.envelopes = {:?} needs ingest.envelope_keys", self.ingest.envelopes));
+        }
+        if !ENVELOPE_WINDOW.contains(&self.ingest.envelope_window.get()) {
+            return bad("ingest.envelope_window must be from 1s to 1h".to_owned());
         }
         let counts = [
             ("writer.queue_activities", self.writer.queue_activities),
@@ -78,6 +94,7 @@ impl Settings {
             ("session.heartbeat", self.session.heartbeat),
             ("session.idle_timeout", self.session.idle_timeout),
             ("session.write_timeout", self.session.write_timeout),
+            ("session.message_timeout", self.session.message_timeout),
         ];
         if let Some((key, _)) = spans.iter().find(|(_, span)| span.get() < Duration::from_millis(10)) {
             return bad(format!("{key} must be at least 10ms"));

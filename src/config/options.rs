@@ -5,7 +5,8 @@ use crate::{
     broker::{CommandOptions, LinkOptions, OutboxOptions, RedisOptions},
     cluster::OwnershipOptions,
     hub::HubOptions,
-    ingest::{ChannelOptions, IngestLimits},
+    ingest::{ChannelOptions, EnvelopeOptions, IngestLimits, Sealing},
+    limits::{LimitOptions, Proxies, Rate},
     model::{JsonLimits, StalledAfter},
     redact::{CarryLimits, RedactOptions, Redactor, RuleError},
     session::SessionOptions,
@@ -76,6 +77,17 @@ impl Settings {
         }))
     }
 
+    /// What is asked of what agents publish over Redis.
+    pub(crate) fn envelope_options(&self) -> EnvelopeOptions {
+        let sealing = match self.ingest.envelopes.as_str() {
+            "required" => Sealing::Required,
+            "accepted" => Sealing::Accepted,
+            _ => Sealing::Off,
+        };
+        let key_file = self.ingest.envelope_keys.clone().into();
+        EnvelopeOptions { sealing, window: self.ingest.envelope_window.get(), key_file }
+    }
+
     pub(crate) fn channel_options(&self) -> ChannelOptions {
         ChannelOptions {
             member_timeout: self.cluster.member_timeout.get(),
@@ -111,12 +123,34 @@ impl Settings {
             queue_bytes: self.session.queue_bytes.bytes(),
             subscriptions: self.limits.subscriptions,
             frame_bytes: self.limits.frame.bytes(),
+            frames: Rate::per_second(self.limits.frames_per_second),
+            fragments: u32::try_from(self.limits.fragments).unwrap_or(u32::MAX),
+            subscribes: Rate::per_second(self.limits.subscribes_per_second),
+            message_timeout: self.session.message_timeout.get(),
             heartbeat: self.session.heartbeat.get(),
             idle_timeout: self.session.idle_timeout.get(),
             write_timeout: self.session.write_timeout.get(),
             drain_spread: self.session.drain_spread.get(),
             reconnect_window: self.session.reconnect_window.get(),
         }
+    }
+
+    pub(crate) fn limit_options(&self) -> LimitOptions {
+        let limits = &self.limits;
+        LimitOptions {
+            connections_per_address: limits.connections_per_address,
+            sessions_per_subject: limits.sessions_per_subject,
+            publishes: Rate::per_second(limits.publishes_per_second),
+            cold_reads: Rate::per_second(limits.cold_reads_per_second),
+        }
+    }
+
+    /// Whose word is taken for where requests come from.
+    pub(crate) fn proxies(&self) -> Result<Proxies, ConfigError> {
+        let bad = |word| {
+            ConfigError::BadValue(format!("http.trusted_proxies: {word:?} is no network such as 10.0.0.0/8 and no address"))
+        };
+        Proxies::parse(self.http.trusted_proxies.words()).map_err(bad)
     }
 
     /// The rules that remove secrets; nothing if that is switched off.

@@ -81,6 +81,9 @@ impl std::str::FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            return f.write_str("0");
+        }
         let (name, unit) = UNITS.into_iter().find(|(_, unit)| self.0.is_multiple_of(*unit)).unwrap_or(("B", 1));
         write!(f, "{}{name}", self.0 / unit)
     }
@@ -131,6 +134,30 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
+/// A secret: shown nowhere, not even where the configuration is shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// The secret; empty if there is none.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "" } else { "[redacted]" })
+    }
+}
+
 macro_rules! serialize_as_text {
     ($($name:ty),*) => {$(
         impl Serialize for $name {
@@ -140,7 +167,7 @@ macro_rules! serialize_as_text {
         }
     )*};
 }
-serialize_as_text!(Span, Size);
+serialize_as_text!(Span, Size, Hidden);
 
 /// The value with the password of a URL in it replaced.
 pub(super) fn masked(value: &serde_json::Value) -> serde_json::Value {
@@ -160,9 +187,13 @@ mod tests {
 
     #[test]
     fn sizes_read_back_what_they_write() {
-        for (text, bytes, written) in
-            [("64KiB", 65_536, "64KiB"), ("4 MiB", 4 << 20, "4MiB"), ("1000", 1_000, "1000B"), ("2048B", 2_048, "2KiB")]
-        {
+        for (text, bytes, written) in [
+            ("0", 0, "0"),
+            ("64KiB", 65_536, "64KiB"),
+            ("4 MiB", 4 << 20, "4MiB"),
+            ("1000", 1_000, "1000B"),
+            ("2048B", 2_048, "2KiB"),
+        ] {
             let size: Size = text.parse().expect(text);
             assert_eq!((size.bytes(), size.to_string().as_str()), (bytes, written));
         }

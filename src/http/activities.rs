@@ -16,11 +16,14 @@ use tokio::sync::mpsc;
 
 use super::{
     App,
+    access::Known,
+    admit::{draw_rest, pause},
     error::Problem,
     extract::{Query, Task, body},
     place,
 };
 use crate::{
+    auth::Caller,
     ingest::{Item, Rejected, read_body, refused_by_store},
     metrics::Code,
     model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
@@ -66,6 +69,7 @@ impl ItemResult {
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     Task(task): Task,
+    Known(caller): Known,
     headers: HeaderMap,
     request: Body,
 ) -> Result<impl IntoResponse, Problem> {
@@ -81,6 +85,7 @@ pub(super) async fn publish(
         Problem::new(status, error.code(), error.to_string()).field("body")
     })?;
     app.metrics.replaced_characters.inc_by(parsed.replaced as u64);
+    draw_rest(&app, &caller, parsed.items.len());
     let single = parsed.single;
     let (mut results, activities, places) = sort(&app, &task, parsed.items);
     let answers = app.writer.append(task, activities).await?;
@@ -136,6 +141,7 @@ fn sort(app: &App, task: &TaskId, items: Vec<Result<Item, Rejected>>) -> (Vec<It
 pub(super) async fn page(
     State(app): State<Arc<App>>,
     Task(task): Task,
+    Known(caller): Known,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
@@ -163,7 +169,8 @@ pub(super) async fn page(
     if download || accepts {
         let name = download.then(|| format!("attachment; filename=\"{task}.ndjson\""));
         let limit = query.one("limit").map(|_| limit);
-        let mut response = ndjson(app, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter });
+        let mut response =
+            ndjson(app, caller, task, Export { epoch: state.epoch, after, until: state.head, left: limit, filter });
         if let Some(name) = name.and_then(|name| HeaderValue::from_str(&name).ok()) {
             response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
         }
@@ -240,7 +247,7 @@ const EXPORTED_AHEAD: usize = 1;
 
 /// Everything up to the head as it was at the beginning, a page at a time, in constant memory: the next page is read while one is written. A log
 /// that is deleted or trimmed under the export breaks the body off, which clients see as an error.
-fn ndjson(app: Arc<App>, task: TaskId, mut export: Export) -> Response<Body> {
+fn ndjson(app: Arc<App>, caller: Caller, task: TaskId, mut export: Export) -> Response<Body> {
     let (pages, mut read) = mpsc::channel(EXPORTED_AHEAD);
     let (reader, from) = (app.clone(), task.clone());
     let reading = app.hub.spawn_until_dropped(async move {
@@ -249,6 +256,7 @@ fn ndjson(app: Arc<App>, task: TaskId, mut export: Export) -> Response<Body> {
             if pages.send(page).await.is_err() || over {
                 break;
             }
+            pause(&reader, &caller).await;
         }
     });
     let pages = stream::poll_fn(move |context| {

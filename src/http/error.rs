@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a client that was told to come back should wait, in seconds.
-const RETRY_AFTER_SECONDS: u32 = 1;
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// A problem document.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Document {
     #[serde(flatten)]
     more: serde_json::Map<String, Value>,
     #[serde(skip)]
-    retry: bool,
+    retry: Option<u64>,
 }
 
 impl Problem {
@@ -50,8 +50,15 @@ impl Problem {
             code,
             field: None,
             more: serde_json::Map::new(),
-            retry: matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS),
+            retry: matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+                .then_some(RETRY_AFTER_SECONDS),
         }))
+    }
+
+    /// When to come back, in seconds.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry = Some(seconds);
+        self
     }
 
     /// The field, parameter or header at fault.
@@ -100,8 +107,11 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.0.retry {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        if self.0.status == StatusCode::UNAUTHORIZED.as_u16() {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.0.retry {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -4,21 +4,28 @@
 use std::str::FromStr;
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::{FromRequestParts, Path},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use bytes::BytesMut;
 use http_body_util::{BodyExt, Limited};
-use tokio::time::{Duration, timeout};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Duration, timeout},
+};
 
-use super::{App, error::Problem};
+use super::{App, access::check_task, error::Problem};
 use crate::model::{InvocationId, TaskId};
 
 /// How much of a body that is too large is read and thrown away, and for how long, so that its sender gets to read why.
 const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// The task in the path.
+/// How long a body waits for room among the others.
+const BODY_ROOM_TIME: Duration = Duration::from_secs(2);
+
+/// The task in the path, if whoever asks may do with it what the method says.
 pub(super) struct Task(pub TaskId);
 
 impl<S: Send + Sync> FromRequestParts<S> for Task {
@@ -27,7 +34,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Task {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let fields = fields(parts, state).await?;
         let text = fields.iter().find(|(name, _)| name == "task").map_or("", |(_, value)| value);
-        text.parse().map(Self).map_err(|error| Problem::bad_request("invalid_task_id", "taskId", format!("{error}")))
+        let task = text.parse();
+        let task = task.map_err(|error| Problem::bad_request("invalid_task_id", "taskId", format!("{error}")))?;
+        check_task(parts, &task)?;
+        Ok(Self(task))
     }
 }
 
@@ -71,7 +81,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 impl Query {
     /// Refuses names that are not among these.
     pub(super) fn only(self, names: &[&str]) -> Result<Self, Problem> {
-        match self.0.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+        // A ticket may stand in any address.
+        let known = |name: &str| name == "ticket" || names.contains(&name);
+        match self.0.iter().find(|(name, _)| !known(name)) {
             None => Ok(self),
             Some((name, _)) => {
                 let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
@@ -108,39 +120,67 @@ impl Query {
     }
 }
 
-/// A body within its bounds of size, time and the memory that all bodies share.
+/// A body within its bounds of size, time and the memory that all bodies share. It takes up what has come of it, not what was announced: else a
+/// few clients that announce much and send nothing would keep out all others.
 pub(super) async fn body(app: &App, headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let too_large = || {
-        let detail = format!("a body has at most {most} bytes: send the rest in another request");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-    };
-    let size = announced.unwrap_or(most);
-    if most < size {
-        // A client that asks first has not begun to send; any other one is let finish, else it would not get to read the answer.
-        if !headers.contains_key(header::EXPECT) {
-            discard(body).await;
-        }
-        return Err(too_large());
+    if announced.is_some_and(|size| most < size) {
+        discard(headers, body).await;
+        return Err(too_large(app, most));
     }
-    let permits = u32::try_from(size.clamp(1, app.body_bytes)).unwrap_or(u32::MAX);
-    let reading = async {
-        let _room = app.bodies.acquire_many(permits).await.map_err(|_| Problem::stopping())?;
-        to_bytes(body, most).await.map_err(|error| {
-            let source = std::error::Error::source(&error);
-            if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
-                return too_large();
-            }
-            Problem::bad_request("body_unreadable", "body", "the body ended before it was whole")
-        })
-    };
-    timeout(app.body_timeout, reading)
-        .await
-        .unwrap_or_else(|_| Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long to arrive")))
+    timeout(app.body_timeout, collect(app, body, most)).await.unwrap_or_else(|_| {
+        app.bounds.reached.count("body_timeout");
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long to arrive"))
+    })
 }
 
-/// Reads the rest of a body that nobody wants, up to a bound.
-async fn discard(body: Body) {
+async fn collect(app: &App, mut body: Body, most: usize) -> Result<Bytes, Problem> {
+    let mut room: Option<SemaphorePermit<'_>> = None;
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::bad_request("body_unreadable", "body", "the body ended before it was whole"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if most < first.len() + whole.len() + data.len() {
+            return Err(too_large(app, most));
+        }
+        let more = room_for(app, data.len()).await?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
+        // Most bodies come in one piece, which is not copied.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+            continue;
+        }
+        whole.extend_from_slice(&std::mem::take(&mut first));
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+/// Room for so many bytes; bodies that are there must end for it, so nobody waits for long.
+async fn room_for(app: &App, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
+    let permits = u32::try_from(bytes.min(app.body_bytes)).unwrap_or(u32::MAX);
+    let room = timeout(BODY_ROOM_TIME, app.bodies.acquire_many(permits)).await.map_err(|_| {
+        app.bounds.reached.count("body_bytes");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies", "too many bodies are being read: try again later")
+    })?;
+    room.map_err(|_| Problem::stopping())
+}
+
+fn too_large(app: &App, most: usize) -> Problem {
+    app.bounds.reached.count("request");
+    let detail = format!("a body has at most {most} bytes: send the rest in another request");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+/// Reads the rest of a body that nobody wants, up to a bound, unless its client asks first and has not begun to send: any other one is let finish,
+/// else it would not get to read the answer.
+pub(super) async fn discard(headers: &HeaderMap, body: Body) {
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
     let reading = async {
         let mut body = Limited::new(body, DISCARD_BYTES);
         while let Some(Ok(_)) = body.frame().await {}

@@ -13,10 +13,12 @@ use tokio::time::timeout;
 
 use super::{
     App,
+    access::{Known, granted},
     error::Problem,
     extract::{Query, body},
 };
 use crate::{
+    auth::Right,
     ingest::{Hook, HookPlace, Item, read_body, read_claude_hook, refused_by_store},
     metrics::Code,
     model::{ActivityType, Data, Effect, EventId, NewActivity, Timestamp},
@@ -30,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// `POST /v1/hooks/claude`: an empty object for what was taken, which tells Claude Code to go on as it would without the hook.
 pub(super) async fn claude(
     State(app): State<Arc<App>>,
+    Known(caller): Known,
     headers: HeaderMap,
     query: Query,
     request: Body,
@@ -46,6 +49,7 @@ pub(super) async fn claude(
     // Before long texts are cut: half a secret would not be found.
     let bytes = app.redaction.json(bytes);
     let hook = read_claude_hook(&bytes, place)?;
+    granted(&caller, Right::Publish, &hook.task)?;
     match timeout(PATIENCE, publish(&app, hook)).await {
         Ok(done) => done.map(|()| Json(json!({}))),
         Err(_) => {

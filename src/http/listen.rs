@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    net::IpAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -21,11 +22,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{
+    admit::Peer,
     hand_over::{HandOver, Handed},
+    refuse::{NoRoom, Refusals, refuse},
     stall::StallGuard,
 };
 use crate::{
     backoff::Backoff,
+    limits::{AddressSeat, Limits, Proxies, Reached},
     session::{ending::Ending, shard::Shards, sse, websocket},
 };
 
@@ -38,6 +42,10 @@ pub(crate) struct ListenOptions {
     pub header_timeout: Duration,
     /// The most connections at once.
     pub connections: usize,
+    /// Whose connections are counted by address, and which peers are proxies and are not; nothing if nobody's are.
+    pub addresses: Option<(Arc<Limits>, Proxies)>,
+    /// Counts limits that are reached.
+    pub reached: Reached,
     /// A client that takes nothing for so long, while something is to be written, is dropped.
     pub write_timeout: Duration,
 }
@@ -48,6 +56,25 @@ const MAX_HEADERS: usize = 64;
 /// The most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
+/// What a connection takes up as long as it is open.
+struct Seats {
+    _room: OwnedSemaphorePermit,
+    _address: Option<AddressSeat>,
+}
+
+impl ListenOptions {
+    /// Seats for a connection, or why there are none.
+    fn sit(&self, room: &Arc<Semaphore>, peer: IpAddr) -> Result<Seats, NoRoom> {
+        let room = room.clone().try_acquire_owned().map_err(|_| NoRoom::Node)?;
+        let address = match &self.addresses {
+            // Behind a proxy each request is counted.
+            Some((limits, proxies)) if !proxies.has(peer) => Some(limits.addresses.sit(peer).ok_or(NoRoom::Address)?),
+            _ => None,
+        };
+        Ok(Seats { _room: room, _address: address })
+    }
+}
+
 /// Serves `routes` until `stop`; then accepts no more, ends idle connections, and lets requests finish. Connections run on `tracker`.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -57,18 +84,26 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(options.connections));
+    let refusals = Refusals::new();
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 backoff.reset();
-                let (routes, options, stop) = (routes.clone(), options.clone(), stop.clone());
-                tracker.spawn(async move { connection(stream, routes, &options, stop, permit).await });
+                match options.sit(&room, peer.ip()) {
+                    Ok(seats) => {
+                        let (routes, options, stop) = (routes.clone(), options.clone(), stop.clone());
+                        tracker.spawn(async move { connection(stream, Peer(peer.ip()), routes, &options, stop, seats).await });
+                    }
+                    Err(why) => {
+                        options.reached.count(why.limit());
+                        refusals.place().map(|place| tracker.spawn(refuse(stream, why, place)));
+                    }
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -80,26 +115,33 @@ pub(crate) async fn serve(
 
 async fn connection(
     stream: TcpStream,
+    peer: Peer,
     routes: Router,
     options: &ListenOptions,
     stop: CancellationToken,
-    permit: OwnedSemaphorePermit,
+    seats: Seats,
 ) {
     // Small frames must not wait for the ones before them to be acknowledged.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection broke before its first request");
         return;
     }
-    match talk(stream, routes, options, stop).await {
-        Ok(Some((stream, early, handed))) => become_session(stream, early, handed, options, permit),
+    match talk(stream, peer, routes, options, stop).await {
+        Ok(Some((stream, early, handed))) => become_session(stream, early, handed, options, seats),
         Ok(None) => {}
-        Err(error) => tracing::debug!(%error, "a connection ended early"),
+        Err(error) => {
+            if error.is_timeout() {
+                options.reached.count("header_timeout");
+            }
+            tracing::debug!(%error, "a connection ended early");
+        }
     }
 }
 
 /// Serves requests until the connection ends, or until it becomes a session: then gives it with what the client has sent already.
 async fn talk(
     stream: TcpStream,
+    peer: Peer,
     routes: Router,
     options: &ListenOptions,
     stop: CancellationToken,
@@ -109,6 +151,7 @@ async fn talk(
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(note.clone());
+        request.extensions_mut().insert(peer);
         let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(routes.clone().oneshot(request));
         answer
     });
@@ -148,7 +191,7 @@ async fn talk(
     }
 }
 
-fn become_session(stream: TcpStream, early: Bytes, handed: Handed, options: &ListenOptions, permit: OwnedSemaphorePermit) {
+fn become_session(stream: TcpStream, early: Bytes, handed: Handed, options: &ListenOptions, seats: Seats) {
     let stream = match stream.into_std() {
         Ok(stream) => stream,
         Err(error) => {
@@ -163,11 +206,11 @@ fn become_session(stream: TcpStream, early: Bytes, handed: Handed, options: &Lis
     match handed {
         Handed::WebSocket(session) => shards.serve(stream, move |stream, relay| async move {
             websocket::serve(stream, early, session(relay), ending).await;
-            drop(permit);
+            drop(seats);
         }),
         Handed::Sse { session, chunked } => shards.serve(stream, move |stream, relay| async move {
             sse::serve(stream, *session, relay, chunked).await;
-            drop(permit);
+            drop(seats);
         }),
     }
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::json;
 
-use super::{App, error::Problem, extract::Query};
+use super::{App, access::Known, error::Problem, extract::Query};
+use crate::auth::Right;
 use crate::model::{Invalid, RATE_BUCKET_MILLIS, RateSpan, TaskId, Timestamp};
 
 /// The most tasks that are asked about at once.
 const MOST_TASKS: usize = 100;
 
 /// `GET /v1/rates`
-pub(super) async fn rates(State(app): State<Arc<App>>, query: Query) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn rates(State(app): State<Arc<App>>, Known(caller): Known, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["task"])?;
     let tasks = query.all("task").map(str::parse).collect::<Result<Vec<TaskId>, Invalid>>();
     let mut tasks = tasks.map_err(|error| Problem::bad_request("invalid_task_id", "task", error.to_string()))?;
@@ -21,6 +22,8 @@ pub(super) async fn rates(State(app): State<Arc<App>>, query: Query) -> Result<i
     }
     tasks.sort_unstable();
     tasks.dedup();
+    // As if they were not there.
+    tasks.retain(|task| caller.may(Right::Read, task));
     let span = RateSpan::up_to(Timestamp::now());
     let rates = if tasks.is_empty() { Vec::new() } else { app.store.rates(&tasks, span).await? };
     Ok(Json(json!({"bucketMs": RATE_BUCKET_MILLIS, "until": span.until, "rates": rates})))

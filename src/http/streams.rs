@@ -1,6 +1,6 @@
 //! The two ways to watch: Server-Sent Events for one task, WebSocket for many.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -12,27 +12,35 @@ use axum::{
 
 use super::{
     App,
+    access::Known,
     activities::filter,
     error::Problem,
     extract::{Query, Task},
     hand_over::{HandOver, Handed},
 };
 use crate::{
+    auth::Caller,
     hub::{Otherwise, Start},
+    limits::{AddressSeat, TooManySessions},
     model::Cursor,
     session::{
         Session,
+        access::Access,
         sse::{self, SseSession},
         upgrade::{HandshakeError, accept},
     },
 };
+
+/// When one who has too many sessions should come back, in seconds.
+const SESSIONS_RETRY: u64 = 5;
 
 /// `GET /v1/tasks/{id}/stream`
 pub(super) async fn sse(
     State(app): State<Arc<App>>,
     Extension(hand_over): Extension<HandOver>,
     Task(task): Task,
-    version: Version,
+    Known(caller): Known,
+    (seat, version): (Option<Extension<Arc<AddressSeat>>>, Version),
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
@@ -41,6 +49,8 @@ pub(super) async fn sse(
         return Err(Problem::stopping());
     }
     let start = start(&headers, &query)?;
+    let access = Access::new(app.auth.clone(), app.bounds.clone(), Some(caller), Duration::ZERO);
+    let access = access.map_err(|_| too_many_sessions(&app))?.with_seat(seat.map(|Extension(seat)| seat));
     let session = SseSession {
         follower: app.hub.follow(&task, start, filter(&query)?),
         task,
@@ -48,6 +58,7 @@ pub(super) async fn sse(
         options: app.session.clone(),
         metrics: app.metrics.clone(),
         ending: app.ending.clone(),
+        access,
     };
     hand_over.leave(Handed::Sse { session: Box::new(session), chunked: version == Version::HTTP_11 });
     let mut response = Response::new(hand_over.body(sse::first_event()));
@@ -91,9 +102,22 @@ pub(super) async fn websocket(
         Ok(response) => response,
         Err(error) => return refused(&error).into_response(),
     };
-    let session = move |relay| Session::new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node, relay);
+    let caller = request.extensions().get::<Caller>().cloned();
+    let seat = request.extensions().get::<Arc<AddressSeat>>().cloned();
+    let access = match Access::new(app.auth.clone(), app.bounds.clone(), caller, app.first_message_timeout) {
+        Ok(access) => access.with_seat(seat),
+        Err(TooManySessions) => return too_many_sessions(&app).into_response(),
+    };
+    let session = move |relay| Session::new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node, access, relay);
     hand_over.leave(Handed::WebSocket(Box::new(session)));
     response
+}
+
+/// Said before the connection becomes a session; one whose subject is known only afterwards is closed with 4429.
+fn too_many_sessions(app: &App) -> Problem {
+    app.bounds.reached.count("sessions_per_subject");
+    let detail = "the subject has as many sessions open as it may have: close some";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_sessions", detail).retry_after(SESSIONS_RETRY)
 }
 
 fn refused(error: &HandshakeError) -> Problem {

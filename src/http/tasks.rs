@@ -14,6 +14,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     App,
+    access::Known,
     error::Problem,
     extract::{Query, Task, TaskInvocation, json as json_body},
 };
@@ -40,7 +41,7 @@ const LABEL_FILTERS: usize = 8;
 const SEARCH_CHARS: usize = 256;
 
 /// `GET /v1/tasks`
-pub(super) async fn list(State(app): State<Arc<App>>, query: Query) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn list(State(app): State<Arc<App>>, Known(caller): Known, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["status", "label", "q", "limit", "page"])?;
     let labels: Vec<_> = query.all("label").map(label).collect();
     if LABEL_FILTERS < labels.len() {
@@ -54,6 +55,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, query: Query) -> Result<im
         status: query.parsed("status", "unknown_status")?,
         labels,
         text,
+        visible: caller.visible(),
         limit: query.limit(DEFAULT_TASKS, MOST_TASKS)?,
         after: query.one("page").map(page).transpose()?,
     };

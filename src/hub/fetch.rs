@@ -9,6 +9,7 @@ use super::{
     audience::{Mailbox, Slot},
 };
 use crate::{
+    auth::{Auth, Caller, Pattern, Refusal},
     model::{TaskId, TaskSummary},
     store::{ReadAfter, StoreError, TaskPlace},
 };
@@ -21,8 +22,10 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 pub(crate) enum Wanted {
     /// Part of a log.
     Page(TaskId, ReadAfter),
-    /// A page of the list of tasks.
-    ListPage(Option<TaskPlace>),
+    /// A page of the list of tasks, of those that fit a pattern.
+    ListPage(Option<TaskPlace>, Option<Vec<Pattern>>),
+    /// Whether a token is good.
+    Caller(Arc<Auth>, String),
 }
 
 /// What was read.
@@ -32,19 +35,25 @@ pub(crate) enum Arrival {
     Page(Result<ColdPage, StoreError>),
     /// A page of the list of tasks, and where the next one begins.
     ListPage(Result<(Vec<TaskSummary>, Option<TaskPlace>), StoreError>),
+    /// Whom a token speaks for.
+    Caller(Result<Caller, Refusal>),
 }
 
 /// A read under way. Dropping it ends it.
 pub(crate) type Fetch = AbortOnDropHandle<()>;
 
 impl Hub {
-    /// Reads what is wanted and delivers it to `mailbox` for `slot`; after a failure only a while later.
-    pub(crate) fn fetch(&self, wanted: Wanted, mailbox: Arc<Mailbox>, slot: Slot) -> Fetch {
+    /// Reads what is wanted and delivers it to `mailbox` for `slot`, not before `wait` is over; after a failure only a while later.
+    pub(crate) fn fetch(&self, wanted: Wanted, mailbox: Arc<Mailbox>, slot: Slot, wait: Duration) -> Fetch {
         let hub = self.clone();
         let work = async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             let arrival = match wanted {
                 Wanted::Page(task, range) => Arrival::Page(hub.page(&task, &range).await),
-                Wanted::ListPage(after) => Arrival::ListPage(hub.read_list(after).await),
+                Wanted::ListPage(after, visible) => Arrival::ListPage(hub.read_list(after, visible).await),
+                Wanted::Caller(auth, token) => Arrival::Caller(auth.check(Some(&token)).await),
             };
             if matches!(arrival, Arrival::Page(Err(_)) | Arrival::ListPage(Err(_))) {
                 tokio::time::sleep(READ_RETRY.mul_f64(rand::random())).await;

@@ -55,7 +55,7 @@ impl HasAudience for TaskList {
 #[derive(Debug, Default)]
 struct State {
     dirty: HashSet<TaskId>,
-    changes: VecDeque<(u64, Bytes)>,
+    changes: VecDeque<(u64, TaskId, Bytes)>,
     /// Followers that have not seen this change must start over.
     oldest: u64,
     /// More tasks changed than could be noted.
@@ -113,21 +113,21 @@ impl TaskList {
         ListFollower { newest, seen, snapshot: Some(None), live: false, _seat: seat }
     }
 
-    fn push(&self, frames: Vec<Bytes>) {
+    fn push(&self, frames: Vec<(TaskId, Bytes)>) {
         let mut state = self.state.lock();
         let mut number = *self.newest.borrow();
         if std::mem::take(&mut state.overflowed) {
             number += 1;
             state.changes.clear();
         }
-        for frame in frames {
+        for (task, frame) in frames {
             number += 1;
-            state.changes.push_back((number, frame));
+            state.changes.push_back((number, task, frame));
         }
         while KEPT_CHANGES < state.changes.len() {
             state.changes.pop_front();
         }
-        state.oldest = state.changes.front().map_or(number, |(number, _)| number - 1);
+        state.oldest = state.changes.front().map_or(number, |(number, ..)| number - 1);
         self.newest.send_replace(number);
         self.audience.tell();
     }
@@ -218,11 +218,12 @@ pub(super) async fn find_missed(hub: &Hub) {
     }
 }
 
-fn encode_changes(asked: &[TaskId], found: &[TaskSummary]) -> Vec<Bytes> {
+fn encode_changes(asked: &[TaskId], found: &[TaskSummary]) -> Vec<(TaskId, Bytes)> {
     let present: HashSet<_> = found.iter().map(|summary| &summary.task_id).collect();
     let gone = asked.iter().filter(|task| !present.contains(task));
-    let mut frames: Vec<_> = gone.map(|task_id| encode(&GoneMessage { op: "task", task_id, deleted: true })).collect();
-    frames.extend(found.iter().map(|summary| encode(&TaskMessage { op: "task", summary })));
+    let mut frames: Vec<_> =
+        gone.map(|task_id| (task_id.clone(), encode(&GoneMessage { op: "task", task_id, deleted: true }))).collect();
+    frames.extend(found.iter().map(|summary| (summary.task_id.clone(), encode(&TaskMessage { op: "task", summary }))));
     frames
 }
 
@@ -251,8 +252,8 @@ pub(crate) struct ListFollower {
 }
 
 impl ListFollower {
-    /// The next step, with at most `limit` messages.
-    pub(crate) fn next(&mut self, hub: &Hub, limit: usize) -> ListStep {
+    /// The next step, with at most `limit` messages, about tasks that `wanted` says yes to.
+    pub(crate) fn next(&mut self, hub: &Hub, limit: usize, wanted: impl Fn(&TaskId) -> bool) -> ListStep {
         if let Some(place) = self.snapshot {
             return ListStep::Read(place);
         }
@@ -262,14 +263,27 @@ impl ListFollower {
             (self.seen, self.snapshot, self.live) = (newest, Some(None), false);
             return ListStep::Read(None);
         }
-        let from = state.changes.partition_point(|(number, _)| *number <= self.seen);
-        let frames: Vec<_> = state.changes.range(from..).take(limit.max(1)).map(|(_, frame)| frame.clone()).collect();
+        let from = state.changes.partition_point(|(number, ..)| *number <= self.seen);
+        let mut frames = Vec::new();
+        for (number, task, frame) in state.changes.range(from..) {
+            if frames.len() == limit.max(1) {
+                break;
+            }
+            self.seen = *number;
+            if wanted(task) {
+                frames.push(frame.clone());
+            }
+        }
         drop(state);
         if !frames.is_empty() {
-            self.seen += frames.len() as u64;
             return ListStep::Frames(frames);
         }
         if std::mem::replace(&mut self.live, true) { ListStep::Asleep } else { ListStep::Live }
+    }
+
+    /// Starts over with a snapshot: what may be seen has changed.
+    pub(crate) fn start_over(&mut self) {
+        (self.snapshot, self.live) = (Some(None), false);
     }
 
     /// Takes the page that [`ListStep::Read`] asked for, and gives its messages.

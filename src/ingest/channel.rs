@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{IngestLimits, Redaction};
+use super::{Envelopes, IngestLimits, Redaction};
 use crate::{
     broker::{LinkReader, RedisBroker},
     cluster::OwnershipOptions,
@@ -62,6 +62,7 @@ impl ChannelIngest {
         writer: Writer,
         limits: IngestLimits,
         redaction: Arc<Redaction>,
+        envelopes: Arc<Envelopes>,
         options: ChannelOptions,
         metrics: Arc<Metrics>,
         tracker: &TaskTracker,
@@ -73,12 +74,14 @@ impl ChannelIngest {
         let counts = metrics.channel.clone();
         let queue = submit::start(redis.clone(), rejections.clone(), writer.clone(), options.queue_bytes, counts, tracker);
         let beat = beat::start(redis.clone(), options.clone(), questions.clone(), tracker, stop.clone());
+        tracker.spawn(envelopes.clone().watch(stop.clone()));
         let tools = Tools {
             redis,
             store,
             writer,
             limits,
             redaction,
+            envelopes,
             options,
             metrics,
             queue,

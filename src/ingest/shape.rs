@@ -42,7 +42,9 @@ fn shape(value: &Value, depth: usize, redaction: &Redaction) -> Value {
         Value::Array(list) => list.iter().take(MEMBERS).map(|value| shape(value, depth + 1, redaction)).collect(),
         Value::Object(fields) => {
             let shown = fields.iter().take(MEMBERS);
-            let name = |name: &str| redaction.text(name.to_owned()).chars().take(NAME_CHARS).collect::<String>();
+            // Beyond ASCII, too: a terminal may take U+009B for the beginning of a sequence.
+            let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+            let name = |name: &str| redaction.text(name.to_owned()).chars().take(NAME_CHARS).map(plain).collect::<String>();
             shown.map(|(field, value)| (name(field), shape(value, depth + 1, redaction))).collect()
         }
     }
@@ -65,6 +67,12 @@ mod tests {
         );
         assert_eq!(shape_of(b"password=hunter2", &Redaction::off()), "16 bytes that are not JSON");
         assert_eq!(shape_of(b"", &Redaction::off()), "");
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_not_kept() {
+        let text = "{\"a\u{9b}31m\u{7f}\\u001b\":1}";
+        assert_eq!(shape_of(text.as_bytes(), &Redaction::off()), "{\"a\u{fffd}31m\u{fffd}\u{fffd}\":\"number\"}");
     }
 
     #[test]

@@ -131,13 +131,17 @@ pub(super) fn load(path: &Path, rules: &mut Vec<Rule>) -> Result<(), RuleError> 
     if FILE_BYTES < size {
         return Err(unreadable(io::Error::other(format!("it has {size} bytes, and may have {FILE_BYTES}"))));
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    add(path, &std::fs::read_to_string(path).map_err(unreadable)?, rules)
+}
+
+/// Adds the rules of this text, which is that of the file.
+pub(super) fn add(path: &Path, text: &str, rules: &mut Vec<Rule>) -> Result<(), RuleError> {
     let bad = |at: usize, what: String| {
         let line = text[..at.min(text.len())].bytes().filter(|byte| *byte == b'\n').count() + 1;
         RuleError::Bad { file: path.to_owned(), line, what }
     };
     let file: File =
-        toml::from_str(&text).map_err(|error| bad(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
+        toml::from_str(text).map_err(|error| bad(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
     if RULES < file.rules.len() {
         return Err(bad(0, format!("it has {} rules, and may have {RULES}", file.rules.len())));
     }

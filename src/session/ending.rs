@@ -35,6 +35,11 @@ impl Ending {
         self.audience.tell();
     }
 
+    /// Has all sessions look at whether they may go on.
+    pub(crate) fn look(&self) {
+        self.audience.tell();
+    }
+
     /// How far it is.
     pub(crate) fn stage(&self) -> Stage {
         match self.stage.load(Ordering::SeqCst) {

@@ -1,6 +1,6 @@
 //! The messages of the WebSocket protocol `tasklight.v1`: JSON text, tagged by `op`. Changes are only ever additions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,24 @@ pub(crate) enum Target {
     List,
 }
 
+/// A text that is never shown.
+#[derive(PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The text.
+    pub(crate) fn reveal(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
 /// A message from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ClientMessage {
@@ -45,7 +63,10 @@ pub(crate) enum ClientMessage {
         target: Target,
     },
     /// A token, first or renewed.
-    Auth,
+    Auth {
+        /// The token.
+        token: Secret,
+    },
     /// Answered by a pong.
     Ping,
 }
@@ -73,8 +94,7 @@ struct Raw {
     types: Option<Vec<String>>,
     invocation: Option<String>,
     series: Option<String>,
-    #[serde(rename = "token")]
-    _token: Option<String>,
+    token: Option<Secret>,
 }
 
 impl ClientMessage {
@@ -108,7 +128,10 @@ impl Raw {
                 Ok(ClientMessage::Subscribe { target, start: self.start()?, filter: self.filter()? })
             }
             "unsubscribe" => Ok(ClientMessage::Unsubscribe { target: self.target()? }),
-            "auth" => Ok(ClientMessage::Auth),
+            "auth" => {
+                let token = self.token.ok_or(("missing_field", "auth needs \"token\"".to_owned()))?;
+                Ok(ClientMessage::Auth { token })
+            }
             "ping" => Ok(ClientMessage::Ping),
             _ => Err(("unknown_op", "op is subscribe, unsubscribe, auth or ping".to_owned())),
         }

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     SessionOptions,
+    access::Access,
     beat::next_beat,
     ending::{Ending, Stage},
     outbox::Outbox,
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{
     hub::{Arrival, Fetch, Follower, Hub, Mail, Mailbox, Relay, Step, Wanted},
+    limits::Draw,
     metrics::Metrics,
     model::{Cursor, FrameBatch, TaskId},
 };
@@ -49,6 +51,7 @@ pub(crate) struct SseSession {
     pub options: Arc<SessionOptions>,
     pub metrics: Arc<Metrics>,
     pub ending: Arc<Ending>,
+    pub access: Access,
 }
 
 /// The start of the body. It is written with the head of the response, before the connection becomes a session.
@@ -76,6 +79,7 @@ pub(crate) async fn serve(mut stream: TcpStream, mut session: SseSession, relay:
         stage,
         phase: Phase::Ready,
         blocked: None,
+        heard: 0,
         beat,
         leave: None,
         timer,
@@ -105,6 +109,8 @@ struct Streaming {
     phase: Phase,
     /// Since when the socket takes nothing although something waits.
     blocked: Option<Instant>,
+    /// Bytes that the client has sent since its request.
+    heard: usize,
     beat: Instant,
     leave: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -141,6 +147,12 @@ impl Streaming {
     /// Takes what has come into the mailbox, and looks whether the node stops.
     fn hear(&mut self, context: &Context<'_>) -> io::Result<()> {
         self.mailbox.empty(&mut self.mail, context);
+        if self.session.access.check().is_err() {
+            // What waits may not be seen any more.
+            self.outbox.discard();
+            self.phase = Phase::Ended;
+            return Ok(());
+        }
         if !self.mail.changed.is_empty() && matches!(self.phase, Phase::Asleep) {
             self.phase = Phase::Ready;
         }
@@ -164,18 +176,24 @@ impl Streaming {
 
     /// Notices whether the connection is gone, and does what is due.
     fn poll_time(&mut self, context: &mut Context<'_>, stream: &TcpStream) -> Poll<io::Result<()>> {
-        // A client sends nothing after its request; what it sends is not looked at.
+        // A client sends nothing after its request; what it sends is not looked at, and if it is much, the client is up to no good.
         while stream.poll_read_ready(context)?.is_ready() {
             match stream.try_read(&mut [0; 512]) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                Ok(_) => {}
+                Ok(count) => {
+                    self.heard += count;
+                    if self.session.options.frame_bytes < self.heard {
+                        self.session.metrics.reached.count("frame");
+                        return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
         loop {
             let too_slow = self.blocked.map(|since| since + self.session.options.write_timeout);
-            let due = [too_slow, self.leave].into_iter().flatten().fold(self.beat, Instant::min);
+            let due = [too_slow, self.leave, self.session.access.due()].into_iter().flatten().fold(self.beat, Instant::min);
             if due < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(due);
             }
@@ -183,10 +201,17 @@ impl Streaming {
                 return Poll::Pending;
             }
             let now = Instant::now();
+            if self.session.access.check().is_err() {
+                self.outbox.discard();
+                self.phase = Phase::Ended;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.leave.is_some_and(|leave| leave <= now) {
                 return Poll::Ready(Ok(()));
             }
             if too_slow.is_some_and(|limit| limit <= now) {
+                self.session.metrics.reached.count("write_timeout");
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             if self.beat <= now {
@@ -219,7 +244,11 @@ impl Streaming {
                 }
                 Step::Read(range) => {
                     let wanted = Wanted::Page(task.clone(), range);
-                    self.phase = Phase::Reading { _fetch: self.session.hub.fetch(wanted, self.mailbox.clone(), 0) };
+                    let wait = self.session.access.draw(Draw::ColdReads);
+                    if !wait.is_zero() {
+                        self.session.metrics.reached.count("cold_reads_per_second");
+                    }
+                    self.phase = Phase::Reading { _fetch: self.session.hub.fetch(wanted, self.mailbox.clone(), 0, wait) };
                 }
                 Step::Asleep => self.phase = Phase::Asleep,
             }

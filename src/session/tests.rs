@@ -66,7 +66,7 @@ async fn a_full_queue_asks_for_no_more_and_goes_on_where_it_stopped() {
     let passing = relay.clone();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move { passing.run().await });
-    let mut session = Session::new(hub, Arc::new(options), metrics, "n", relay);
+    let mut session = Session::new(hub, Arc::new(options), metrics, "n", Access::open(), relay);
     assert!(session.receive(r#"{"op":"subscribe","task":"t"}"#));
     let (mut ours, mut theirs) = connected().await;
     let (mut received, mut seen, mut on_the_way) = (Vec::new(), Vec::new(), 0);

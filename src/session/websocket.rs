@@ -15,14 +15,14 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, Sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Error, Message, Utf8Bytes,
-        error::CapacityError,
+        Message, Utf8Bytes,
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
 };
@@ -30,7 +30,9 @@ use tokio_tungstenite::{
 use super::{
     Session,
     beat::next_beat,
+    end::End,
     ending::{Ending, Stage},
+    meter::{Meter, MeterLimits, Metered},
     outside::Outside,
 };
 use crate::metrics::Code;
@@ -44,59 +46,14 @@ const CONTROL_BUFFER: usize = 16 * 1024;
 /// How long a close frame may take to be written to a socket that is not being read.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
+/// The most bytes that are read from a client that has been told to go, so that it gets to read why.
+const LINGER_BYTES: usize = 4 << 20;
+
 /// How often a session fills its outbox and writes it before the other sessions of its thread have their turn.
 const ROUNDS: usize = 4;
 
 /// A ping without content (RFC 6455 section 5.5.2), as a server sends it.
 const PING: &[u8] = &[0x89, 0];
-
-/// Why a session ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// The connection broke.
-    Gone,
-    /// The client closed.
-    Closed,
-    /// The client broke the WebSocket protocol itself.
-    Malformed,
-    /// The client sent text that is not UTF-8.
-    NotUtf8,
-    /// The node stops.
-    Drained,
-    /// The client broke the protocol too often.
-    Policy,
-    /// The client sent a frame or message that is too long.
-    TooBig,
-    /// The client took nothing for too long.
-    TooSlow,
-    /// Nothing was heard of the client for too long.
-    Silent,
-}
-
-impl End {
-    /// The close code and reason of DESIGN section 7, and the label under which it is counted.
-    fn close(self) -> Option<(u16, &'static str, &'static str)> {
-        match self {
-            Self::Gone | Self::Closed => None,
-            Self::Malformed => Some((1002, "the frames are not valid", "malformed")),
-            Self::NotUtf8 => Some((1007, "the text is not UTF-8", "not_utf8")),
-            Self::Drained => Some((1012, "the node is stopping; reconnect and continue after your cursor", "drain")),
-            Self::Policy => Some((1008, "too many messages that make no sense", "policy")),
-            Self::TooBig => Some((1009, "the message is too long", "too_big")),
-            Self::TooSlow => Some((4408, "nothing could be written for too long", "too_slow")),
-            Self::Silent => Some((4408, "nothing was heard for too long", "silent")),
-        }
-    }
-
-    fn of(error: &Error) -> Self {
-        match error {
-            Error::Capacity(CapacityError::MessageTooLong { .. }) => Self::TooBig,
-            Error::Protocol(_) => Self::Malformed,
-            Error::Utf8(_) => Self::NotUtf8,
-            _ => Self::Gone,
-        }
-    }
-}
 
 /// Serves one session over a connection until either side ends it. `early` is what the client sent right after its handshake.
 pub(crate) fn serve(
@@ -117,6 +74,9 @@ impl Connection {
             .max_write_buffer_size(CONTROL_BUFFER)
             .max_message_size(Some(session.options.frame_bytes))
             .max_frame_size(Some(session.options.frame_bytes));
+        let limits = MeterLimits { frames: session.options.frames, fragments: session.options.fragments };
+        let mut stream = Metered { stream, meter: Meter::new(limits) };
+        stream.meter.see(&early, Instant::now());
         let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await;
         Self::new(socket, session, ending)
     }
@@ -128,9 +88,14 @@ impl Connection {
         let end = self.run().await;
         if let Some((code, reason, label)) = end.close() {
             metrics.closed.get_or_create(&Code { code: label }).inc();
-            self.close(code, reason).await;
+            end.limit().into_iter().for_each(|limit| metrics.reached.count(limit));
+            if end.discards() {
+                self.session.discard();
+            }
+            // In a box of its own, so that a session has no room for its end all its life.
+            Box::pin(self.close(code, reason)).await;
         } else if end == End::Closed {
-            self.answer_close().await;
+            Box::pin(self.answer_close()).await;
         }
         metrics.sessions.dec();
     }
@@ -147,7 +112,7 @@ enum Event {
 }
 
 struct Connection {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Metered>,
     session: Session,
     ending: Arc<Ending>,
     stage: Stage,
@@ -166,7 +131,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(socket: WebSocketStream<TcpStream>, session: Session, ending: Arc<Ending>) -> Self {
+    fn new(socket: WebSocketStream<Metered>, session: Session, ending: Arc<Ending>) -> Self {
         let now = Instant::now();
         let beat = next_beat(session.options.heartbeat);
         let timer = Box::pin(sleep_until(beat));
@@ -216,6 +181,9 @@ impl Connection {
     /// cannot make it grow by asking.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
         self.session.hear(context);
+        if let Some(denied) = self.session.denied() {
+            return Poll::Ready(Event::End(denied.into()));
+        }
         self.look |= self.outside.was_woken(context);
         if self.ending.stage() != self.stage {
             return Poll::Ready(Event::Ending);
@@ -245,6 +213,8 @@ impl Connection {
         if !self.look {
             return Poll::Pending;
         }
+        // Part of a message may have come.
+        self.arm();
         // Where nothing may be read yet, it is looked again next time.
         self.look = !self.may_read();
         let waker = self.outside.waker();
@@ -252,7 +222,7 @@ impl Connection {
     }
 
     fn may_read(&self) -> bool {
-        !self.session.outbox.is_torn() && !self.unflushed && !self.session.is_full()
+        !self.session.outbox.is_torn() && !self.unflushed && !self.session.is_full() && self.session.may_receive()
     }
 
     /// Reads one message, if one may be read now.
@@ -263,7 +233,7 @@ impl Connection {
         let waker = self.outside.waker();
         Pin::new(&mut self.socket).poll_next(&mut Context::from_waker(&waker)).map(|read| match read {
             Some(Ok(message)) => Event::Message(message),
-            Some(Err(error)) => Event::End(End::of(&error)),
+            Some(Err(error)) => Event::End(End::of(&error, self.socket.get_ref().meter.too_much())),
             None => Event::End(End::Gone),
         })
     }
@@ -280,7 +250,7 @@ impl Connection {
         if outbox.is_empty() {
             return Poll::Ready(Ok(false));
         }
-        let written = ready!(outbox.poll_write(context, self.socket.get_mut()))?;
+        let written = ready!(outbox.poll_write(context, &mut self.socket.get_mut().stream))?;
         self.blocked = None;
         Poll::Ready(if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(true) })
     }
@@ -305,7 +275,15 @@ impl Connection {
     fn earliest(&self) -> Instant {
         let options = &self.session.options;
         let too_slow = self.blocked.map(|since| since + options.write_timeout);
-        let times = [Some(self.heard + options.idle_timeout), too_slow, self.leave];
+        let whole = self.socket.get_ref().meter.since().map(|since| since + options.message_timeout);
+        let times = [
+            Some(self.heard + options.idle_timeout),
+            too_slow,
+            whole,
+            self.leave,
+            self.session.access_due(),
+            self.session.pace.pause(),
+        ];
         times.into_iter().flatten().fold(self.beat, Instant::min)
     }
 
@@ -320,6 +298,15 @@ impl Connection {
         }
         if self.heard + self.session.options.idle_timeout <= now {
             return Some(End::Silent);
+        }
+        self.session.pace.resume(now);
+        let may_read = self.may_read();
+        let meter = &mut self.socket.get_mut().meter;
+        if meter.since().is_some_and(|since| since + self.session.options.message_timeout <= now) {
+            if may_read {
+                return Some(End::Dribbled);
+            }
+            meter.forgive(now);
         }
         if self.beat <= now {
             self.beat = next_beat(self.session.options.heartbeat);
@@ -351,15 +338,13 @@ impl Connection {
 
     /// Sends what is left if the socket takes it, the close frame, and waits a little for the client's.
     async fn close(&mut self, code: u16, reason: &'static str) {
-        if code == 4408 {
-            self.session.discard();
-        }
         let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
         let goodbye = async {
             self.empty_outbox().await?;
             self.socket.close(Some(frame)).await.map_err(io::Error::other)?;
             while let Some(Ok(_)) = self.socket.next().await {}
-            io::Result::Ok(())
+            // If reading has failed there may be more to come, and a connection that is closed on it is reset, which takes away our reason.
+            linger(&mut self.socket.get_mut().stream).await
         };
         // Whether the client hears it is up to the client.
         let _ = timeout(CLOSE_GRACE, goodbye).await;
@@ -382,4 +367,17 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Says that nothing more comes, and reads on for a while what nobody looks at.
+async fn linger(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let (mut buffer, mut left) = (vec![0; 4_096], LINGER_BYTES);
+    while left != 0 {
+        match stream.read(&mut buffer).await? {
+            0 => break,
+            count => left = left.saturating_sub(count),
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
 
+use crate::auth::Pattern;
 use crate::model::{Epoch, Invocation, InvocationId, LogState, Offset, StatusCounts, TaskId, TaskSummary, Timestamp};
 
 use super::{
@@ -66,6 +67,12 @@ impl PostgresStore {
                 values.push(wanted.clone());
                 sql.push_str(&format!("AND labels ->> ${name} = ${} ", values.len() + 3));
             }
+        }
+        if let Some(patterns) = &query.visible {
+            let likes: Vec<String> = patterns.iter().map(Pattern::like).collect();
+            values.push(serde_json::json!(likes).to_string());
+            let value = values.len() + 3;
+            sql.push_str(&format!("AND name COLLATE \"C\" LIKE ANY (ARRAY(SELECT jsonb_array_elements_text(${value}::jsonb))) "));
         }
         sql.push_str("ORDER BY listed_at DESC, id DESC LIMIT $1");
         let mut statement = sqlx::query(AssertSqlSafe(sql))

@@ -67,6 +67,12 @@ impl SqliteStore {
             }
             sql.push_str(") ");
         }
+        if let Some(patterns) = &query.visible {
+            // Of what a pattern may contain only * has a meaning for GLOB, and it is the same.
+            values.push(serde_json::json!(patterns).to_string());
+            let value = values.len() + 3;
+            sql.push_str(&format!("AND EXISTS (SELECT 1 FROM json_each(?{value}) AS pattern WHERE name GLOB pattern.value) "));
+        }
         sql.push_str("ORDER BY listed_at DESC, id DESC LIMIT ?1");
         let mut statement = sqlx::query(AssertSqlSafe(sql))
             .bind(stored(query.limit as u64 + 1))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::auth::Pattern;
 use crate::model::{
     Activity, Cursor, Epoch, EventId, Filter, InvocationId, LogState, NewActivity, Offset, Status, TaskId, Timestamp,
 };
@@ -126,6 +127,8 @@ pub struct TaskQuery {
     pub labels: Vec<(String, Option<String>)>,
     /// Only those with this text in id or title, whatever the case of ASCII letters.
     pub text: Option<String>,
+    /// Only those whose id fits one of these; all if nothing is said.
+    pub visible: Option<Vec<Pattern>>,
     /// At most so many.
     pub limit: usize,
     /// Continue after this one.

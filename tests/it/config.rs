@@ -54,6 +54,8 @@ fn a_bad_value_stops_the_start_and_names_itself() {
         ("[store]\nsynchronous = \"off\"\n", vec![], vec!["store.synchronous", "full"]),
         ("[log]\nformat = \"xml\"\n", vec![], vec!["log.format", "pretty"]),
         ("listen = \"0.0.0.0:8080\"\n", vec![], vec!["listen", "--insecure-listen"]),
+        ("[http]\ntrusted_proxies = [\"10.0.0.0/99\"]\n", vec![], vec!["http.trusted_proxies", "10.0.0.0/99", "10.0.0.0/8"]),
+        ("[session]\nmessage_timeout = \"0s\"\n", vec![], vec!["session.message_timeout", "10ms"]),
         ("[store]\nurl = \"mysql://x\"\n", vec![], vec!["store.url", "sqlite://"]),
         ("not toml", vec![], vec!["tasklight.toml"]),
     ] {

@@ -1,5 +1,6 @@
 //! Behaviour: real sockets, real stores, real processes. One binary, so that it links once.
 
+mod access;
 mod agents;
 mod audit;
 mod checker;
@@ -9,11 +10,14 @@ mod cold;
 mod config;
 mod conformance;
 mod demo;
+mod envelopes;
 mod examples;
+mod fuzz_seeds;
 mod harness;
 mod hooks;
 mod http;
 mod import;
+mod limits;
 mod link;
 mod membership;
 mod over_redis;
@@ -26,6 +30,7 @@ mod proxy;
 mod pty;
 mod publish;
 mod redact;
+mod redis_rights;
 mod redis_servers;
 mod rejects;
 mod remembered;

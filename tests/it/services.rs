@@ -96,3 +96,24 @@ async fn a_prefix_is_ones_own() {
     let there: bool = redis::cmd("EXISTS").arg(format!("{theirs}key")).query_async(&mut connection).await.expect("an answer");
     assert!(!there);
 }
+
+/// A private key and its public one, both as PEM; `command` is what openssl makes the first with.
+pub fn key_pair(command: &[&str]) -> (String, String) {
+    let run = |arguments: &[&str], input: &str| {
+        let mut child = std::process::Command::new("openssl")
+            .args(arguments)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("openssl is installed");
+        let mut stdin = child.stdin.take().expect("piped");
+        std::io::Write::write_all(&mut stdin, input.as_bytes()).expect("it takes its input");
+        drop(stdin);
+        String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("PEM")
+    };
+    let private = run(command, "");
+    let public = run(&["pkey", "-pubout"], &private);
+    assert!(public.contains("BEGIN PUBLIC KEY"), "openssl makes keys");
+    (private, public)
+}

@@ -20,8 +20,13 @@ pub struct Viewer {
 impl Viewer {
     /// Connects and takes the hello.
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::connect_as(address, "tasklight.v1").await
+    }
+
+    /// As [`Viewer::connect`], offering these subprotocols.
+    pub async fn connect_as(address: SocketAddr, protocols: &str) -> Self {
         let mut request = format!("ws://{address}/v1/ws").into_client_request().expect("a request");
-        request.headers_mut().insert("sec-websocket-protocol", "tasklight.v1".parse().expect("a header"));
+        request.headers_mut().insert("sec-websocket-protocol", protocols.parse().expect("a header"));
         let (socket, _) = timeout(PATIENCE, connect_async(request)).await.expect("in time").expect("a session");
         let mut viewer = Self { socket };
         assert_eq!(viewer.next().await["op"], "hello");
@@ -47,6 +52,17 @@ impl Viewer {
             match timeout(PATIENCE, self.socket.next()).await.expect("something comes in time") {
                 Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The code and reason of the close frame that comes; messages before it are passed over.
+    pub async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match timeout(PATIENCE, self.socket.next()).await.expect("something comes in time") {
+                Some(Ok(Message::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),
+                Some(Ok(Message::Close(None)) | Err(_)) | None => panic!("it ended without a reason"),
                 Some(Ok(_)) => {}
             }
         }

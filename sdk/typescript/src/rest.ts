@@ -131,6 +131,12 @@ export class Hub {
     return this.#ask("GET", ["tasks", task, "invocations", invocation]);
   }
 
+  /** What stands for the token in an address, once and for half a minute: for `EventSource`, and for links that download. */
+  async ticket(): Promise<string> {
+    const { ticket } = await this.#ask<{ ticket: string }>("POST", ["tickets"]);
+    return ticket;
+  }
+
   /** One request; a second one if the hub wants a new token and there is somebody to ask for it. */
   async #ask<T>(method: string, path: readonly string[], query: Query = {}, body?: object): Promise<T> {
     const more = body === undefined ? {} : { body: JSON.stringify(body) };

@@ -17,7 +17,7 @@ use super::{ChannelOptions, acks::Rejections, beat::BeatHandle, submit::Queue};
 use crate::{
     broker::{Channel, LinkEvent, LinkReader, RedisBroker},
     cluster::{CONTROL_TASKS, Control, Mark, Members, Ownership, Standing, Took},
-    ingest::{BodyError, IngestLimits, Item, Redaction, Rejected, event_id_of, read_body},
+    ingest::{Body, BodyError, Envelopes, IngestLimits, Item, Redaction, Rejected, Unopened, event_id_of, events_in, read_body},
     metrics::{Code, Metrics},
     model::{EventId, TaskId, Timestamp},
     store::Store,
@@ -65,6 +65,7 @@ pub(super) struct Tools {
     pub writer: Writer,
     pub limits: IngestLimits,
     pub redaction: Arc<Redaction>,
+    pub envelopes: Arc<Envelopes>,
     pub options: ChannelOptions,
     pub metrics: Arc<Metrics>,
     pub queue: Queue,
@@ -276,7 +277,7 @@ impl Keeper {
                     self.ownership.heard(task, activities, now);
                 }
             }
-            Err(error) => refused.push((None, Rejected::new(error.code(), None, error.to_string()), payload)),
+            Err(all) => refused = all,
         }
         if answers {
             for (_, rejected, _) in &refused {
@@ -286,12 +287,26 @@ impl Keeper {
         }
     }
 
-    fn parse(&self, task: &TaskId, payload: &Bytes) -> Result<crate::ingest::Body, BodyError> {
-        let limits = &self.tools.limits;
+    /// The activities of a message, or what is to be said of it.
+    fn parse(&self, task: &TaskId, payload: &Bytes) -> Result<Body, Vec<(Option<EventId>, Rejected, Bytes)>> {
+        let Tools { limits, redaction, envelopes, redis, .. } = &self.tools;
+        let whole = |error: &BodyError, text| vec![(None, Rejected::new(error.code(), None, error.to_string()), text)];
         if limits.request_bytes < payload.len() {
-            return Err(BodyError::TooLarge(limits.request_bytes));
+            return Err(whole(&BodyError::TooLarge(limits.request_bytes), payload.clone()));
         }
-        read_body(payload, task, Timestamp::now(), limits, &self.tools.redaction)
+        let now = Timestamp::now();
+        let opened = envelopes.open(task, &redis.names.task(task), payload, now).map_err(|Unopened { rejected, body }| {
+            let events = events_in(&body, limits.request_activities).into_iter();
+            let mut refused: Vec<_> = events.map(|(event, text)| (Some(event), rejected.clone(), text)).collect();
+            if refused.is_empty() {
+                refused.push((None, rejected, body));
+            }
+            refused
+        })?;
+        let body = read_body(&opened.body, task, now, limits, redaction);
+        let mut body = body.map_err(|error| whole(&error, opened.body.clone()))?;
+        opened.check(&mut body);
+        Ok(body)
     }
 
     fn tick(&mut self) {

@@ -2,7 +2,7 @@
 
 use super::{Builtin, token};
 
-pub(super) const RULES: [Builtin; 35] = [
+pub(super) const RULES: [Builtin; 36] = [
     token(
         "slack-token",
         "a token of Slack",
@@ -10,6 +10,7 @@ pub(super) const RULES: [Builtin; 35] = [
         10,
         r"xox[abcdeoprs][-.][A-Za-z0-9%.-]{10,400}",
     ),
+    token("tasklight-api-key", "an API key of Tasklight", &["tlk_"], 40, r"tlk_[A-Za-z0-9]{8}_[A-Za-z0-9]{43}"),
     token("slack-app-token", "an app's token of Slack", &["xapp-"], 12, r"xapp-\d-[A-Z0-9]{8,16}-\d{8,16}-[a-f0-9]{32,128}"),
     token(
         "discord-webhook",

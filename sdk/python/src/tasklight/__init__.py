@@ -15,6 +15,7 @@ from .activity import Acknowledged, Noted, Receipt, Refusal, Result
 from .aio import AsyncClient, AsyncFollow
 from .client import Client
 from .connection import VERSION as __version__
+from .envelope import EnvelopeKey
 from .errors import (
     InvalidAnswer,
     NoHub,
@@ -43,10 +44,12 @@ def invocation(
     token: Optional[str] = None,
     redis: "Union[str, redis_py.Redis, None]" = None,
     redis_prefix: Optional[str] = None,
+    envelope_key: Optional[EnvelopeKey] = None,
     **options: Any,
 ) -> Invocation:
     """A run on a task, by a client of its own: see :class:`Client` and :class:`Invocation`."""
-    return Client(hub, token, redis=redis, redis_prefix=redis_prefix).invocation(task, id, **options)
+    client = Client(hub, token, redis=redis, redis_prefix=redis_prefix, envelope_key=envelope_key)
+    return client.invocation(task, id, **options)
 
 
 __all__ = [
@@ -56,6 +59,7 @@ __all__ = [
     "AsyncFollow",
     "Client",
     "Deleted",
+    "EnvelopeKey",
     "Event",
     "Follow",
     "InvalidAnswer",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from .activity import Result, encode, outgoing
 from .backoff import Backoff
 from .connection import Hub
+from .envelope import EnvelopeKey
 from .errors import TasklightError
 from .events import Activity
 from .follow import Follow, start
@@ -31,8 +32,8 @@ _RETRY_FIRST, _RETRY_MOST = 0.2, 5.0
 
 
 class Client:
-    """A hub and the right to use it. What is not given is taken from ``TASKLIGHT_HUB``, ``TASKLIGHT_TOKEN``, ``TASKLIGHT_REDIS`` and
-    ``TASKLIGHT_REDIS_PREFIX``. Opens no connection yet; may be used from many threads."""
+    """A hub and the right to use it. What is not given is taken from ``TASKLIGHT_HUB``, ``TASKLIGHT_TOKEN``, ``TASKLIGHT_REDIS``,
+    ``TASKLIGHT_REDIS_PREFIX`` and, a file's name, ``TASKLIGHT_ENVELOPE_KEY``. Opens no connection yet; may be used from many threads."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Client:
         *,
         redis: "Union[str, redis_py.Redis, None]" = None,
         redis_prefix: Optional[str] = None,
+        envelope_key: Optional[EnvelopeKey] = None,
         timeout: float = REQUEST_TIMEOUT,
         ssl_context: Optional[ssl.SSLContext] = None,
     ) -> None:
@@ -55,6 +57,8 @@ class Client:
         )
         self._redis = redis or (None if named else os.environ.get("TASKLIGHT_REDIS")) or None
         self._prefix = redis_prefix or os.environ.get("TASKLIGHT_REDIS_PREFIX") or "tasklight:"
+        key_file = os.environ.get("TASKLIGHT_ENVELOPE_KEY") if self._redis else None
+        self._key = envelope_key or (EnvelopeKey.read(key_file) if key_file else None)
 
     def __repr__(self) -> str:
         return f"Client({self._hub.url!r}{', redis' if self._redis else ''})"
@@ -129,7 +133,7 @@ class Client:
 
     def _publisher(self, task: str) -> Publisher:
         if self._redis is not None:
-            return RedisPublisher(self._redis, task, self._prefix)
+            return RedisPublisher(self._redis, task, self._prefix, self._key)
         return HubPublisher(self._hub, task)
 
     def _get(self, path: str, query: Optional[Mapping[str, Any]] = None) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from .activity import Acknowledged, Noted, Outgoing, Refusal, Result, refusal
 from .backoff import Backoff
+from .envelope import EnvelopeKey
 from .errors import NoHub, RedisRefused, SetupError, TasklightError, Unconfirmed, Unreachable, printable
 from .publisher import array, batches
 
@@ -35,9 +36,15 @@ TIMEOUT = 3.0
 
 class RedisPublisher:
     """Publishes one task's activities over Redis. ``where`` is a URL, or a ``redis.Redis`` made by the caller (for Sentinel, or TLS of one's
-    own); ``prefix`` is that of the hubs (``broker.prefix``)."""
+    own); ``prefix`` is that of the hubs (``broker.prefix``); with a ``key`` every message is sealed."""
 
-    def __init__(self, where: Union[str, "redis_py.Redis"], task: str, prefix: str = "tasklight:") -> None:
+    def __init__(
+        self,
+        where: Union[str, "redis_py.Redis"],
+        task: str,
+        prefix: str = "tasklight:",
+        key: Optional[EnvelopeKey] = None,
+    ) -> None:
         try:
             import redis  # noqa: PLC0415 - only who publishes over Redis needs the package
         except ImportError:
@@ -45,6 +52,7 @@ class RedisPublisher:
         self._redis, self._task, self._prefix = redis, task, prefix
         self._where, self._client = _client(redis, where)
         self._patience = ACK_PATIENCE
+        self._key = key
         self.after_fork()
 
     def __repr__(self) -> str:
@@ -116,12 +124,16 @@ class RedisPublisher:
         announcement = json.dumps({"taskId": self._task})
         backoff = Backoff(ANNOUNCED_FIRST, ANNOUNCED_MOST)
         end = time.monotonic() + ANNOUNCED_PATIENCE
-        while self._client.publish(self._name(f"task:{self._task}"), payload) == 0:
+        channel = self._name(f"task:{self._task}")
+        while self._client.publish(channel, self._sealed(channel, payload)) == 0:
             hubs = self._client.publish(self._name("tasks"), announcement)
             wait = backoff.next()
             if not hubs or end < time.monotonic() + wait:
                 raise NoHub(f"no hub takes the task {self._task}: the PUBLISH reached 0 receivers, and its announcement {hubs}")
             time.sleep(wait)
+
+    def _sealed(self, channel: str, payload: bytes) -> bytes:
+        return payload if self._key is None else self._key.seal(channel, payload.decode())
 
     def _hear(self, wanted: set[str]) -> None:
         """Waits until all of these are answered, as long as answers come."""

@@ -32,6 +32,16 @@ export const Export: Component<{ hub: HubSource; task: string; title: string | u
       else setState({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
     }
   };
+  /** The browser itself takes it, however long it is. A link carries no token, so a ticket stands for it. */
+  const download = async (): Promise<void> => {
+    const { task, hub } = props;
+    try {
+      const ticket = await hub.rest.ticket();
+      follow(`/v1/tasks/${encodeURIComponent(task)}/activities?format=ndjson&ticket=${ticket}`, `${task}.ndjson`);
+    } catch (error) {
+      setState({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+    }
+  };
   const busy = (): Extract<State, { kind: "busy" }> | undefined => {
     const now = state();
     return now.kind === "busy" ? now : undefined;
@@ -44,9 +54,9 @@ export const Export: Component<{ hub: HubSource; task: string; title: string | u
     <Menu title="Export" label="Export">
       {() => (
         <div class="bar-export">
-          <a class="button" href={`/v1/tasks/${encodeURIComponent(props.task)}/activities?format=ndjson`} download={`${props.task}.ndjson`}>
+          <button type="button" class="button" onClick={() => void download()}>
             NDJSON, as it is stored
-          </a>
+          </button>
           <Switch>
             <Match when={busy()}>
               {(now) => (
@@ -72,12 +82,16 @@ export const Export: Component<{ hub: HubSource; task: string; title: string | u
   );
 };
 
-function save(file: Blob, name: string): void {
-  const address = URL.createObjectURL(file);
+function follow(address: string, name: string): void {
   const link = document.createElement("a");
   link.href = address;
   link.download = name;
   link.click();
+}
+
+function save(file: Blob, name: string): void {
+  const address = URL.createObjectURL(file);
+  follow(address, name);
   setTimeout(() => {
     URL.revokeObjectURL(address);
   }, 60_000);

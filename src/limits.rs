@@ -1,0 +1,83 @@
+//! How much anybody may take: connections of an address, sessions and work of a subject, memory of the node. Each limit bears the name of its key
+//! in the configuration, is counted under that name when it is reached, and refuses what is new rather than hurting what is there.
+
+mod addresses;
+mod bucket;
+mod memory;
+mod subjects;
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+
+pub(crate) use addresses::{AddressSeat, Addresses, Proxies};
+pub(crate) use bucket::{Rate, Spent};
+pub(crate) use memory::Memory;
+pub(crate) use subjects::{Draw, SubjectSeat, Subjects, TooManySessions};
+
+/// A limit that was reached, by the name of its key: one of those in `docs/limits.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LimitLabel {
+    pub limit: &'static str,
+}
+
+/// How often each limit was reached.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reached(pub Family<LimitLabel, Counter>);
+
+impl Reached {
+    /// Counts one time.
+    pub(crate) fn count(&self, limit: &'static str) {
+        self.0.get_or_create(&LimitLabel { limit }).inc();
+    }
+}
+
+/// The limits of a node, as configured. Zero is no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LimitOptions {
+    /// Connections of one address.
+    pub connections_per_address: usize,
+    /// Sessions of one subject.
+    pub sessions_per_subject: usize,
+    /// Activities and changes of one subject.
+    pub publishes: Rate,
+    /// Reads of the store for one subject.
+    pub cold_reads: Rate,
+}
+
+/// What is counted against the limits now.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub addresses: Addresses,
+    pub subjects: Subjects,
+    pub memory: Memory,
+    pub reached: Reached,
+}
+
+/// How often memory is looked at, and subjects that have done nothing for a while are forgotten.
+const TICK: Duration = Duration::from_millis(500);
+
+impl Limits {
+    /// Nothing counted yet.
+    pub(crate) fn new(options: LimitOptions, memory: Memory, reached: Reached) -> Self {
+        let subjects = Subjects::new(options.sessions_per_subject, options.publishes, options.cold_reads);
+        Self { addresses: Addresses::new(options.connections_per_address), subjects, memory, reached }
+    }
+
+    /// Looks at memory, and forgets whom nothing is held against, again and again until `stop`.
+    pub(crate) async fn run(&self, stop: tokio_util::sync::CancellationToken) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            self.memory.look();
+            self.subjects.forget_idle();
+        }
+    }
+}
