@@ -92,7 +92,7 @@ export const Timeline: Component<{ view: TaskView; label: string }> = (props) =>
         <div
           ref={setScroller}
           class="tl-scroller"
-          role="feed"
+          role={rows.slots().length === 0 ? "region" : "feed"}
           aria-label={props.label}
           aria-busy={log.loading() !== undefined}
           tabindex="0"

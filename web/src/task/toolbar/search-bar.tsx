@@ -92,7 +92,8 @@ export const SearchBar: Component<{ search: Search; field: (element: HTMLInputEl
   );
 };
 
-const flat = (text: string): string => visible(text.replaceAll(/\s+/g, " "));
+/** On one line, without the colours of terminals. */
+const flat = (text: string): string => visible(text.replaceAll(/\u001b\[[\d;]*m/g, "").replaceAll(/\s+/g, " "));
 
 function countText(search: Search): string {
   const count = search.hits().length;
