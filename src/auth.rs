@@ -5,12 +5,10 @@
 
 mod api_key;
 mod caller;
-mod guard;
 mod jwks;
 mod key;
 mod pattern;
 mod revocation;
-mod ticket;
 mod token;
 
 use std::{
@@ -29,12 +27,10 @@ use crate::model::Timestamp;
 pub(crate) use api_key::{ApiKeys, KeyFileError, generate as generate_key};
 pub use caller::{Caller, Grants, Subject};
 pub(crate) use caller::{Means, Right};
-pub(crate) use guard::Guard;
 pub(crate) use jwks::{Jwks, JwksOptions};
 pub(crate) use key::KeyError;
 pub use pattern::Pattern;
 pub(crate) use revocation::{MOST_REVOCATIONS, Revocation, Revocations, Revoked};
-pub(crate) use ticket::Tickets;
 pub(crate) use token::Expected;
 
 use key::VerifyingKey;
@@ -248,7 +244,7 @@ impl Auth {
     }
 
     /// Where API keys are.
-    pub(super) fn key_file(&self) -> Option<&std::path::Path> {
+    pub(crate) fn key_file(&self) -> Option<&std::path::Path> {
         self.key_file.as_deref()
     }
 

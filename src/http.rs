@@ -36,7 +36,8 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    auth::{Auth, Guard, Tickets},
+    access::{Guard, Tickets},
+    auth::Auth,
     broker::Broker,
     hub::Hub,
     ingest::{ChannelIngest, IngestLimits, Redaction},

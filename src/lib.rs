@@ -29,6 +29,7 @@ pub mod metrics;
 #[doc(hidden)]
 pub mod fuzzing;
 
+mod access;
 mod backoff;
 mod http;
 mod limits;

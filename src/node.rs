@@ -14,7 +14,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{Auth, Guard, Tickets},
+    access::{Guard, Tickets},
+    auth::Auth,
     broker::Broker,
     config::Settings,
     http::{self, App, ListenOptions, Origins, Phase},

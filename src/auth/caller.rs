@@ -149,7 +149,7 @@ impl Caller {
     }
 
     /// The same, for as long and under the name that the token says.
-    pub(super) fn of_token(self, id: Option<String>, issued: Option<Timestamp>, expires: Option<Timestamp>) -> Self {
+    pub(crate) fn of_token(self, id: Option<String>, issued: Option<Timestamp>, expires: Option<Timestamp>) -> Self {
         let Inner { subject, grants, means, .. } = &*self.inner;
         let (subject, grants, means) = (subject.clone(), grants.clone(), *means);
         Self { inner: Arc::new(Inner { subject, grants, means, expires, issued, id }) }
@@ -171,7 +171,7 @@ impl Caller {
     }
 
     /// When it was made, if it says so.
-    pub(super) fn issued(&self) -> Option<Timestamp> {
+    pub(crate) fn issued(&self) -> Option<Timestamp> {
         self.inner.issued
     }
 

@@ -6,8 +6,8 @@ use aws_lc_rs::digest;
 use rand::distr::{Alphanumeric, SampleString};
 use serde::{Deserialize, Serialize};
 
-use super::caller::{Caller, Grants, Means, Subject};
 use crate::{
+    auth::{Caller, Grants, Means, Subject},
     model::Timestamp,
     store::{Store, StoreError, StoredTicket},
 };

@@ -5,8 +5,10 @@ use std::{fs, sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::Auth;
-use crate::store::{Store, StoreError};
+use crate::{
+    auth::Auth,
+    store::{Store, StoreError},
+};
 
 /// Keeps a node's [`Auth`] true.
 #[derive(Clone)]
