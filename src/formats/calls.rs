@@ -1,8 +1,8 @@
-//! The tool calls that have no result yet.
+//! The tool calls that have no result yet, and the last that had one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The most that are remembered; of those that were open for longest, the result will look as if nobody had called.
+/// The most that are remembered of each; of those that were open for longest, the result will look as if nobody had called.
 const MOST: usize = 1_024;
 
 /// Open calls by their agent's own ids.
@@ -10,6 +10,9 @@ const MOST: usize = 1_024;
 pub(super) struct Calls {
     names: BTreeMap<String, String>,
     order: VecDeque<String>,
+    /// Those that ended, oldest first.
+    ended: VecDeque<String>,
+    has_ended: BTreeSet<String>,
 }
 
 impl Calls {
@@ -32,8 +35,26 @@ impl Calls {
         let was_open = self.names.remove(id).is_some();
         if was_open {
             self.order.retain(|open| open != id);
+            self.end(id);
         }
         was_open
+    }
+
+    fn end(&mut self, id: &str) {
+        if !self.has_ended.insert(id.to_owned()) {
+            return;
+        }
+        self.ended.push_back(id.to_owned());
+        if MOST < self.ended.len()
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.has_ended.remove(&oldest);
+        }
+    }
+
+    /// Whether one of this id had its result already: its id says no longer which one is meant.
+    pub(super) fn has_ended(&self, id: &str) -> bool {
+        self.has_ended.contains(id)
     }
 
     /// Whether it is open.

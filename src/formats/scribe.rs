@@ -188,15 +188,16 @@ impl Scribe {
         if !self.calls.open(id, name) {
             return self.silent("tool call again");
         }
+        let is_first = !self.calls.has_ended(id);
         let id = tool_call_id(&self.invocation, id);
         self.draft(ActivityType::ToolCall, json!({"toolCallId": id, "name": name, "input": input}));
-        self.note_hooked();
+        self.note_hooked(is_first);
     }
 
-    /// Claude Code's hooks tell of the same uses of tools, by the same ids.
-    fn note_hooked(&mut self) {
+    /// Claude Code's hooks tell of the same uses of tools, by the same ids. An id that is used again is told by its place, or it would be taken for the first.
+    fn note_hooked(&mut self, is_first: bool) {
         if let Some(draft) = self.drafts.last_mut() {
-            draft.hooked = self.format == Format::Claude;
+            draft.hooked = is_first && self.format == Format::Claude;
         }
     }
 
@@ -207,6 +208,7 @@ impl Scribe {
 
     /// What a tool gave back. If nobody called it, the call is said first, as far as it is known.
     pub(super) fn result(&mut self, id: &str, called: Called<'_>, output: Value, is_error: bool, more: Value) {
+        let is_first = !self.calls.has_ended(id);
         if !self.calls.is_open(id) {
             self.call(id, called.name, called.input.clone());
         }
@@ -219,7 +221,7 @@ impl Scribe {
             data.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
         }
         self.draft(ActivityType::ToolResult, data);
-        self.note_hooked();
+        self.note_hooked(is_first);
     }
 
     /// Something of the agent's own, under a name.

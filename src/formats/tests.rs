@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fmt::Write, path::PathBuf};
 
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::model::EventId;
@@ -210,6 +210,30 @@ fn streams() -> impl Strategy<Value = (Choice, Vec<u8>)> {
     let format = prop::sample::select(Format::ALL.to_vec());
     let choice = prop_oneof![2 => format.prop_map(Choice::Known), 1 => Just(Choice::Auto)];
     (choice, prop::collection::vec(part, 0..40).prop_map(|parts| parts.concat()))
+}
+
+/// Found by chance: a result that comes before its call, and an id that is used again. What is told of the second would be taken for the first.
+#[test]
+fn an_id_of_a_tool_that_is_used_again_is_told_again() {
+    let call = |command: &str| {
+        json!({"type": "assistant", "message": {"role": "assistant", "content":
+            [{"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": command}}]}})
+    };
+    let result = |output: &str| {
+        json!({"type": "user", "message": {"role": "user", "content":
+            [{"type": "tool_result", "tool_use_id": "toolu_1", "content": output}]}})
+    };
+    let lines = [result("early"), call("one"), result("1"), call("two"), result("2")].map(|line| format!("{line}\n")).concat();
+    let (_, drafts) = drafts(Format::Claude, lines.as_bytes());
+    let tools: Vec<_> =
+        drafts.iter().filter(|draft| matches!(draft.kind, ActivityType::ToolCall | ActivityType::ToolResult)).collect();
+    let ids: BTreeSet<EventId> = tools.iter().map(|draft| draft.event_id(&invocation())).collect();
+    assert_eq!((tools.len(), ids.len()), (6, 6), "{tools:#?}");
+    assert_eq!(
+        tools[0].event_id(&invocation()),
+        tool_event_id("run-1:toolu_1", "tool_call"),
+        "the first is still what hooks tell"
+    );
 }
 
 proptest! {
