@@ -33,3 +33,4 @@ mod access;
 mod backoff;
 mod http;
 mod limits;
+mod stamp;

@@ -1,12 +1,13 @@
 //! Looks at what was taken back, at this node and at others, and at the file of API keys; and has open sessions look again.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Auth,
+    stamp::Stamp,
     store::{Store, StoreError},
 };
 
@@ -47,7 +48,8 @@ impl Guard {
         }
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = self.stamp();
+        // Also what has changed since the keys were read at the start.
+        let mut stamp = Stamp::default();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -56,9 +58,7 @@ impl Guard {
             if let Err(error) = self.look().await {
                 tracing::debug!(%error, "what was revoked could not be read; trying again");
             }
-            let stamp = self.stamp();
-            if stamp != seen {
-                seen = stamp;
+            if self.auth.key_file().is_some_and(|file| stamp.changes(file)) {
                 match self.auth.reload_keys() {
                     Ok(()) => (self.changed)(),
                     Err(error) => {
@@ -67,11 +67,5 @@ impl Guard {
                 }
             }
         }
-    }
-
-    /// What tells one state of the file from another.
-    fn stamp(&self) -> Option<(std::time::SystemTime, u64)> {
-        let data = fs::metadata(self.auth.key_file()?).ok()?;
-        Some((data.modified().ok()?, data.len()))
     }
 }

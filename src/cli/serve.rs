@@ -41,7 +41,7 @@ pub(crate) struct ServeArgs {
     /// redis+cluster:// [default: none, one node by itself]
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
-    /// Listen beyond loopback although there is no access control: whoever reaches the port may read and write everything
+    /// Listen beyond loopback although no tokens are asked for: whoever reaches the port may read and write everything
     #[arg(long)]
     insecure_listen: bool,
 }
@@ -85,7 +85,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         node = Node::start(&settings) => node?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    announce(&node);
+    announce(&node, settings.asks_for_tokens());
     signals.next().await;
     let code = tokio::select! {
         in_order = node.shutdown() => if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE },
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Three lines for a person: where to look, how to publish, how to wrap a command.
-fn announce(node: &Node) {
+fn announce(node: &Node, asks_for_tokens: bool) {
     let url = format!("http://{}", node.address());
     let lines = format!(
         "look      {url}/\n\
@@ -110,13 +110,18 @@ fn announce(node: &Node) {
         tracing::debug!(%error, "nobody reads standard output");
     }
     tracing::info!(address = %node.address(), admin = %node.admin_address(), "listening");
+    if asks_for_tokens {
+        return;
+    }
     if node.address().ip().is_loopback() {
         tracing::warn!(
-            "there is no access control: every program and user on this machine may read and publish; pages of other origins may not"
+            "no key for tokens is configured: every program and user on this machine may read and publish (pages of other origins may not); \
+             `tasklight token --help` says how to ask for tokens"
         );
     } else {
         tracing::warn!(
-            "there is no access control and this port is reachable from other machines: whoever reaches it may read and write everything"
+            "no key for tokens is configured and this port is reachable from other machines: whoever reaches it may read and write everything; \
+             `tasklight token --help` says how to ask for tokens"
         );
     }
 }

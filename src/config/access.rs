@@ -13,7 +13,7 @@ const MOST_LEEWAY_SECONDS: u64 = 30;
 
 impl Settings {
     /// Whether any key is configured, so that tokens are asked for.
-    pub(super) fn asks_for_tokens(&self) -> bool {
+    pub(crate) fn asks_for_tokens(&self) -> bool {
         let auth = &self.auth;
         let named = [auth.hmac_secret.reveal(), &auth.hmac_secret_file, &auth.jwks_url, &auth.key_file];
         named.iter().any(|text| !text.is_empty()) || !auth.public_keys.words().is_empty()

@@ -10,7 +10,7 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::{
     auth::{Auth, Caller, Pattern, Right, Subject},
     broker::{EnvelopeKey, Signed},
     model::{TaskId, Timestamp},
+    stamp::Stamp,
 };
 
 /// The most bytes of a file of keys, and the most keys in it.
@@ -163,15 +164,14 @@ impl Envelopes {
         }
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = self.stamp();
+        // Also what has changed since the keys were read at the start.
+        let mut stamp = Stamp::default();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            let stamp = self.stamp();
-            if stamp != seen {
-                seen = stamp;
+            if stamp.changes(&self.options.key_file) {
                 match read(&self.options.key_file) {
                     Ok(keys) => *self.keys.write() = Arc::new(keys),
                     Err(error) => {
@@ -180,12 +180,6 @@ impl Envelopes {
                 }
             }
         }
-    }
-
-    /// What tells one state of the file from another.
-    fn stamp(&self) -> Option<(SystemTime, u64)> {
-        let data = fs::metadata(&self.options.key_file).ok()?;
-        Some((data.modified().ok()?, data.len()))
     }
 }
 
