@@ -1,96 +1,20 @@
 //! Attacks on the limits of connections, time, subjects and memory, over sockets spoken by hand.
 
+mod wire;
+
 use std::{net::SocketAddr, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tasklight::config::Settings;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::{Instant, sleep, timeout},
 };
 
+use self::wire::{Answer, Wire, ask, until};
 use crate::harness::{PATIENCE, TestHub, message};
 
 const SECRET: &str = "a secret of this test that has more than 32 bytes";
-
-/// A connection that says what it is told to say.
-struct Wire(TcpStream);
-
-/// What a hub answered: the status, the head, and the body's first bytes.
-struct Answer {
-    status: u16,
-    head: String,
-    text: String,
-}
-
-impl Answer {
-    fn code(&self) -> Value {
-        let document = self.text.find('{').and_then(|start| serde_json::from_str::<Value>(&self.text[start..]).ok());
-        document.map_or(Value::Null, |document| document["code"].clone())
-    }
-
-    fn retry_after(&self) -> Option<u64> {
-        let line = self.head.lines().find(|line| line.to_lowercase().starts_with("retry-after:"))?;
-        line.split_once(':')?.1.trim().parse().ok()
-    }
-}
-
-impl Wire {
-    async fn open(address: SocketAddr) -> Self {
-        Self(TcpStream::connect(address).await.expect("a connection"))
-    }
-
-    async fn say(&mut self, text: &str) -> bool {
-        self.0.write_all(text.as_bytes()).await.is_ok()
-    }
-
-    /// One answer with a length, or the start of one without.
-    async fn hear(&mut self) -> Answer {
-        let mut text = String::new();
-        let reading = async {
-            loop {
-                let mut buffer = [0; 4_096];
-                let count = self.0.read(&mut buffer).await.unwrap_or(0);
-                text.push_str(&String::from_utf8_lossy(&buffer[..count]));
-                let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                    assert_ne!(count, 0, "the connection ended without an answer: {text}");
-                    continue;
-                };
-                let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-                if count == 0 || length.is_none_or(|length: usize| length <= body.len()) {
-                    return (head.to_owned(), body.to_owned());
-                }
-            }
-        };
-        let (head, text) = timeout(PATIENCE, reading).await.expect("an answer in time");
-        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
-        Answer { status, head, text }
-    }
-
-    async fn ask(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        self.say(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")).await;
-        self.hear().await
-    }
-
-    /// Waits until the hub has closed.
-    async fn ended(mut self) {
-        let mut buffer = [0; 4_096];
-        while self.0.read(&mut buffer).await.is_ok_and(|count| count != 0) {}
-    }
-}
-
-/// Asks on a connection of its own.
-async fn ask(hub: &TestHub, path: &str, headers: &[(&str, &str)]) -> Answer {
-    Wire::open(hub.address()).await.ask(path, headers).await
-}
-
-/// Asks again and again until it is answered with this status.
-async fn until(hub: &TestHub, status: u16, path: &str, headers: &[(&str, &str)]) {
-    let asking = async { while ask(hub, path, headers).await.status != status {} };
-    timeout(PATIENCE, asking).await.expect("in the end it is answered so");
-}
 
 /// How often a limit was reached.
 async fn reached(hub: &TestHub, limit: &str) -> u64 {
