@@ -9,6 +9,7 @@ mod jwks;
 mod key;
 mod pattern;
 mod revocation;
+mod secret;
 mod token;
 
 use std::{
@@ -31,6 +32,7 @@ pub(crate) use jwks::{Jwks, JwksOptions};
 pub(crate) use key::KeyError;
 pub use pattern::Pattern;
 pub(crate) use revocation::{MOST_REVOCATIONS, Revocation, Revocations, Revoked};
+pub(crate) use secret::Secret;
 pub(crate) use token::Expected;
 
 use key::VerifyingKey;
@@ -79,8 +81,8 @@ impl Refusal {
     }
 }
 
-/// What tokens are checked with, as configured.
-#[derive(Debug, Default)]
+/// What tokens are checked with, as configured. It holds a secret and is not to be printed.
+#[derive(Default)]
 pub(crate) struct AuthOptions {
     /// A secret shared with whoever makes tokens, and its algorithm's name (HS256, HS384, HS512).
     pub secret: Option<(Vec<u8>, String)>,

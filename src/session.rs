@@ -187,7 +187,7 @@ impl Session {
             Ok(ClientMessage::Unsubscribe { target: Target::List }) => self.drop_list(),
             Ok(ClientMessage::Ping) => self.say(&ServerMessage::Pong { timestamp: Timestamp::now() }),
             Ok(ClientMessage::Auth { token }) => {
-                let wanted = Wanted::Caller(self.access.auth().clone(), token.reveal());
+                let wanted = Wanted::Caller(self.access.auth().clone(), token);
                 self.checking = Some(self.hub.fetch(wanted, self.mailbox.clone(), ACCESS_SLOT, Duration::ZERO));
             }
             Err(fault) => return self.fault(&fault),

@@ -9,7 +9,7 @@ use super::{
     audience::{Mailbox, Slot},
 };
 use crate::{
-    auth::{Auth, Caller, Pattern, Refusal},
+    auth::{Auth, Caller, Pattern, Refusal, Secret},
     model::{TaskId, TaskSummary},
     store::{ReadAfter, StoreError, TaskPlace},
 };
@@ -25,7 +25,7 @@ pub(crate) enum Wanted {
     /// A page of the list of tasks, of those that fit a pattern.
     ListPage(Option<TaskPlace>, Option<Vec<Pattern>>),
     /// Whether a token is good.
-    Caller(Arc<Auth>, String),
+    Caller(Arc<Auth>, Secret),
 }
 
 /// What was read.
@@ -53,7 +53,7 @@ impl Hub {
             let arrival = match wanted {
                 Wanted::Page(task, range) => Arrival::Page(hub.page(&task, &range).await),
                 Wanted::ListPage(after, visible) => Arrival::ListPage(hub.read_list(after, visible).await),
-                Wanted::Caller(auth, token) => Arrival::Caller(auth.check(Some(&token)).await),
+                Wanted::Caller(auth, token) => Arrival::Caller(auth.check(Some(token.reveal())).await),
             };
             if matches!(arrival, Arrival::Page(Err(_)) | Arrival::ListPage(Err(_))) {
                 tokio::time::sleep(READ_RETRY.mul_f64(rand::random())).await;

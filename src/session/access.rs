@@ -114,21 +114,23 @@ impl Access {
         Ok(())
     }
 
-    /// Whether it may go on.
+    /// Whether it may go on as far as revocations say: asked with every delivery, so without looking at the clock.
     pub(super) fn check(&mut self) -> Result<(), Denied> {
         let generation = self.auth.generation();
-        let late = self.due.is_some_and(|due| due <= Instant::now());
-        if !late && generation == self.seen {
+        if generation == self.seen {
             return Ok(());
         }
         self.seen = generation;
-        let Some(caller) = &self.caller else {
-            return if late { Err(Denied::Unauthorized(Refusal::Missing)) } else { Ok(()) };
-        };
-        if late {
-            return Err(Denied::Unauthorized(Refusal::Expired));
+        self.caller.as_ref().map_or(Ok(()), |caller| self.auth.still_good(caller).map_err(Denied::Unauthorized))
+    }
+
+    /// Whether it may go on at this time; to be asked when [`Access::due`] has come.
+    pub(super) fn check_time(&self) -> Result<(), Denied> {
+        if self.due.is_none_or(|due| Instant::now() < due) {
+            return Ok(());
         }
-        self.auth.still_good(caller).map_err(Denied::Unauthorized)
+        let refusal = if self.caller.is_some() { Refusal::Expired } else { Refusal::Missing };
+        Err(Denied::Unauthorized(refusal))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The messages of the WebSocket protocol `tasklight.v1`: JSON text, tagged by `op`. Changes are only ever additions.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    auth::Secret,
     hub::{Otherwise, Start},
     model::{ActivityType, Cursor, Epoch, Filter, InvocationId, LogState, Offset, TaskId, Timestamp},
 };
@@ -25,24 +26,6 @@ pub(crate) enum Target {
     Task(TaskId),
     /// The list of all tasks.
     List,
-}
-
-/// A text that is never shown.
-#[derive(PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    /// The text.
-    pub(crate) fn reveal(self) -> String {
-        self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
 }
 
 /// A message from a client.

@@ -19,7 +19,12 @@ impl Session {
         self.denied.or_else(|| self.access.check().err())
     }
 
-    /// When [`Session::denied`] has to be asked at the latest.
+    /// Why it may not go on any longer; to be asked when [`Session::access_due`] has come.
+    pub(crate) fn is_over(&self) -> Option<Denied> {
+        self.access.check_time().err()
+    }
+
+    /// When its token ends, or has to have come.
     pub(crate) fn access_due(&self) -> Option<Instant> {
         self.access.due()
     }

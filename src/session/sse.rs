@@ -201,7 +201,7 @@ impl Streaming {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            if self.session.access.check().is_err() {
+            if self.session.access.check_time().is_err() {
                 self.outbox.discard();
                 self.phase = Phase::Ended;
                 context.waker().wake_by_ref();

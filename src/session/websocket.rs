@@ -184,6 +184,10 @@ impl Connection {
         if let Some(denied) = self.session.denied() {
             return Poll::Ready(Event::End(denied.into()));
         }
+        // A new token may end before the timer goes off.
+        if self.session.access_due().is_some_and(|due| due < self.timer.deadline()) {
+            self.arm();
+        }
         self.look |= self.outside.was_woken(context);
         if self.ending.stage() != self.stage {
             return Poll::Ready(Event::Ending);
@@ -290,6 +294,9 @@ impl Connection {
     /// The timer has gone off: does what is due. Gives the end if it is that.
     fn due(&mut self) -> Option<End> {
         let now = Instant::now();
+        if let Some(denied) = self.session.is_over() {
+            return Some(denied.into());
+        }
         if self.leave.is_some_and(|leave| leave <= now) {
             return Some(End::Drained);
         }
