@@ -195,6 +195,24 @@ test("4403 is the end, 4401 is too when nobody can renew the token", () => {
   }
 });
 
+test("a hub that wants a token first is not waited for until it closes", () => {
+  const stage = new Stage();
+  stage.follow({ task: "a" });
+  stage.open();
+  const effects = stage.say({ op: "error", code: "token_missing", message: "send one", task: "a" });
+  expect(kinds(effects)).toContain("disconnect");
+  expect(effects).toContainEqual({ do: "state", task: "a", state: { kind: "denied", code: "unauthorized", reason: "send one (4401)" } });
+});
+
+test("a task that the token does not grant is denied, and the others go on", () => {
+  const stage = new Stage();
+  stage.live("a", 1);
+  stage.follow({ task: "b" });
+  const effects = stage.say({ op: "error", code: "forbidden", message: "not granted", task: "b" });
+  expect(effects).toContainEqual({ do: "state", task: "b", state: { kind: "denied", code: "forbidden", reason: "not granted" } });
+  expect(stage.state("a")).toBe("live");
+});
+
 test("with a new token a refused one is replaced, a few times in a row and no more", () => {
   const stage = new Stage({ renewable: true });
   stage.live("a", 1);

@@ -2,7 +2,7 @@
  * Holds the one connection of all tabs: in a SharedWorker, or in the page where there is none. It follows what at least one tab follows, keeps
  * the newest of it once, and gives it to each tab as fast as that takes it. However many tabs sleep, what it keeps is bounded.
  */
-import { type Following, type ListFollowing, type LinkState, type SocketConstructor, Viewer } from "tasklight/viewer";
+import { type Following, type ListFollowing, type LinkState, type SocketConstructor, type State, type TasklightError, Viewer } from "tasklight/viewer";
 import { FIRST_ACTIVITIES, FollowedTask } from "./followed.ts";
 import type { HostMessage, TabMessage } from "./port.ts";
 import { Seat } from "./seat.ts";
@@ -182,9 +182,8 @@ export class Host {
       onState: () => {
         if (isCurrent()) followed.stateChanged();
       },
-      onEnd: () => {
-        const { link } = this;
-        if (isCurrent()) followed.tellBy(() => (link.kind === "denied" ? link : { kind: "ended" }));
+      onEnd: (error) => {
+        if (isCurrent()) followed.tellBy(() => endOf(this.link, error));
       },
     });
     held.following = following;
@@ -235,4 +234,10 @@ export class Host {
       largest.drop();
     }
   }
+}
+
+/** Why nothing more comes of a task. */
+function endOf(link: LinkState, error: TasklightError | undefined): State {
+  if (link.kind === "denied") return link;
+  return error?.code === "forbidden" ? { kind: "denied", code: "forbidden", reason: error.message } : { kind: "ended" };
 }

@@ -20,6 +20,9 @@ export const LINGER_MS = 5_000;
 /** A connection that lost so much is replaced, so that asking again never becomes a loop. */
 export const MOST_LOSSES = 3;
 
+/** The close code of a token that is missing, has ended or was revoked. */
+const UNAUTHORIZED = 4401;
+
 /** How often a change that is only a number is told. */
 export const TELL_MS = 200;
 
@@ -238,7 +241,8 @@ export class Session {
         }
         break;
       case "error":
-        this.#refused(message.code, message.message, message.task);
+        if (message.code === "token_missing") this.#unauthorized(message.message, now);
+        else this.#refused(message.code, message.message, message.task);
         break;
       case "task":
       case "gone":
@@ -278,11 +282,19 @@ export class Session {
     if (verdict.broken !== undefined) this.#break(verdict.broken, now);
   }
 
+  /** The hub wants a token first. It would close for want of one, but only after a while. */
+  #unauthorized(reason: string, now: number): void {
+    this.#do({ do: "disconnect" });
+    this.#link.closed(UNAUTHORIZED, reason, now);
+    this.#disconnected();
+  }
+
   #refused(code: string, message: string, task: string | undefined): void {
     const follower = task === undefined ? undefined : (this.#leaving.get(task) ?? this.#followers.get(task));
     if (!follower?.refused()) return;
     this.#followers.delete(follower.task);
     this.#told.delete(follower.task);
+    if (code === "forbidden") this.#do({ do: "state", task: follower.task, state: { kind: "denied", code, reason: message } });
     this.#do({ do: "end", task: follower.task, cursor: follower.cursor, error: new TasklightError(code, message) });
   }
 
