@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
-    AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings,
-    NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
+    AuditSettings, AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings,
+    LogSettings, NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
 };
 pub use values::{Hidden, List, Size, Span};
 

@@ -4,6 +4,7 @@ mod access;
 mod activities;
 mod admin;
 mod admit;
+mod cors;
 mod error;
 mod extract;
 mod guard;
@@ -45,6 +46,7 @@ use crate::{
     metrics::Metrics,
     session::{SessionOptions, ending::Ending},
     store::Store,
+    trail::Trail,
     writer::Writer,
 };
 
@@ -74,6 +76,7 @@ pub(crate) struct App {
     pub redaction: Arc<Redaction>,
     pub session: Arc<SessionOptions>,
     pub auth: Arc<Auth>,
+    pub trail: Arc<Trail>,
     pub guard: Guard,
     pub tickets: Tickets,
     pub first_message_timeout: Duration,
@@ -99,7 +102,7 @@ impl App {
 /// The public routes.
 pub(crate) fn routes(app: Arc<App>) -> Router {
     let task = get(tasks::show).put(tasks::put).patch(tasks::patch).delete(tasks::delete);
-    Router::new()
+    let routes = Router::new()
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{task}", task)
         .route("/v1/tasks/{task}/activities", get(activities::page).post(activities::publish))
@@ -122,7 +125,8 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), admit::draw))
         .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))
-        .layer(from_fn_with_state(app.clone(), admit::admit))
+        .layer(from_fn_with_state(app.clone(), admit::admit));
+    cors::allow(routes, &app.origins)
         .layer(from_fn(guard::headers))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)

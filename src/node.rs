@@ -28,6 +28,7 @@ use crate::{
         shard::Shards,
     },
     store::Store,
+    trail::Trail,
     writer::Writer,
 };
 
@@ -81,6 +82,9 @@ impl Node {
             None => (Broker::Local, None),
         };
         let (hints, channels) = readers.unzip();
+        let trail = Arc::new(Trail::new(settings.keeps_trail(), settings.audit.interval.get()));
+        let (told, until) = (trail.clone(), stop.clone());
+        work.spawn(async move { told.run(until).await });
         let hub_options = settings.hub_options();
         let hub = Hub::new(store.clone(), broker.clone(), hints, hub_options, metrics.clone(), work.clone(), stop.clone());
         let writer =
@@ -94,6 +98,7 @@ impl Node {
                 settings.ingest_limits(),
                 redaction.clone(),
                 envelopes,
+                trail.clone(),
                 settings.channel_options(),
                 metrics.clone(),
                 &work,
@@ -122,6 +127,7 @@ impl Node {
             auth,
             bounds,
             proxies,
+            trail,
             guard,
             tickets: Tickets::new(store.clone()),
             first_message_timeout: settings.auth.first_message_timeout.get(),

@@ -4,13 +4,15 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::config::LogSettings;
+use crate::{config::LogSettings, trail::TARGET as TRAIL};
 
 /// Starts logging for the whole process; a second call changes nothing. Fails if the level cannot be read.
 pub fn start(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
         anyhow::anyhow!("log.level = {:?} is not a filter such as info or tasklight=debug: {error}", settings.level)
     })?;
+    // Who did what is told whatever else is wanted; `audit.trail` says whether.
+    let filter = filter.add_directive(format!("{TRAIL}=info").parse()?);
     let pretty = match settings.format.as_str() {
         "auto" => std::io::stderr().is_terminal(),
         format => format == "pretty",

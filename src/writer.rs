@@ -73,6 +73,11 @@ pub enum WriterError {
 /// What became of each activity of a request.
 pub type Results = Vec<Result<Receipt, Refusal>>;
 
+/// How many of these were not in the store before.
+pub(crate) fn newly_stored(results: &Results) -> usize {
+    results.iter().filter(|result| result.as_ref().is_ok_and(|receipt| !receipt.duplicate)).count()
+}
+
 /// The way into the store. Handles are cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Writer {

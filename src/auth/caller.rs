@@ -50,6 +50,11 @@ impl fmt::Display for Subject {
 }
 
 impl Subject {
+    /// Its text, to be kept.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -100,7 +105,7 @@ pub(crate) enum Right {
 }
 
 /// How a caller was recognized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Means {
     /// Nobody is asked for a token here.

@@ -162,7 +162,7 @@ mod tests {
             received_at: Timestamp::default(),
             data: Data::empty(),
         };
-        NewActivity { activity, event_id_given: given, effect: Effect::SignOfLife, series: None }
+        NewActivity { activity, event_id_given: given, effect: Effect::SignOfLife, series: None, sealed_by: None }
     }
 
     fn ids(activities: &[NewActivity]) -> Vec<u8> {

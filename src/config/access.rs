@@ -19,6 +19,14 @@ impl Settings {
         named.iter().any(|text| !text.is_empty()) || !auth.public_keys.words().is_empty()
     }
 
+    /// Whether the log tells who did what.
+    pub(crate) fn keeps_trail(&self) -> bool {
+        match self.audit.trail.as_str() {
+            "auto" => self.asks_for_tokens(),
+            word => word == "on",
+        }
+    }
+
     /// Refuses what makes no sense.
     pub(super) fn validate_auth(&self) -> Result<(), ConfigError> {
         let (auth, bad) = (&self.auth, |text: &str| Err(ConfigError::BadValue(text.to_owned())));

@@ -29,6 +29,9 @@ impl Settings {
                 }
             }
         }
+        if !matches!(self.audit.trail.as_str(), "auto" | "on" | "off") {
+            return bad(format!("audit.trail = {:?} must be on, off or auto", self.audit.trail));
+        }
         if !matches!(self.log.format.as_str(), "auto" | "pretty" | "json") {
             return bad(format!("log.format = {:?} must be pretty, json or auto", self.log.format));
         }
@@ -83,6 +86,7 @@ impl Settings {
             return bad(format!("redact.max_depth must be at most {MOST_REDACT_DEPTH}"));
         }
         let spans = [
+            ("audit.interval", self.audit.interval),
             ("writer.heartbeat_interval", self.writer.heartbeat_interval),
             ("broker.connect_timeout", self.broker.connect_timeout),
             ("broker.response_timeout", self.broker.response_timeout),

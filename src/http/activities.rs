@@ -28,6 +28,8 @@ use crate::{
     metrics::Code,
     model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
     store::{Page, ReadAfter, Receipt, Store},
+    trail::{Deed, Way},
+    writer::newly_stored,
 };
 
 /// The most activities in a page.
@@ -88,7 +90,8 @@ pub(super) async fn publish(
     draw_rest(&app, &caller, parsed.items.len());
     let single = parsed.single;
     let (mut results, activities, places) = sort(&app, &task, parsed.items);
-    let answers = app.writer.append(task, activities).await?;
+    let answers = app.writer.append(task.clone(), activities).await?;
+    app.trail.published(&caller, &task, Way::Http, newly_stored(&answers));
     for (place, answer) in places.into_iter().zip(answers) {
         results[place] = match answer {
             Ok(receipt) => ItemResult::receipt(&receipt),
@@ -167,6 +170,7 @@ pub(super) async fn page(
     let after = place::beginning(&app, &task, &query, state).await?;
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|text| text.contains("ndjson"));
     if download || accepts {
+        app.trail.did(&caller, Deed::Exported, &task);
         let name = download.then(|| format!("attachment; filename=\"{task}.ndjson\""));
         let limit = query.one("limit").map(|_| limit);
         let mut response =

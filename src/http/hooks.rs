@@ -18,12 +18,13 @@ use super::{
     extract::{Query, body},
 };
 use crate::{
-    auth::Right,
+    auth::{Caller, Right},
     ingest::{Hook, HookPlace, Item, read_body, read_claude_hook, refused_by_store},
     metrics::Code,
     model::{ActivityType, Data, Effect, EventId, NewActivity, Timestamp},
     store::Refusal,
-    writer::Results,
+    trail::Way,
+    writer::{Results, newly_stored},
 };
 
 /// How long an agent waits for its hook's answer at most. What was taken by then is stored all the same.
@@ -50,7 +51,7 @@ pub(super) async fn claude(
     let bytes = app.redaction.json(bytes);
     let hook = read_claude_hook(&bytes, place)?;
     granted(&caller, Right::Publish, &hook.task)?;
-    match timeout(PATIENCE, publish(&app, hook)).await {
+    match timeout(PATIENCE, publish(&app, &caller, hook)).await {
         Ok(done) => done.map(|()| Json(json!({}))),
         Err(_) => {
             let detail = "the store has not confirmed in time; what was taken is stored when it answers";
@@ -73,7 +74,7 @@ where
     value.map(str::parse).transpose().map_err(bad)
 }
 
-async fn publish(app: &App, hook: Hook) -> Result<(), Problem> {
+async fn publish(app: &App, caller: &Caller, hook: Hook) -> Result<(), Problem> {
     let Hook { task, body } = hook;
     let parsed = read_body(&body, &task, Timestamp::now(), &app.limits, &app.redaction)
         .map_err(|error| Problem::bad_request(error.code(), "body", error.to_string()))?;
@@ -90,6 +91,7 @@ async fn publish(app: &App, hook: Hook) -> Result<(), Problem> {
         }
     }
     let results = app.writer.append(task.clone(), activities.clone()).await?;
+    app.trail.published(caller, &task, Way::Hook, newly_stored(&results));
     let late = late_statuses(activities, &results)?;
     // A session that has ended and was taken up again says `running`, which its run can no longer be: that is kept as what was said.
     app.writer.append(task, late).await?;

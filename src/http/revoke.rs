@@ -64,11 +64,12 @@ pub(super) async fn revoke(
         ));
     }
     let until = life.map(|life| at.plus(life));
-    tracing::info!(target: "tasklight::audit", subject = %caller.subject(), revoked = ?revoked, "revoked");
-    if !app.store.revoke(&Revocation { revoked, at, until }).await? {
+    let revocation = Revocation { revoked, at, until };
+    if !app.store.revoke(&revocation).await? {
         let detail = format!("{MOST_REVOCATIONS} revocations are remembered already: give new ones an end (forMs)");
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_revocations", detail));
     }
+    app.trail.revoked(&caller, &revocation.revoked);
     app.guard.look().await?;
     Ok(StatusCode::NO_CONTENT)
 }

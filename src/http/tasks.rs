@@ -21,6 +21,7 @@ use super::{
 use crate::{
     model::{Filter, FrameBuilder, TaskId, TaskSummary, Timestamp},
     store::{TaskChange, TaskPlace, TaskQuery},
+    trail::Deed,
 };
 
 /// The most tasks in a page, and how many when no limit is given.
@@ -149,11 +150,13 @@ impl Description {
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     Task(task): Task,
+    Known(caller): Known,
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
     let change = description(&app, &headers, body).await?;
     let created = app.writer.put_task(task.clone(), change).await??;
+    app.trail.did(&caller, Deed::Described, &task);
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(summary(&app, &task).await?)))
 }
@@ -162,6 +165,7 @@ pub(super) async fn put(
 pub(super) async fn patch(
     State(app): State<Arc<App>>,
     Task(task): Task,
+    Known(caller): Known,
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
@@ -169,6 +173,7 @@ pub(super) async fn patch(
     if !app.writer.patch_task(task.clone(), change).await?? {
         return Err(Problem::no_task());
     }
+    app.trail.did(&caller, Deed::Described, &task);
     Ok(Json(summary(&app, &task).await?))
 }
 
@@ -187,13 +192,18 @@ async fn description(app: &App, headers: &HeaderMap, body: Body) -> Result<TaskC
 }
 
 /// `DELETE /v1/tasks/{id}`, with everything below it.
-pub(super) async fn delete(State(app): State<Arc<App>>, Task(task): Task) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Task(task): Task,
+    Known(caller): Known,
+) -> Result<impl IntoResponse, Problem> {
     if !app.is_running() {
         return Err(Problem::stopping());
     }
-    if !app.writer.delete_task(task).await?? {
+    if !app.writer.delete_task(task.clone()).await?? {
         return Err(Problem::no_task());
     }
+    app.trail.did(&caller, Deed::Deleted, &task);
     Ok(StatusCode::NO_CONTENT)
 }
 

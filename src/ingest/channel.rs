@@ -21,6 +21,7 @@ use crate::{
     cluster::OwnershipOptions,
     metrics::Metrics,
     store::Store,
+    trail::Trail,
     writer::Writer,
 };
 
@@ -63,6 +64,7 @@ impl ChannelIngest {
         limits: IngestLimits,
         redaction: Arc<Redaction>,
         envelopes: Arc<Envelopes>,
+        trail: Arc<Trail>,
         options: ChannelOptions,
         metrics: Arc<Metrics>,
         tracker: &TaskTracker,
@@ -72,7 +74,7 @@ impl ChannelIngest {
         let (member_sender, member) = watch::channel(false);
         let rejections = Rejections::start(redis.clone(), store.clone(), redaction.clone(), tracker);
         let counts = metrics.channel.clone();
-        let queue = submit::start(redis.clone(), rejections.clone(), writer.clone(), options.queue_bytes, counts, tracker);
+        let queue = submit::start(redis.clone(), rejections.clone(), writer.clone(), trail, options.queue_bytes, counts, tracker);
         let beat = beat::start(redis.clone(), options.clone(), questions.clone(), tracker, stop.clone());
         tracker.spawn(envelopes.clone().watch(stop.clone()));
         let tools = Tools {

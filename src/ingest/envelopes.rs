@@ -99,8 +99,8 @@ pub(crate) struct Envelopes {
 pub(super) struct Opened {
     /// The activities.
     pub body: Bytes,
-    /// Whether it was sealed.
-    sealed: bool,
+    /// Whose key sealed it, if it was.
+    pub by: Option<Arc<str>>,
 }
 
 /// A message that is not taken.
@@ -126,8 +126,8 @@ impl Envelopes {
             Unopened { rejected, body: Bytes::copy_from_slice(body) }
         };
         match self.options.sealing {
-            Sealing::Off => return Ok(Opened { body: message.clone(), sealed: false }),
-            Sealing::Accepted if !Signed::is_claimed(message) => return Ok(Opened { body: message.clone(), sealed: false }),
+            Sealing::Off => return Ok(Opened { body: message.clone(), by: None }),
+            Sealing::Accepted if !Signed::is_claimed(message) => return Ok(Opened { body: message.clone(), by: None }),
             Sealing::Required if !Signed::is_claimed(message) => {
                 let text = "this hub takes signed envelopes only: give the agent a key (--envelope-key)";
                 return Err(unopened("envelope_missing", text, message));
@@ -154,7 +154,7 @@ impl Envelopes {
         if !caller.may(Right::Publish, task) {
             return refuse("envelope_forbidden", "the key does not grant publishing to this task");
         }
-        Ok(Opened { body: signed.body.into_owned().into(), sealed: true })
+        Ok(Opened { body: signed.body.into_owned().into(), by: Some(caller.subject().shared()) })
     }
 
     /// Reads the file of keys whenever it has changed, until `stop`.
@@ -186,7 +186,7 @@ impl Envelopes {
 impl Opened {
     /// What was sealed must say of each activity which one it is, or it could be said again.
     pub(super) fn check(&self, body: &mut Body) {
-        if !self.sealed {
+        if self.by.is_none() {
             return;
         }
         for item in &mut body.items {

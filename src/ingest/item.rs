@@ -56,7 +56,7 @@ pub(super) fn parse_item(
     let effect = effect(&activity)?;
     let series = series(&activity)?;
     let event_id_given = envelope.event_id.is_some();
-    Ok(Item::Activity(Box::new(NewActivity { activity, event_id_given, effect, series })))
+    Ok(Item::Activity(Box::new(NewActivity { activity, event_id_given, effect, series, sealed_by: None })))
 }
 
 /// A string, borrowed where it holds no escapes.

@@ -150,6 +150,8 @@ pub struct NewActivity {
     pub effect: Effect,
     /// Its part in a series of streamed text.
     pub series: Option<Series>,
+    /// Who sealed it, where agents seal what they publish over Redis.
+    pub sealed_by: Option<Arc<str>>,
 }
 
 impl NewActivity {

@@ -33,7 +33,7 @@ fn activity(number: u8) -> NewActivity {
         received_at: Timestamp::default(),
         data: Data::empty(),
     };
-    NewActivity { activity, event_id_given: true, effect: Effect::SignOfLife, series: None }
+    NewActivity { activity, event_id_given: true, effect: Effect::SignOfLife, series: None, sealed_by: None }
 }
 
 /// Node `a` beside `b`, which never says anything; it listens to the task, and has heard all that it may hold.

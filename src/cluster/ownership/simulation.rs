@@ -147,7 +147,7 @@ fn activity(number: u64, given: bool) -> NewActivity {
         received_at: Timestamp::default(),
         data: Data::empty(),
     };
-    NewActivity { activity, event_id_given: given, effect: Effect::SignOfLife, series: None }
+    NewActivity { activity, event_id_given: given, effect: Effect::SignOfLife, series: None, sealed_by: None }
 }
 
 impl World {

@@ -27,6 +27,16 @@ settings! {
 }
 
 settings! {
+    /// `[audit]`
+    AuditSettings {
+        /// Whether the log says who published, changed, deleted, exported and revoked: `on`, `off`, or `auto`: where tokens are asked for.
+        trail: String = "auto".to_owned(),
+        /// How often it says who has published how much to which task.
+        interval: Span = Span::seconds(60),
+    }
+}
+
+settings! {
     /// `[reconciler]`
     ReconcilerSettings {
         /// A running invocation without an activity for so long is stalled, even if its heartbeats come.

@@ -12,7 +12,8 @@ use crate::{
     cluster::{CONTROL_TASKS, Control, NodeId, Took},
     ingest::{Redaction, Rejected},
     model::{EventId, InvocationId, NewActivity, Reject, TaskId, Timestamp},
-    store::Store,
+    store::{Receipt, Refusal, Store},
+    trail::Trail,
     writer::Results,
 };
 
@@ -28,8 +29,8 @@ const ACK_EVENTS: usize = 1_000;
 /// The most rejections that wait to be kept; more are counted and answered, but not kept.
 const REJECTS: usize = 1_024;
 
-/// The run and, where it was given, the `eventId` of each activity of a submission.
-pub(super) type Events = Vec<(InvocationId, Option<EventId>)>;
+/// The run of each activity of a submission, its `eventId` where it was given, and who sealed it where somebody did.
+pub(super) type Events = Vec<(InvocationId, Option<EventId>, Option<Arc<str>>)>;
 
 /// What is to be said once everything before is stored.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(super) enum Pending {
 /// What an ack needs to know of these.
 pub(super) fn events_of(activities: &[NewActivity]) -> Events {
     let event = |new: &NewActivity| new.event_id_given.then_some(new.activity.event_id);
-    activities.iter().map(|new| (new.activity.invocation.clone(), event(new))).collect()
+    activities.iter().map(|new| (new.activity.invocation.clone(), event(new), new.sealed_by.clone())).collect()
 }
 
 #[derive(Serialize)]
@@ -61,14 +62,25 @@ struct Refused<'a> {
     rejected: &'a Rejected,
 }
 
+/// Who sealed each of those that were not in the store before.
+fn newly_stored<'a>(events: &'a Events, results: &'a Results) -> impl Iterator<Item = Option<&'a Arc<str>>> {
+    let stored = |result: &Result<Receipt, Refusal>| result.as_ref().is_ok_and(|receipt| !receipt.duplicate);
+    events.iter().zip(results).filter(move |(_, result)| stored(result)).map(|((_, _, by), _)| by.as_ref())
+}
+
 /// Starts the acker.
-pub(super) fn start(redis: Arc<RedisBroker>, rejections: Rejections, tracker: &TaskTracker) -> mpsc::Sender<Pending> {
+pub(super) fn start(
+    redis: Arc<RedisBroker>,
+    rejections: Rejections,
+    trail: Arc<Trail>,
+    tracker: &TaskTracker,
+) -> mpsc::Sender<Pending> {
     let (sender, waiting) = mpsc::channel(PENDING);
-    tracker.spawn(answer_all(redis, waiting, rejections));
+    tracker.spawn(answer_all(redis, waiting, rejections, trail));
     sender
 }
 
-async fn answer_all(redis: Arc<RedisBroker>, mut waiting: mpsc::Receiver<Pending>, rejections: Rejections) {
+async fn answer_all(redis: Arc<RedisBroker>, mut waiting: mpsc::Receiver<Pending>, rejections: Rejections, trail: Arc<Trail>) {
     let mut together: Vec<Pending> = Vec::new();
     while waiting.recv_many(&mut together, TOGETHER).await != 0 {
         let mut acks: BTreeMap<(TaskId, InvocationId), Vec<EventId>> = BTreeMap::new();
@@ -86,7 +98,8 @@ async fn answer_all(redis: Arc<RedisBroker>, mut waiting: mpsc::Receiver<Pending
                             results
                         }
                     };
-                    for ((invocation, event), result) in events.into_iter().zip(results) {
+                    trail.heard(&task, newly_stored(&events, &results));
+                    for ((invocation, event, _), result) in events.into_iter().zip(results) {
                         match (result, event) {
                             (Ok(_), Some(event)) => acks.entry((task.clone(), invocation)).or_default().push(event),
                             (Ok(_), None) => {}

@@ -19,7 +19,7 @@ use crate::{
     cluster::{CONTROL_TASKS, Control, Mark, Members, Ownership, Standing, Took},
     ingest::{Body, BodyError, Envelopes, IngestLimits, Item, Redaction, Rejected, Unopened, event_id_of, events_in, read_body},
     metrics::{Code, Metrics},
-    model::{EventId, TaskId, Timestamp},
+    model::{EventId, NewActivity, TaskId, Timestamp},
     store::Store,
     writer::Writer,
 };
@@ -258,11 +258,11 @@ impl Keeper {
         let answers = self.ownership.answers_for(task);
         let mut refused = Vec::new();
         match self.parse(task, &payload) {
-            Ok(body) => {
+            Ok((body, by)) => {
                 let mut activities = Vec::with_capacity(body.items.len());
                 for (item, text) in body.items.into_iter().zip(body.texts) {
                     match item {
-                        Ok(Item::Activity(activity)) => activities.push(*activity),
+                        Ok(Item::Activity(activity)) => activities.push(NewActivity { sealed_by: by.clone(), ..*activity }),
                         Ok(Item::Heartbeat(invocation)) if answers => {
                             self.tools.writer.heartbeat(task.clone(), invocation, Timestamp::now());
                         }
@@ -287,8 +287,8 @@ impl Keeper {
         }
     }
 
-    /// The activities of a message, or what is to be said of it.
-    fn parse(&self, task: &TaskId, payload: &Bytes) -> Result<Body, Vec<(Option<EventId>, Rejected, Bytes)>> {
+    /// The activities of a message and whoever sealed it, or what is to be said of it.
+    fn parse(&self, task: &TaskId, payload: &Bytes) -> Result<(Body, Option<Arc<str>>), Vec<(Option<EventId>, Rejected, Bytes)>> {
         let Tools { limits, redaction, envelopes, redis, .. } = &self.tools;
         let whole = |error: &BodyError, text| vec![(None, Rejected::new(error.code(), None, error.to_string()), text)];
         if limits.request_bytes < payload.len() {
@@ -306,7 +306,7 @@ impl Keeper {
         let body = read_body(&opened.body, task, now, limits, redaction);
         let mut body = body.map_err(|error| whole(&error, opened.body.clone()))?;
         opened.check(&mut body);
-        Ok(body)
+        Ok((body, opened.by))
     }
 
     fn tick(&mut self) {

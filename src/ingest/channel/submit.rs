@@ -11,6 +11,7 @@ use crate::{
     cluster::{Lease, NodeId, Took},
     metrics::ChannelMetrics,
     model::{NewActivity, TaskId},
+    trail::Trail,
     writer::Writer,
 };
 
@@ -84,12 +85,13 @@ pub(super) fn start(
     redis: Arc<RedisBroker>,
     rejections: Rejections,
     writer: Writer,
+    trail: Arc<Trail>,
     bytes: usize,
     metrics: ChannelMetrics,
     tracker: &TaskTracker,
 ) -> Queue {
     let (work, waiting) = mpsc::channel(QUEUE_WORK);
-    let pending = acks::start(redis, rejections, tracker);
+    let pending = acks::start(redis, rejections, trail, tracker);
     tracker.spawn(submit_all(waiting, writer, pending));
     Queue { work, room: Arc::new(Semaphore::new(bytes)), bytes, metrics }
 }

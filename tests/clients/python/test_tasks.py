@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import os
+import re
 import time
 
 import pytest
@@ -166,6 +168,23 @@ def test_every_answer_carries_the_security_headers(hub):
             policy = found["content-security-policy"]
             assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
             assert found["cross-origin-resource-policy"] == "same-origin" and "access-control-allow-origin" not in found
+
+
+def test_the_page_gives_its_own_files_and_no_others(hub):
+    page = hub.request("GET", "/").body.decode()
+    scripts = re.findall(r'/assets/[\w.-]+\.js', page)
+    assert scripts, "the page was built"
+    for script in scripts:
+        assert hub.request("GET", script).status == 200
+        assert hub.request("GET", f"{script}.map").status == 404, "no source maps"
+        assert b"sourceMappingURL" not in hub.request("GET", script).body
+    up = ["../" * n for n in (1, 2, 3)]
+    encoded = [text.replace("/", "%2f") for text in up] + [text.replace(".", "%2e").replace("/", "%2F") for text in up]
+    for climb in [*up, *encoded, "..%5c..%5c", "%00", "//", "/" + os.getcwd() + "/"]:
+        for start in ("/assets/", "/"):
+            for name in ("Cargo.toml", "package.json", "etc/passwd"):
+                answer = hub.request("GET", f"{start}{climb}{name}")
+                assert answer.status in (400, 404) and answer.json["code"], f"{start}{climb}{name}: {answer.status}"
 
 
 def test_health_readiness_and_metrics_are_the_operators_alone(hub):
