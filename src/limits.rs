@@ -16,6 +16,7 @@ use prometheus_client::{
 pub(crate) use addresses::{AddressSeat, Addresses, Proxies};
 pub(crate) use bucket::{Rate, Spent};
 pub(crate) use memory::Memory;
+use subjects::Allowed;
 pub(crate) use subjects::{Draw, SubjectSeat, Subjects, TooManySessions};
 
 /// A limit that was reached, by the name of its key: one of those in `docs/limits.md`.
@@ -48,6 +49,12 @@ pub(crate) struct LimitOptions {
     pub cold_reads: Rate,
 }
 
+impl LimitOptions {
+    fn of_subjects(&self) -> Allowed {
+        Allowed { sessions: self.sessions_per_subject, publishes: self.publishes, cold_reads: self.cold_reads }
+    }
+}
+
 /// What is counted against the limits now.
 #[derive(Debug)]
 pub(crate) struct Limits {
@@ -63,8 +70,14 @@ const TICK: Duration = Duration::from_millis(500);
 impl Limits {
     /// Nothing counted yet.
     pub(crate) fn new(options: LimitOptions, memory: Memory, reached: Reached) -> Self {
-        let subjects = Subjects::new(options.sessions_per_subject, options.publishes, options.cold_reads);
+        let subjects = Subjects::new(options.of_subjects());
         Self { addresses: Addresses::new(options.connections_per_address), subjects, memory, reached }
+    }
+
+    /// Goes by these limits from now on. What was taken under others stays taken.
+    pub(crate) fn change(&self, options: LimitOptions) {
+        self.addresses.allow(options.connections_per_address);
+        self.subjects.allow(options.of_subjects());
     }
 
     /// Looks at memory, and forgets whom nothing is held against, again and again until `stop`.

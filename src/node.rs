@@ -3,6 +3,8 @@
 //! Stopping: not ready → nothing new is taken, tasks are handed to other nodes → the writer commits what it has → sessions are told where to continue and closed spread
 //! out → whatever still runs when the time is up is cut off.
 
+mod reload;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -32,6 +34,8 @@ use crate::{
     writer::Writer,
 };
 
+pub use reload::Reloaded;
+
 /// How much longer than a WebSocket session a blocked HTTP answer is kept, so that the session ends first and says why.
 const STALL_EXTRA: Duration = Duration::from_secs(10);
 
@@ -47,6 +51,8 @@ pub struct Node {
     hub: Hub,
     writer: Writer,
     ingest: Option<ChannelIngest>,
+    redaction: Arc<Redaction>,
+    bounds: Arc<Limits>,
     phase: watch::Sender<Phase>,
     /// Tells sessions where to continue, and ends them.
     ending: Arc<Ending>,
@@ -125,7 +131,7 @@ impl Node {
         let reached = metrics.reached.clone();
         let app = Arc::new(App {
             auth,
-            bounds,
+            bounds: bounds.clone(),
             proxies,
             trail,
             guard,
@@ -138,7 +144,7 @@ impl Node {
             broker,
             ingest: ingest.clone(),
             limits: settings.ingest_limits(),
-            redaction,
+            redaction: redaction.clone(),
             session: session.clone(),
             origins: Origins { allowed: settings.http.origins.words().to_vec(), loopback: address.ip().is_loopback() },
             body_timeout: settings.http.body_timeout.get(),
@@ -168,6 +174,8 @@ impl Node {
             hub,
             writer,
             ingest,
+            redaction,
+            bounds,
             phase,
             ending,
             work,

@@ -2,29 +2,47 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::{config::LogSettings, trail::TARGET as TRAIL};
 
+/// What is logged, as long as the process lives.
+pub struct LogLevel(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl LogLevel {
+    /// Logs this from now on.
+    pub(crate) fn set(&self, filter: EnvFilter) -> anyhow::Result<()> {
+        Ok(self.0(filter)?)
+    }
+}
+
 /// Starts logging for the whole process; a second call changes nothing. Fails if the level cannot be read.
-pub fn start(settings: &LogSettings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
-        anyhow::anyhow!("log.level = {:?} is not a filter such as info or tasklight=debug: {error}", settings.level)
-    })?;
-    // Who did what is told whatever else is wanted; `audit.trail` says whether.
-    let filter = filter.add_directive(format!("{TRAIL}=info").parse()?);
+pub fn start(settings: &LogSettings) -> anyhow::Result<LogLevel> {
+    let filter = filter(&settings.level)?;
     let pretty = match settings.format.as_str() {
         "auto" => std::io::stderr().is_terminal(),
         format => format == "pretty",
     };
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if pretty {
-        builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init()
+    let (level, started): (LogLevel, _) = if pretty {
+        let builder = builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+        let handle = builder.reload_handle();
+        (LogLevel(Box::new(move |filter| handle.reload(filter))), builder.try_init())
     } else {
-        builder.json().flatten_event(true).try_init()
+        let builder = builder.json().flatten_event(true).with_filter_reloading();
+        let handle = builder.reload_handle();
+        (LogLevel(Box::new(move |filter| handle.reload(filter))), builder.try_init())
     };
     if started.is_err() {
         tracing::debug!("logging had been started already");
     }
-    Ok(())
+    Ok(level)
+}
+
+/// What `log.level` asks for.
+pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| anyhow::anyhow!("log.level = {level:?} is not a filter such as info or tasklight=debug: {error}"))?;
+    // Who did what is told whatever else is wanted; `audit.trail` says whether.
+    Ok(filter.add_directive(format!("{TRAIL}=info").parse()?))
 }

@@ -27,6 +27,9 @@ const HOLE = 10000;
 // How often a request that no hub took is made again.
 const TRIES = 8;
 
+// Whether each viewer that a stopping hub has sent away says when it comes back.
+const LOG_RETURNS = __ENV.LOG_RETURNS === '1';
+
 // The bounds between which the wait before trying again doubles, in milliseconds.
 const WAIT_MS = [250, 5000];
 
@@ -43,6 +46,8 @@ export const finished = new Counter('finished');
 const delivery = new Trend('delivery', true);
 const live = new Trend('live', true);
 const receipt = new Trend('receipt', true);
+// From when a viewer that was cut off, or told to go, wants to come back until it is live again, however many tries that takes.
+const resume = new Trend('resume', true);
 
 /** A number from the environment. */
 export function setting(name, otherwise) {
@@ -110,6 +115,9 @@ export function thresholds(viewers, more = {}) {
 export function soon(name, milliseconds) {
   return [`p(95)<${setting(name, milliseconds)}`];
 }
+
+/** Nearly all of those that come back are live again within so many milliseconds. */
+export const resumed = () => ({ resume: [`p(99)<${setting('RESUME_MS', 2000)}`] });
 
 /** From publishing to viewers that are live. */
 export const delivered = () => ({ delivery: soon('DELIVERY_MS', 2000) });
@@ -227,6 +235,8 @@ export class Viewer {
     this.tries = 0;
     // When to come back, if the hub said so.
     this.advised = null;
+    // Since when it has wanted to come back.
+    this.wanted = null;
     this.open();
   }
 
@@ -269,6 +279,10 @@ export class Viewer {
       if (!this.live) {
         live.add(Date.now() - opened);
       }
+      if (this.wanted !== null) {
+        resume.add(Date.now() - this.wanted);
+        this.wanted = null;
+      }
       this.live = true;
     } else if (message.op === 'drain') {
       this.advised = message.reconnectAfterMs;
@@ -292,12 +306,23 @@ export class Viewer {
     socket.close();
   }
 
+  /** Connects again after a cut. */
+  comeBackNow() {
+    this.wanted = Date.now();
+    this.open();
+  }
+
   comeBack() {
     const socket = this.socket;
-    const wait = this.advised === null ? jitter(this.tries++) : this.advised;
+    const { advised } = this;
+    const wait = advised === null ? jitter(this.tries++) : advised;
     this.advised = null;
     setTimeout(() => {
       if (this.socket === socket) {
+        if (advised !== null && LOG_RETURNS) {
+          console.log(`returns ${Date.now()}`);
+        }
+        this.wanted = this.wanted || Date.now();
         this.open();
       }
     }, wait);

@@ -1,13 +1,13 @@
 // Viewers with a bad connection: each is cut every CUT_EVERY seconds or so for CUT_FOR seconds or so, and goes on after its cursor, at any
 // of the hubs, with nothing lost and nothing repeated. k6 says goodbye when it cuts; who vanishes without a word is in the chaos test.
 //
-//   RUN_SECONDS=30 CUT_EVERY=15 CUT_FOR=2 VUS=15 SOCKETS=2 RATE=50 BATCH=1 BYTES=300 DELIVERY_MS=2000 LIVE_MS=3000
+//   RUN_SECONDS=30 CUT_EVERY=15 CUT_FOR=2 VUS=15 SOCKETS=2 RATE=50 BATCH=1 BYTES=300 DELIVERY_MS=2000 LIVE_MS=3000 RESUME_MS=2000
 //
 // RUN_SECONDS must leave room for a cut of each viewer: more than CUT_EVERY and twice CUT_FOR.
 
 import { Counter } from 'k6/metrics';
 import {
-  Viewer, deleteTask, delivered, newTask, pause, publish, publishing, setting, sizes, soon, stateOf, thresholds, untilTheEnd, viewing,
+  Viewer, deleteTask, delivered, newTask, pause, publish, publishing, resumed, setting, sizes, soon, stateOf, thresholds, untilTheEnd, viewing,
 } from './hub.js';
 
 const SIZE = sizes({ seconds: 30 });
@@ -19,7 +19,7 @@ const cuts = new Counter('cuts');
 
 export const options = {
   scenarios: { viewers: viewing(SIZE, 'view'), publishers: publishing(SIZE, 'send') },
-  thresholds: thresholds(VIEWERS, { ...delivered(), cuts: [`count>=${VIEWERS}`], live: soon('LIVE_MS', 3000) }),
+  thresholds: thresholds(VIEWERS, { ...delivered(), cuts: [`count>=${VIEWERS}`], live: soon('LIVE_MS', 3000), ...resumed() }),
 };
 
 export function setup() {
@@ -42,7 +42,7 @@ async function watch(task) {
     viewer.cut();
     cuts.add(1);
     await pause(away * 1000);
-    viewer.open();
+    viewer.comeBackNow();
     [stay, away] = [around(CUT_EVERY), around(CUT_FOR)];
   }
   await pause(untilTheEnd(SIZE));

@@ -2,6 +2,7 @@
 # Runs k6 scripts and fails if one of their thresholds does:
 #
 #   loadtest/k6/run.sh [SCRIPT…]    such as `fanout jitter`; all of them if none is named
+#   loadtest/k6/run.sh --install    only sees to it that there is a k6
 #
 # Without K6_HUB the scripts run against a hub of their own on an empty SQLite, of which nothing is left; that needs TASKLIGHT_BIN, the path of
 # the program. K6_HUB=http://host:port, or several separated by commas, runs them against hubs that are there. TASKLIGHT_K6 is the k6 to
@@ -16,6 +17,11 @@ TRIES=5
 # How long the hub may take to start, and to stop, in tenths of a second.
 PATIENCE=300
 
+install_only=0
+if [[ "${1:-}" == --install ]]; then
+    install_only=1
+    shift
+fi
 if [[ "$#" != 0 ]]; then scripts=("$@"); fi
 for script in "${scripts[@]}"; do
     if [[ "$script" == hub || ! -f "$here/$script.js" ]]; then
@@ -23,7 +29,7 @@ for script in "${scripts[@]}"; do
         exit 2
     fi
 done
-if [[ -z "${K6_HUB:-}" && ! -x "${TASKLIGHT_BIN:-}" ]]; then
+if [[ "$install_only" == 0 && -z "${K6_HUB:-}" && ! -x "${TASKLIGHT_BIN:-}" ]]; then
     echo "TASKLIGHT_BIN must be the path of the tasklight program, such as target/debug/tasklight, or K6_HUB the URL of a hub" >&2
     exit 2
 fi
@@ -120,6 +126,7 @@ clean_up() {
 }
 
 find_k6
+if [[ "$install_only" == 1 ]]; then exit 0; fi
 folder="$(mktemp -d "${TMPDIR:-/tmp}/tasklight-k6.XXXXXX")"
 hub_pid=""
 k6_pid=""

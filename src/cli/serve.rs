@@ -7,8 +7,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::{Loaded, Settings, Sources},
-    node::Node,
-    telemetry,
+    node::{Node, Reloaded},
+    telemetry::{self, LogLevel},
 };
 
 const AFTER_HELP: &str = "\
@@ -23,7 +23,8 @@ Examples:
   TASKLIGHT__SESSION__HEARTBEAT=10s tasklight serve
 
 SIGTERM or SIGINT stops it in order (nothing that was confirmed is lost, viewers are told where to continue);
-a second one stops it at once.";
+a second one stops it at once. SIGHUP has the configuration read again: log.level, redact.*, and the limits of
+addresses and subjects hold at once; of everything else it says that it takes a restart.";
 
 /// Flags of `tasklight serve`.
 #[derive(Debug, Args)]
@@ -59,37 +60,44 @@ pub(crate) struct StoreArgs {
 
 impl StoreArgs {
     /// The configuration with these flags, and `more`, on top.
-    pub(crate) fn load(self, mut more: Vec<(&'static str, String)>) -> anyhow::Result<Loaded> {
+    pub(crate) fn load(self, more: Vec<(&'static str, String)>) -> anyhow::Result<Loaded> {
+        Ok(Settings::load(&self.sources(more))?)
+    }
+
+    fn sources(self, mut more: Vec<(&'static str, String)>) -> Sources {
         more.extend(self.store.map(|url| ("store.url", url)));
-        Ok(Settings::load(&Sources { file: self.config, flags: more })?)
+        Sources { file: self.config, flags: more }
     }
 }
 
 impl ServeArgs {
-    fn load(self) -> anyhow::Result<Loaded> {
+    fn sources(self) -> Sources {
         let mut flags = Vec::new();
         flags.extend(self.listen.map(|address| ("listen", address.to_string())));
         flags.extend(self.admin_listen.map(|address| ("admin_listen", address.to_string())));
         flags.extend(self.broker.map(|url| ("broker.url", url)));
         flags.extend(self.insecure_listen.then(|| ("insecure_listen", "true".to_owned())));
-        self.store.load(flags)
+        self.store.sources(flags)
     }
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order; a second signal exits at once.
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let settings = args.load()?.settings;
-    telemetry::start(&settings.log)?;
+    let sources = args.sources();
+    let settings = Settings::load(&sources)?.settings;
+    let level = telemetry::start(&settings.log)?;
     let mut signals = Signals::new()?;
     let node = tokio::select! {
         node = Node::start(&settings) => node?,
-        () = signals.next() => return Ok(ExitCode::SUCCESS),
+        () = signals.stop() => return Ok(ExitCode::SUCCESS),
     };
     announce(&node, settings.asks_for_tokens());
-    signals.next().await;
+    while signals.next().await == Told::Reload {
+        reload(&node, &settings, &sources, &level);
+    }
     let code = tokio::select! {
         in_order = node.shutdown() => if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE },
-        () = signals.next() => {
+        () = signals.stop() => {
             tracing::warn!("a second signal: exiting at once");
             ExitCode::FAILURE
         }
@@ -126,20 +134,52 @@ fn announce(node: &Node, asks_for_tokens: bool) {
     }
 }
 
+/// Reads the configuration again. One that is no good changes nothing.
+fn reload(node: &Node, started: &Settings, sources: &Sources, level: &LogLevel) {
+    let reloaded = Settings::load(sources).map_err(anyhow::Error::from).and_then(|loaded| {
+        let filter = telemetry::filter(&loaded.settings.log.level)?;
+        let reloaded = node.reload(started, &loaded.settings)?;
+        level.set(filter)?;
+        Ok(reloaded)
+    });
+    match reloaded {
+        Ok(Reloaded { taken_up, left }) if left.is_empty() => tracing::info!(?taken_up, "the configuration was read again"),
+        Ok(Reloaded { taken_up, left }) => {
+            tracing::warn!(?taken_up, ?left, "the configuration was read again; what is left takes a restart");
+        }
+        Err(error) => tracing::error!(%error, "the configuration cannot be used: the one from before holds"),
+    }
+}
+
+/// What a signal asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Stop,
+    Reload,
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let [terminate, interrupt, hangup] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup? })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
         }
+    }
+
+    /// Waits until it is to stop.
+    async fn stop(&mut self) {
+        while self.next().await == Told::Reload {}
     }
 }

@@ -1,6 +1,9 @@
 //! Where secrets leave what publishers send: before anything is queued, stored, shown, answered or logged.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use parking_lot::RwLock;
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde_json::value::RawValue;
 
@@ -14,7 +17,7 @@ use crate::{
 /// The rules in force, what is remembered of text that comes in pieces, and how often each rule found something.
 #[derive(Debug)]
 pub struct Redaction {
-    redactor: Option<Redactor>,
+    redactor: RwLock<Option<Arc<Redactor>>>,
     carry: Carry,
     hits: Family<RuleLabel, Counter>,
 }
@@ -22,7 +25,17 @@ pub struct Redaction {
 impl Redaction {
     /// By these rules; by none, everything stays as it is.
     pub(crate) fn new(redactor: Option<Redactor>, carry: CarryLimits, hits: Family<RuleLabel, Counter>) -> Self {
-        Self { redactor, carry: Carry::new(carry), hits }
+        Self { redactor: RwLock::new(redactor.map(Arc::new)), carry: Carry::new(carry), hits }
+    }
+
+    /// Goes by these rules from now on.
+    pub(crate) fn replace(&self, redactor: Option<Redactor>) {
+        *self.redactor.write() = redactor.map(Arc::new);
+    }
+
+    /// The rules in force.
+    fn redactor(&self) -> Option<Arc<Redactor>> {
+        self.redactor.read().clone()
     }
 
     /// That which finds nothing.
@@ -32,49 +45,49 @@ impl Redaction {
 
     /// An activity's payload without its secrets. Without any, it is the same bytes.
     pub(super) fn data(&self, task: &TaskId, invocation: &InvocationId, kind: ActivityType, data: Data) -> Data {
-        let Some(redactor) = &self.redactor else { return data };
+        let Some(redactor) = self.redactor() else { return data };
         let scope = || format!("{}\n{}", task.as_str(), invocation.as_str());
         let redacted = redactor.payload(data.as_bytes(), kind == ActivityType::Output, scope, &self.carry);
         let Some(redacted) = redacted else { return data };
-        let text = self.count(redactor, redacted).into();
+        let text = self.count(&redactor, redacted).into();
         // What stood between characters still does; if it did not, nothing would be shown rather than too much.
         Data::from_checked(text).unwrap_or_else(Data::empty)
     }
 
     /// A JSON value without its secrets. Without any, or if it is no JSON, it is the same bytes.
     pub(crate) fn json(&self, text: Bytes) -> Bytes {
-        let Some(redactor) = &self.redactor else { return text };
+        let Some(redactor) = self.redactor() else { return text };
         if serde_json::from_slice::<&RawValue>(&text).is_err() {
             return text;
         }
         match redactor.json(&text) {
-            Some(redacted) => self.count(redactor, redacted).into(),
+            Some(redacted) => self.count(&redactor, redacted).into(),
             None => text,
         }
     }
 
     /// What a person wrote, without secrets.
     pub(crate) fn text(&self, text: String) -> String {
-        let Some((redactor, redacted)) = self.redactor.as_ref().and_then(|redactor| Some((redactor, redactor.text(&text)?)))
+        let Some((redactor, redacted)) = self.redactor().and_then(|redactor| Some((redactor.clone(), redactor.text(&text)?)))
         else {
             return text;
         };
-        self.count(redactor, redacted)
+        self.count(&redactor, redacted)
     }
 
     /// The value of what has a name, such as a label, without secrets.
     pub(crate) fn named(&self, name: &str, value: String) -> String {
-        let redacted = self.redactor.as_ref().and_then(|redactor| Some((redactor, redactor.named(name, &value)?)));
+        let redacted = self.redactor().and_then(|redactor| Some((redactor.clone(), redactor.named(name, &value)?)));
         let Some((redactor, redacted)) = redacted else { return value };
-        self.count(redactor, redacted)
+        self.count(&redactor, redacted)
     }
 
     /// Refuses an id that holds a secret: it is shown wherever its invocation is, and what is put in its place would name another one.
     pub(super) fn id(&self, id: &InvocationId) -> Result<(), Rejected> {
-        let Some(redactor) = &self.redactor else { return Ok(()) };
+        let Some(redactor) = self.redactor() else { return Ok(()) };
         let Some(found) = redactor.text(id.as_str()) else { return Ok(()) };
         let rule = found.rules.first().map_or("", |rule| redactor.id(*rule));
-        self.count(redactor, found);
+        self.count(&redactor, found);
         let message =
             format!("invocationId looks like a secret (rule {rule}), and an id is shown to everyone: choose another one");
         Err(Rejected { code: "secret_in_id", field: Some("invocationId".to_owned()), message })

@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use ipnet::IpNet;
@@ -16,25 +19,31 @@ type Taken = Arc<Mutex<HashMap<IpAddr, usize>>>;
 /// Counts connections by address. It knows as many addresses as there are connections.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    most: usize,
+    most: AtomicUsize,
     taken: Taken,
 }
 
 impl Addresses {
     /// At most so many connections for each; 0 for any number.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, taken: Arc::default() }
+        Self { most: AtomicUsize::new(most), taken: Arc::default() }
+    }
+
+    /// Allows so many from now on; who has more keeps them. Those that came while any number was allowed are not counted.
+    pub(super) fn allow(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// A seat for one connection of this address, or none if it has as many as it may.
     pub(crate) fn sit(&self, address: IpAddr) -> Option<AddressSeat> {
-        if self.most == 0 {
+        let most = self.most.load(Ordering::Relaxed);
+        if most == 0 {
             return Some(AddressSeat(None));
         }
         let address = network(address);
         let mut taken = self.taken.lock();
         let count = taken.entry(address).or_default();
-        if self.most <= *count {
+        if most <= *count {
             return None;
         }
         *count += 1;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::bucket::{Rate, Spent};
@@ -19,10 +19,16 @@ use crate::auth::{Caller, Means, Subject};
 /// What is held against the subjects that do something now.
 #[derive(Debug)]
 pub(crate) struct Subjects {
-    sessions: usize,
-    publishes: Rate,
-    cold_reads: Rate,
+    allowed: RwLock<Allowed>,
     known: Mutex<HashMap<Subject, Arc<Account>>>,
+}
+
+/// What each subject may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowed {
+    pub sessions: usize,
+    pub publishes: Rate,
+    pub cold_reads: Rate,
 }
 
 /// What one subject has taken.
@@ -47,14 +53,20 @@ pub(crate) struct TooManySessions;
 
 impl Subjects {
     /// Nobody is known yet.
-    pub(super) fn new(sessions: usize, publishes: Rate, cold_reads: Rate) -> Self {
-        Self { sessions, publishes, cold_reads, known: Mutex::default() }
+    pub(super) fn new(allowed: Allowed) -> Self {
+        Self { allowed: RwLock::new(allowed), known: Mutex::default() }
+    }
+
+    /// Allows this much from now on; who has more sessions keeps them.
+    pub(super) fn allow(&self, allowed: Allowed) {
+        *self.allowed.write() = allowed;
     }
 
     /// A seat for one session of this caller.
     pub(crate) fn sit(&self, caller: &Caller) -> Result<SubjectSeat, TooManySessions> {
         let Some(account) = self.account(caller) else { return Ok(SubjectSeat(None)) };
-        let most = if self.sessions == 0 { usize::MAX } else { self.sessions };
+        let sessions = self.allowed.read().sessions;
+        let most = if sessions == 0 { usize::MAX } else { sessions };
         let one_more = |count| (count < most).then_some(count + 1);
         account.sessions.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).map_err(|_| TooManySessions)?;
         Ok(SubjectSeat(Some(account)))
@@ -76,9 +88,10 @@ impl Subjects {
     }
 
     fn rate(&self, what: Draw) -> Rate {
+        let allowed = self.allowed.read();
         match what {
-            Draw::Publishes => self.publishes,
-            Draw::ColdReads => self.cold_reads,
+            Draw::Publishes => allowed.publishes,
+            Draw::ColdReads => allowed.cold_reads,
         }
     }
 
@@ -130,7 +143,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_subject_has_its_own_and_idle_ones_are_forgotten() {
-        let subjects = Subjects::new(1, Rate::per_second(10), Rate::default());
+        let subjects = Subjects::new(Allowed { sessions: 1, publishes: Rate::per_second(10), cold_reads: Rate::default() });
         let (ann, bob) = (caller("ann"), caller("bob"));
         let seat = subjects.sit(&ann).expect("room");
         assert_eq!(subjects.sit(&ann).expect_err("one is the most"), TooManySessions);
@@ -150,7 +163,7 @@ mod tests {
 
     #[test]
     fn where_nobody_is_asked_nobody_is_limited() {
-        let subjects = Subjects::new(1, Rate::per_second(1), Rate::per_second(1));
+        let subjects = Subjects::new(Allowed { sessions: 1, publishes: Rate::per_second(1), cold_reads: Rate::per_second(1) });
         let anybody = Caller::anybody();
         let seats: Vec<_> = (0..100).map(|_| subjects.sit(&anybody).expect("no limit")).collect();
         assert_eq!(subjects.draw(&anybody, Draw::Publishes, 1_000), Duration::ZERO);

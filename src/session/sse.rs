@@ -301,9 +301,9 @@ impl Streaming {
     /// The node stops: where to continue, when to come back, and, a little later, the end.
     fn begin_to_leave(&mut self) {
         let options = &self.session.options;
-        self.leave = Some(Instant::now() + options.drain_spread.mul_f64(rand::random()));
-        let reconnect_after = options.reconnect_window.mul_f64(rand::random());
-        let millis = u64::try_from(reconnect_after.as_millis()).unwrap_or(u64::MAX);
+        let departure = self.session.ending.depart(options.drain_spread, options.reconnect_window);
+        self.leave = Some(Instant::now() + departure.leave_after);
+        let millis = u64::try_from(departure.reconnect_after.as_millis()).unwrap_or(u64::MAX);
         let cursor = self.session.follower.cursor();
         let cursors = cursor.iter().map(|cursor| (&self.session.task, *cursor)).collect();
         let mut text = BytesMut::from(format!("retry: {millis}\n").as_bytes());

@@ -335,8 +335,9 @@ impl Connection {
             Stage::Open => None,
             Stage::Draining => {
                 let options = self.session.options.clone();
-                self.session.drain(options.reconnect_window.mul_f64(rand::random()));
-                self.leave = Some(Instant::now() + options.drain_spread.mul_f64(rand::random()));
+                let departure = self.ending.depart(options.drain_spread, options.reconnect_window);
+                self.session.drain(departure.reconnect_after);
+                self.leave = Some(Instant::now() + departure.leave_after);
                 None
             }
             Stage::Over => Some(End::Gone),

@@ -34,6 +34,7 @@ mod redact;
 mod redis_rights;
 mod redis_servers;
 mod rejects;
+mod reload;
 mod remembered;
 mod repair;
 mod resume;

@@ -59,9 +59,9 @@ settings! {
         message_timeout: Span = Span::seconds(10),
         /// A viewer that took nothing for so long is closed (4408).
         write_timeout: Span = Span::seconds(30),
-        /// Over how long viewers are closed when the node stops.
+        /// Over how long viewers are closed, evenly, when the node stops.
         drain_spread: Span = Span::seconds(5),
-        /// Within how long they are told to come back.
+        /// How much longer, evenly, they are told to stay away.
         reconnect_window: Span = Span::seconds(5),
     }
 }
