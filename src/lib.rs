@@ -34,3 +34,4 @@ mod backoff;
 mod http;
 mod limits;
 mod stamp;
+mod tls;

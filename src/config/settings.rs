@@ -36,7 +36,7 @@ mod stored;
 pub use self::{
     nodes::{BrokerSettings, ClusterSettings, IngestSettings},
     operations::{LogSettings, NodeSettings, ReconcilerSettings},
-    serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings},
+    serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings, TlsSettings},
     stored::{HubSettings, RedactSettings, StoreSettings, WriterSettings},
 };
 
@@ -59,6 +59,8 @@ settings! {
         redact: RedactSettings = RedactSettings::default(),
         /// Who may do what.
         auth: AuthSettings = AuthSettings::default(),
+        /// The hub's own TLS, and clients' certificates.
+        tls: TlsSettings = TlsSettings::default(),
         /// The durable truth.
         store: StoreSettings = StoreSettings::default(),
         /// This process.
@@ -90,6 +92,7 @@ impl Settings {
         IngestSettings::describe("ingest.", &mut all);
         RedactSettings::describe("redact.", &mut all);
         AuthSettings::describe("auth.", &mut all);
+        TlsSettings::describe("tls.", &mut all);
         StoreSettings::describe("store.", &mut all);
         NodeSettings::describe("node.", &mut all);
         LogSettings::describe("log.", &mut all);
