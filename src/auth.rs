@@ -5,6 +5,8 @@
 
 mod api_key;
 mod caller;
+mod certificate;
+mod client_grants;
 mod jwks;
 mod key;
 mod pattern;
@@ -28,6 +30,8 @@ use crate::model::Timestamp;
 pub(crate) use api_key::{ApiKeys, KeyFileError, generate as generate_key};
 pub use caller::{Caller, Grants, Subject};
 pub(crate) use caller::{Means, Right};
+pub(crate) use certificate::Certificate;
+pub(crate) use client_grants::{ClientGrants, GrantsFileError};
 pub(crate) use jwks::{Jwks, JwksOptions};
 pub(crate) use key::KeyError;
 pub use pattern::Pattern;
@@ -52,6 +56,9 @@ pub(crate) enum Refusal {
     /// It was taken back.
     #[error("the token was revoked")]
     Revoked,
+    /// A certificate that is good, and nothing that says what it grants.
+    #[error("the certificate is good, but tls.client_grants does not name its subject: name it, or show a token")]
+    NoGrants,
     /// Whether it is good cannot be told now.
     #[error("the keys that tokens are checked with cannot be fetched: try again")]
     Unavailable,
@@ -65,6 +72,7 @@ impl Refusal {
             Self::Expired => "the token has expired: come back with a new one",
             Self::Invalid(_) => "the token is not accepted",
             Self::Revoked => "the token was revoked",
+            Self::NoGrants => "the certificate grants nothing",
             Self::Unavailable => "the keys that tokens are checked with cannot be fetched",
         }
     }
@@ -76,6 +84,7 @@ impl Refusal {
             Self::Expired => "token_expired",
             Self::Invalid(_) => "token_invalid",
             Self::Revoked => "token_revoked",
+            Self::NoGrants => "certificate_unknown",
             Self::Unavailable => "keys_unavailable",
         }
     }
@@ -94,6 +103,8 @@ pub(crate) struct AuthOptions {
     pub expected: Expected,
     /// A file of API keys.
     pub key_file: Option<PathBuf>,
+    /// A file of what certificates of clients grant.
+    pub client_file: Option<PathBuf>,
 }
 
 /// Why the configured keys cannot be used.
@@ -108,6 +119,9 @@ pub(crate) enum AuthError {
     /// The file of API keys is not used.
     #[error("auth.key_file = {0}: {1}")]
     KeyFile(PathBuf, KeyFileError),
+    /// The file of what certificates grant is not used.
+    #[error("tls.client_grants = {0}: {1}")]
+    ClientFile(PathBuf, GrantsFileError),
     /// The client of the published keys cannot be made.
     #[error("auth.jwks_url: {0}")]
     Jwks(#[from] reqwest::Error),
@@ -129,8 +143,10 @@ pub(crate) struct Auth {
     expected: Expected,
     key_file: Option<PathBuf>,
     api_keys: RwLock<Arc<ApiKeys>>,
+    client_file: Option<PathBuf>,
+    clients: RwLock<Arc<ClientGrants>>,
     revocations: RwLock<Arc<Revocations>>,
-    /// Counts changes of the two above.
+    /// Counts changes of what is above.
     generation: AtomicU64,
 }
 
@@ -155,14 +171,20 @@ impl Auth {
         let api_keys =
             options.key_file.as_ref().map(|path| ApiKeys::read(path).map_err(|error| AuthError::KeyFile(path.clone(), error)));
         let api_keys = api_keys.transpose()?;
+        let client_file = options.client_file;
+        let clients =
+            client_file.as_ref().map(|path| ClientGrants::read(path).map_err(|error| AuthError::ClientFile(path.clone(), error)));
+        let clients = clients.transpose()?;
         Ok(Self {
             anybody: Caller::anybody(),
-            open: keys.is_empty() && jwks.is_none() && api_keys.is_none(),
+            open: keys.is_empty() && jwks.is_none() && api_keys.is_none() && clients.is_none(),
             keys,
             jwks,
             expected: options.expected,
             key_file: options.key_file,
             api_keys: RwLock::new(Arc::new(api_keys.unwrap_or_default())),
+            client_file,
+            clients: RwLock::new(Arc::new(clients.unwrap_or_default())),
             revocations: RwLock::default(),
             generation: AtomicU64::default(),
         })
@@ -213,12 +235,18 @@ impl Auth {
         if self.revocations.read().has(caller) {
             return Err(Refusal::Revoked);
         }
-        let is_key = caller.means() == Means::Key;
-        if is_key && !caller.id().is_some_and(|id| self.api_keys.read().has(id)) {
+        let is_known = match caller.means() {
+            Means::Key => caller.id().is_some_and(|id| self.api_keys.read().has(id)),
+            Means::Certificate => self.still_grants(caller),
+            Means::Open | Means::Token | Means::Envelope => true,
+        };
+        if !is_known {
             return Err(Refusal::Revoked);
         }
+        // No other clock has set it.
+        let is_exact = matches!(caller.means(), Means::Key | Means::Certificate);
         match caller.expires() {
-            Some(at) if is_key && at <= Timestamp::now() => Err(Refusal::Expired),
+            Some(at) if is_exact && at <= Timestamp::now() => Err(Refusal::Expired),
             Some(at) if at <= Timestamp::now().minus(self.leeway()) => Err(Refusal::Expired),
             _ => Ok(()),
         }

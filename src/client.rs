@@ -12,6 +12,7 @@ mod publisher;
 mod redis;
 mod socket;
 mod tasks;
+mod trust;
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -28,6 +29,7 @@ pub use publish::{ItemResult, Receipt, Refusal};
 pub use publisher::Publisher;
 pub use redis::RedisPublisher;
 pub use tasks::{RevokeWanted, TaskDetails, TaskPage, TasksWanted};
+pub use trust::TlsFiles;
 
 /// How long a connection to the hub may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,8 +71,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the hub at this URL. Opens no connection yet.
+    /// A client of the hub at this URL, trusting the authorities that this machine trusts. Opens no connection yet.
     pub fn new(hub: &str, token: Option<Token>) -> Result<Self, ClientError> {
+        Self::with_files(hub, token, &TlsFiles::default())
+    }
+
+    /// The same, trusting whom these files say and showing the certificate that they hold. They are read now, and not again.
+    pub fn with_files(hub: &str, token: Option<Token>, files: &TlsFiles) -> Result<Self, ClientError> {
         let hub = hub_url(hub)?;
         let builder = reqwest::Client::builder()
             .user_agent(concat!("tasklight/", env!("CARGO_PKG_VERSION")))
@@ -82,6 +89,7 @@ impl Client {
             .redirect(redirect::Policy::none());
         // A proxy for the outside world cannot reach this machine's own loopback.
         let builder = if is_loopback(&hub) { builder.no_proxy() } else { builder };
+        let builder = files.apply(builder)?;
         let http = builder.build().map_err(|error| ClientError::Setup(error::innermost(&error)))?;
         Ok(Self { http, hub, token })
     }

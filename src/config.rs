@@ -5,6 +5,7 @@ mod access;
 mod check;
 mod options;
 mod settings;
+mod tls;
 mod values;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -12,7 +13,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
     AuditSettings, AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings,
-    LogSettings, NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
+    LogSettings, NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, TlsSettings,
+    WriterSettings,
 };
 pub use values::{Hidden, List, Size, Span};
 

@@ -5,6 +5,7 @@ mod activities;
 mod admin;
 mod admit;
 mod cors;
+mod debug;
 mod error;
 mod extract;
 mod guard;
@@ -18,6 +19,7 @@ mod refuse;
 mod rejects;
 mod revoke;
 mod search;
+mod secure;
 mod stall;
 mod streams;
 mod tasks;
@@ -29,11 +31,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    http::HeaderValue,
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
 use prometheus_client::registry::Registry;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    runtime::RuntimeMetrics,
+    sync::{Semaphore, watch},
+};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -88,6 +94,10 @@ pub(crate) struct App {
     pub body_bytes: usize,
     pub metrics: Arc<Metrics>,
     pub registry: Registry,
+    /// What each of the node's runtimes says of itself, by the name of its threads.
+    pub runtimes: Vec<(String, RuntimeMetrics)>,
+    /// What `Strict-Transport-Security` says, if it is said.
+    pub strict_transport: Option<HeaderValue>,
     pub phase: watch::Receiver<Phase>,
     pub ending: Arc<Ending>,
 }
@@ -127,7 +137,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(from_fn_with_state(app.clone(), admit::admit));
     cors::allow(routes, &app.origins)
-        .layer(from_fn(guard::headers))
+        .layer(from_fn_with_state(app.clone(), guard::headers))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)
 }

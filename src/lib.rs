@@ -34,4 +34,5 @@ mod backoff;
 mod http;
 mod limits;
 mod stamp;
+mod tls;
 mod trail;

@@ -61,6 +61,43 @@ pub(crate) struct ChannelMetrics {
     pub members: Gauge,
 }
 
+/// How a handshake went.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct HandshakeLabel {
+    pub result: &'static str,
+}
+
+/// The handles of TLS.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TlsMetrics {
+    pub handshakes: Family<HandshakeLabel, Counter>,
+    pub reloads: Counter,
+    pub reload_failures: Counter,
+    pub expires: Gauge,
+}
+
+impl TlsMetrics {
+    /// Counts a handshake that went so.
+    pub(crate) fn count(&self, result: &'static str) {
+        self.handshakes.get_or_create(&HandshakeLabel { result }).inc();
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "tls_handshakes",
+            "TLS handshakes, by how they went: done, failed, slow, plain",
+            self.handshakes.clone(),
+        );
+        registry.register("tls_reloads", "Times that the files of TLS were read anew", self.reloads.clone());
+        registry.register("tls_reload_failures", "Times that they had changed and made no sense", self.reload_failures.clone());
+        registry.register(
+            "tls_certificate_expires_seconds",
+            "When the hub's certificate ends, as Unix time; 0 without TLS",
+            self.expires.clone(),
+        );
+    }
+}
+
 /// The handles of everything that is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -87,6 +124,7 @@ pub(crate) struct Metrics {
     pub hints: OutboxMetrics,
     pub letters: OutboxMetrics,
     pub channel: ChannelMetrics,
+    pub tls: TlsMetrics,
 }
 
 impl Metrics {
@@ -116,6 +154,7 @@ impl Metrics {
             hints: OutboxMetrics::default(),
             letters: OutboxMetrics::default(),
             channel: ChannelMetrics::default(),
+            tls: TlsMetrics::default(),
         };
         let mut registry = Registry::with_prefix("tasklight");
         let m = &metrics;
@@ -142,6 +181,7 @@ impl Metrics {
         m.hints.register("broker_hints", "Hints of commits for other nodes", &mut registry);
         m.letters.register("broker_letters", "Acks and messages between nodes", &mut registry);
         m.channel.register(&mut registry);
+        m.tls.register(&mut registry);
         (Arc::new(metrics), registry)
     }
 }

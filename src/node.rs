@@ -8,8 +8,10 @@ mod reload;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use axum::http::HeaderValue;
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     sync::{Semaphore, watch},
     time::{Instant, timeout_at},
 };
@@ -30,6 +32,7 @@ use crate::{
         shard::Shards,
     },
     store::Store,
+    tls::Tls,
     trail::Trail,
     writer::Writer,
 };
@@ -75,8 +78,9 @@ impl Node {
         let redactor = settings.redactor()?;
         let auth = Arc::new(Auth::new(settings.auth_options()?)?);
         let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
-        let store = Store::open(&settings.store_options()).await?;
         let (metrics, registry) = Metrics::new();
+        let tls = settings.tls_options().map(|options| Tls::new(options, metrics.tls.clone())).transpose()?.map(Arc::new);
+        let store = Store::open(&settings.store_options()).await?;
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
         let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
         let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
@@ -126,6 +130,9 @@ impl Node {
         let bounds = Arc::new(Limits::new(settings.limit_options(), memory, metrics.reached.clone()));
         let (looked_at, until) = (bounds.clone(), stop.clone());
         work.spawn(async move { looked_at.run(until).await });
+        if let Some(tls) = &tls {
+            work.spawn(tls.clone().run(stop.clone()));
+        }
         let proxies = settings.proxies()?;
         let addresses = Some((bounds.clone(), proxies.clone()));
         let reached = metrics.reached.clone();
@@ -146,12 +153,18 @@ impl Node {
             limits: settings.ingest_limits(),
             redaction: redaction.clone(),
             session: session.clone(),
-            origins: Origins { allowed: settings.http.origins.words().to_vec(), loopback: address.ip().is_loopback() },
+            origins: Origins {
+                allowed: settings.http.origins.words().to_vec(),
+                loopback: address.ip().is_loopback(),
+                secure: tls.is_some(),
+            },
             body_timeout: settings.http.body_timeout.get(),
             bodies: Arc::new(Semaphore::new(settings.http.body_bytes.bytes())),
             body_bytes: settings.http.body_bytes.bytes(),
             metrics,
             registry,
+            runtimes: [vec![("tasklight".to_owned(), Handle::current().metrics())], shards.metrics()].concat(),
+            strict_transport: strict_transport(settings),
             phase: phase.subscribe(),
             ending: ending.clone(),
         });
@@ -162,8 +175,9 @@ impl Node {
             sessions: (shards, ending.clone()),
             addresses: None,
             reached,
+            tls: None,
         };
-        let public = ListenOptions { addresses, ..listen.clone() };
+        let public = ListenOptions { addresses, tls, ..listen.clone() };
         sessions.spawn(http::serve(listener, http::routes(app.clone()), public, sessions.clone(), closing.clone()));
         work.spawn(http::serve(admin_listener, http::admin_routes(app), listen, work.clone(), stop.clone()));
         let stop_timeout = settings.node.stop_timeout.get();
@@ -251,6 +265,12 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
             key.replace('_', "-")
         )
     })
+}
+
+/// What browsers are told of coming by TLS only, if they are told.
+fn strict_transport(settings: &Settings) -> Option<HeaderValue> {
+    let seconds = settings.tls.hsts.get().as_secs();
+    if seconds == 0 { None } else { HeaderValue::from_str(&format!("max-age={seconds}")).ok() }
 }
 
 /// The configured name, or host name and process id.

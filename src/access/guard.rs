@@ -1,4 +1,4 @@
-//! Looks at what was taken back, at this node and at others, and at the file of API keys; and has open sessions look again.
+//! Looks at what was taken back, at this node and at others, and at the files of API keys and of what certificates grant; and has open sessions look again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,7 +41,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Does so again and again until `stop`, and reads the file of API keys when it has changed.
+    /// Does so again and again until `stop`, and reads those files when they have changed.
     pub(crate) async fn run(self, every: Duration, stop: CancellationToken) {
         if self.auth.is_open() {
             return;
@@ -49,7 +49,7 @@ impl Guard {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Also what has changed since the keys were read at the start.
-        let mut stamp = Stamp::default();
+        let (mut stamp, mut clients) = (Stamp::default(), Stamp::default());
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -64,6 +64,15 @@ impl Guard {
                     Err(error) => {
                         tracing::error!(%error, "the file of API keys has changed and cannot be read: the keys from before stay good")
                     }
+                }
+            }
+            if self.auth.client_file().is_some_and(|file| clients.changes(file)) {
+                match self.auth.reload_clients() {
+                    Ok(()) => (self.changed)(),
+                    Err(error) => tracing::error!(
+                        %error,
+                        "what certificates grant has changed and cannot be read: what they granted before stays so"
+                    ),
                 }
             }
         }

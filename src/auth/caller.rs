@@ -114,6 +114,8 @@ pub(crate) enum Means {
     Token,
     /// By an API key.
     Key,
+    /// By the certificate of its connection.
+    Certificate,
     /// By the key that seals its messages over Redis.
     Envelope,
 }

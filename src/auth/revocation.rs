@@ -14,9 +14,9 @@ pub(crate) const MOST_REVOCATIONS: usize = 100_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Revoked {
-    /// Every token of this subject that was made until then, and its API keys.
+    /// Every token and certificate of this subject that was made until then, and its API keys.
     Subject(Subject),
-    /// The token with this `jti`, or the API key with this id.
+    /// The token with this `jti`, the API key with this id, or the certificate with this SHA-256.
     Token(String),
 }
 

@@ -1,11 +1,11 @@
 //! Which hub a client command talks to, and how it ends when the hub does not do what was asked.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
 use super::exit;
-use crate::client::{Client, ClientError, FollowError, Token};
+use crate::client::{Client, ClientError, FollowError, TlsFiles, Token};
 
 /// The flags that every client command has.
 #[derive(Debug, Clone, Args)]
@@ -17,12 +17,24 @@ pub(crate) struct HubArgs {
     /// The token that grants access; better given by the environment, because others on this machine can see command lines
     #[arg(long, value_name = "TOKEN", env = "TASKLIGHT_TOKEN", hide_env_values = true)]
     token: Option<Token>,
+    /// Certificates (PEM) of who may have signed the hub's own, if it is not one of the web's authorities
+    #[arg(long = "ca-file", value_name = "FILE", env = "TASKLIGHT_CA_FILE")]
+    hub_ca: Option<PathBuf>,
+    /// A certificate (PEM) to show to hubs that ask for one
+    #[arg(long = "cert", value_name = "FILE", env = "TASKLIGHT_CERT_FILE")]
+    hub_cert: Option<PathBuf>,
+    /// The key (PEM) of that certificate
+    #[arg(long = "key", value_name = "FILE", env = "TASKLIGHT_KEY_FILE")]
+    hub_key: Option<PathBuf>,
 }
 
 impl HubArgs {
     /// A client of that hub.
     pub(crate) fn client(&self) -> Result<Client, ClientError> {
-        Client::new(&self.hub, self.token.clone())
+        // A variable that is set to nothing is not set.
+        let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        let files = TlsFiles { ca: given(&self.hub_ca), cert: given(&self.hub_cert), key: given(&self.hub_key) };
+        Client::with_files(&self.hub, self.token.clone(), &files)
     }
 
     /// Whether there is a token.
@@ -40,6 +52,9 @@ impl HubArgs {
 pub(crate) fn failed(error: &ClientError) -> ExitCode {
     eprintln!("tasklight: {error}");
     match error {
+        ClientError::Unreachable { reason, .. } if is_about_certificates(reason) => {
+            eprintln!("  --ca-file or TASKLIGHT_CA_FILE names who signed the hub's certificate; --cert and --key give ours");
+        }
         ClientError::Unreachable { .. } => eprintln!("  is it running there? --hub or TASKLIGHT_HUB names another one"),
         ClientError::RedisUnreachable { .. } => eprintln!("  --redis or TASKLIGHT_REDIS names another one"),
         ClientError::NoHub { hubs: 0, .. } => {
@@ -50,6 +65,11 @@ pub(crate) fn failed(error: &ClientError) -> ExitCode {
         _ => {}
     }
     ExitCode::from(code_of(error))
+}
+
+/// Whether a reason is TLS's: one side does not believe the other.
+fn is_about_certificates(reason: &str) -> bool {
+    ["certificate", "fatal alert"].iter().any(|words| reason.contains(words))
 }
 
 /// The exit code of a failed request.

@@ -91,7 +91,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         node = Node::start(&settings) => node?,
         () = signals.stop() => return Ok(ExitCode::SUCCESS),
     };
-    announce(&node, settings.asks_for_tokens());
+    let scheme = if settings.tls_options().is_some() { "https" } else { "http" };
+    announce(&node, scheme, settings.asks_for_tokens());
     while signals.next().await == Told::Reload {
         reload(&node, &settings, &sources, &level);
     }
@@ -106,8 +107,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Three lines for a person: where to look, how to publish, how to wrap a command.
-fn announce(node: &Node, asks_for_tokens: bool) {
-    let url = format!("http://{}", node.address());
+fn announce(node: &Node, scheme: &str, asks_for_tokens: bool) {
+    let url = format!("{scheme}://{}", node.address());
     let lines = format!(
         "look      {url}/\n\
          publish   curl {url}/v1/tasks/hello/activities -d '{{\"invocationId\":\"me\",\"type\":\"message\",\"data\":{{\"text\":\"hi\"}}}}'\n\

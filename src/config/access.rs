@@ -12,10 +12,10 @@ const KEY_BYTES: usize = 64 * 1024;
 const MOST_LEEWAY_SECONDS: u64 = 30;
 
 impl Settings {
-    /// Whether any key is configured, so that tokens are asked for.
+    /// Whether any key is configured, or what certificates grant, so that tokens are asked for of whoever has no certificate.
     pub(crate) fn asks_for_tokens(&self) -> bool {
         let auth = &self.auth;
-        let named = [auth.hmac_secret.reveal(), &auth.hmac_secret_file, &auth.jwks_url, &auth.key_file];
+        let named = [auth.hmac_secret.reveal(), &auth.hmac_secret_file, &auth.jwks_url, &auth.key_file, &self.tls.client_grants];
         named.iter().any(|text| !text.is_empty()) || !auth.public_keys.words().is_empty()
     }
 
@@ -65,6 +65,7 @@ impl Settings {
                 leeway_seconds: auth.leeway.get().as_secs(),
             },
             key_file: given(&auth.key_file).map(Into::into),
+            client_file: given(&self.tls.client_grants).map(Into::into),
         })
     }
 

@@ -16,6 +16,7 @@ impl Settings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let bad = |text: String| Err(ConfigError::BadValue(text));
         self.validate_auth()?;
+        self.validate_tls()?;
         self.proxies()?;
         if !self.insecure_listen {
             let guarded = self.asks_for_tokens();

@@ -36,7 +36,7 @@ mod stored;
 pub use self::{
     nodes::{BrokerSettings, ClusterSettings, IngestSettings},
     operations::{AuditSettings, LogSettings, NodeSettings, ReconcilerSettings},
-    serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings},
+    serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings, TlsSettings},
     stored::{HubSettings, RedactSettings, StoreSettings, WriterSettings},
 };
 
@@ -61,6 +61,8 @@ settings! {
         auth: AuthSettings = AuthSettings::default(),
         /// Who did what.
         audit: AuditSettings = AuditSettings::default(),
+        /// The hub's own TLS, and clients' certificates.
+        tls: TlsSettings = TlsSettings::default(),
         /// The durable truth.
         store: StoreSettings = StoreSettings::default(),
         /// This process.
@@ -93,6 +95,7 @@ impl Settings {
         RedactSettings::describe("redact.", &mut all);
         AuthSettings::describe("auth.", &mut all);
         AuditSettings::describe("audit.", &mut all);
+        TlsSettings::describe("tls.", &mut all);
         StoreSettings::describe("store.", &mut all);
         NodeSettings::describe("node.", &mut all);
         LogSettings::describe("log.", &mut all);

@@ -16,7 +16,7 @@ use axum::{
 
 use super::{App, error::Problem};
 use crate::{
-    auth::{Caller, Refusal, Right},
+    auth::{Caller, Certificate, Refusal, Right},
     model::TaskId,
 };
 
@@ -34,7 +34,7 @@ pub(super) async fn authenticate(State(app): State<Arc<App>>, mut request: Reque
     }
     let is_open = OPEN_ROUTES.contains(&path);
     let checked = match shown(request.headers(), request.uri().query().unwrap_or_default()) {
-        Ok(shown) => caller(&app, shown).await,
+        Ok(shown) => caller(&app, shown, request.extensions().get::<Arc<Certificate>>().cloned()).await,
         Err(problem) => Err(Failed::Problem(problem)),
     };
     match checked {
@@ -42,7 +42,7 @@ pub(super) async fn authenticate(State(app): State<Arc<App>>, mut request: Reque
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(Failed::Refused(Refusal::Missing)) if is_open => next.run(request).await,
+        Err(Failed::Refused(Refusal::Missing | Refusal::NoGrants)) if is_open => next.run(request).await,
         Err(Failed::Refused(refusal)) => unauthorized(refusal).into_response(),
         Err(Failed::Problem(problem)) => problem.into_response(),
     }
@@ -71,10 +71,12 @@ enum Failed {
     Problem(Problem),
 }
 
-async fn caller(app: &App, shown: Shown) -> Result<Caller, Failed> {
-    match shown {
-        Shown::Token(token) => app.auth.check(token.as_deref()).await.map_err(Failed::Refused),
-        Shown::Ticket(ticket) => match app.tickets.take(&ticket).await {
+/// A token says more than the certificate of the connection: it counts where both are shown.
+async fn caller(app: &App, shown: Shown, certificate: Option<Arc<Certificate>>) -> Result<Caller, Failed> {
+    match (shown, certificate) {
+        (Shown::Token(None), Some(certificate)) => app.auth.check_certificate(&certificate).map_err(Failed::Refused),
+        (Shown::Token(token), _) => app.auth.check(token.as_deref()).await.map_err(Failed::Refused),
+        (Shown::Ticket(ticket), _) => match app.tickets.take(&ticket).await {
             Ok(Some(caller)) => app.auth.still_good(&caller).map(|()| caller).map_err(Failed::Refused),
             Ok(None) => Err(Failed::Refused(Refusal::Invalid("the ticket is not known, was used, or is over"))),
             Err(error) => Err(Failed::Problem(error.into())),

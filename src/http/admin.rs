@@ -6,7 +6,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, response::IntoRespons
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{App, error};
+use super::{App, debug, error};
 use crate::metrics::write_out;
 
 /// How long the store may take to answer a readiness check.
@@ -18,6 +18,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/debug/runtime", get(debug::runtime))
         .fallback(error::no_route)
         .with_state(app)
 }

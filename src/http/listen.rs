@@ -17,6 +17,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -25,12 +26,15 @@ use super::{
     admit::Peer,
     hand_over::{HandOver, Handed},
     refuse::{NoRoom, Refusals, refuse},
+    secure::secure,
     stall::StallGuard,
 };
 use crate::{
+    auth::Certificate,
     backoff::Backoff,
     limits::{AddressSeat, Limits, Proxies, Reached},
     session::{ending::Ending, shard::Shards, sse, websocket},
+    tls::{Tls, stream::Stream},
 };
 
 /// A listener's bounds, and where its connections go once they have become sessions.
@@ -48,6 +52,8 @@ pub(crate) struct ListenOptions {
     pub reached: Reached,
     /// A client that takes nothing for so long, while something is to be written, is dropped.
     pub write_timeout: Duration,
+    /// With what hands are shaken before anything else; nothing if connections are plain.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// The most headers of a request.
@@ -55,6 +61,9 @@ const MAX_HEADERS: usize = 64;
 
 /// The most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// How long the end of a connection that broke may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What a connection takes up as long as it is open.
 struct Seats {
@@ -97,11 +106,16 @@ pub(crate) async fn serve(
                 match options.sit(&room, peer.ip()) {
                     Ok(seats) => {
                         let (routes, options, stop) = (routes.clone(), options.clone(), stop.clone());
-                        tracker.spawn(async move { connection(stream, Peer(peer.ip()), routes, &options, stop, seats).await });
+                        let refusals = refusals.clone();
+                        tracker.spawn(async move {
+                            connection(stream, Peer(peer.ip()), routes, &options, (stop, refusals), seats).await;
+                        });
                     }
                     Err(why) => {
                         options.reached.count(why.limit());
-                        refusals.place().map(|place| tracker.spawn(refuse(stream, why, place)));
+                        // Saying so by TLS would take a handshake, which costs more than what is refused.
+                        let place = if options.tls.is_none() { refusals.place() } else { None };
+                        place.map(|place| tracker.spawn(refuse(stream, move || why.problem(), place)));
                     }
                 }
             }
@@ -118,7 +132,7 @@ async fn connection(
     peer: Peer,
     routes: Router,
     options: &ListenOptions,
-    stop: CancellationToken,
+    (stop, refusals): (CancellationToken, Refusals),
     seats: Seats,
 ) {
     // Small frames must not wait for the ones before them to be acknowledged.
@@ -126,7 +140,15 @@ async fn connection(
         tracing::debug!(%error, "a connection broke before its first request");
         return;
     }
-    match talk(stream, peer, routes, options, stop).await {
+    let (stream, certificate) = match &options.tls {
+        None => (Stream::Plain(stream), None),
+        // In a box of its own, so that a connection has no room for its handshake all its life.
+        Some(tls) => match Box::pin(secure(stream, tls, &options.reached, &refusals, &stop)).await {
+            Some(secured) => secured,
+            None => return,
+        },
+    };
+    match talk(stream, (peer, certificate), routes, options, stop).await {
         Ok(Some((stream, early, handed))) => become_session(stream, early, handed, options, seats),
         Ok(None) => {}
         Err(error) => {
@@ -140,18 +162,21 @@ async fn connection(
 
 /// Serves requests until the connection ends, or until it becomes a session: then gives it with what the client has sent already.
 async fn talk(
-    stream: TcpStream,
-    peer: Peer,
+    stream: Stream,
+    (peer, certificate): (Peer, Option<Arc<Certificate>>),
     routes: Router,
     options: &ListenOptions,
     stop: CancellationToken,
-) -> Result<Option<(TcpStream, Bytes, Handed)>, hyper::Error> {
+) -> Result<Option<(Stream, Bytes, Handed)>, hyper::Error> {
     let hand_over = HandOver::default();
     let note = hand_over.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(note.clone());
         request.extensions_mut().insert(peer);
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(routes.clone().oneshot(request));
         answer
     });
@@ -165,7 +190,7 @@ async fn talk(
         .serve_connection(TokioIo::new(stream), service);
     let mut stopping = pin!(stop.cancelled());
     let mut is_stopping = false;
-    poll_fn(|context| {
+    let ended = poll_fn(|context| {
         let ended = connection.poll_without_shutdown(context);
         // hyper has tried to write all it had; unless the socket was full, it is on its way.
         if ended.is_pending() && hand_over.has_begun() && !blocked.is_raised() {
@@ -178,9 +203,14 @@ async fn talk(
         }
         ended
     })
-    .await?;
+    .await;
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner();
+    if let Err(error) = ended {
+        // By TLS, an end without a goodbye could be anybody's doing. Whether it is heard is up to the client.
+        let _ = timeout(GOODBYE, stream.shutdown()).await;
+        return Err(error);
+    }
     match hand_over.take() {
         Some(handed) => Ok(Some((stream.into_inner(), parts.read_buf, handed))),
         None => {
@@ -191,8 +221,8 @@ async fn talk(
     }
 }
 
-fn become_session(stream: TcpStream, early: Bytes, handed: Handed, options: &ListenOptions, seats: Seats) {
-    let stream = match stream.into_std() {
+fn become_session(stream: Stream, early: Bytes, handed: Handed, options: &ListenOptions, seats: Seats) {
+    let stream = match stream.park() {
         Ok(stream) => stream,
         Err(error) => {
             tracing::warn!(%error, "a connection could not be handed over");

@@ -20,6 +20,8 @@ pub(crate) struct Origins {
     pub allowed: Vec<String>,
     /// Whether the hub listens on loopback only, where only loopback's names are its own.
     pub loopback: bool,
+    /// Whether the hub itself speaks TLS, so that no page of its own came without.
+    pub secure: bool,
 }
 
 impl Origins {
@@ -34,7 +36,9 @@ impl Origins {
         }
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or("null");
-        let own = origin.split_once("://").is_some_and(|(scheme, rest)| matches!(scheme, "http" | "https") && rest == host);
+        // A proxy in front may speak TLS although the hub does not.
+        let is_own = |scheme| scheme == "https" || (scheme == "http" && !self.secure);
+        let own = origin.split_once("://").is_some_and(|(scheme, rest)| is_own(scheme) && rest == host);
         if own || self.allowed.iter().any(|known| known == origin) {
             return Ok(());
         }
@@ -74,7 +78,7 @@ mod tests {
 
     #[test]
     fn only_pages_of_the_hub_and_of_the_list_may_connect() {
-        let origins = Origins { allowed: vec!["https://good.com".to_owned()], loopback: true };
+        let origins = Origins { allowed: vec!["https://good.com".to_owned()], loopback: true, secure: false };
         for (host, origin) in [
             ("localhost:8080", None),
             ("127.0.0.1:8080", Some("http://127.0.0.1:8080")),
@@ -97,5 +101,12 @@ mod tests {
         ] {
             assert!(refused(&origins, host, origin), "{host} {origin:?} must be refused");
         }
+    }
+
+    #[test]
+    fn a_hub_that_speaks_tls_has_no_page_without() {
+        let origins = Origins { allowed: Vec::new(), loopback: true, secure: true };
+        assert!(!refused(&origins, "localhost:8080", Some("https://localhost:8080")));
+        assert!(refused(&origins, "localhost:8080", Some("http://localhost:8080")));
     }
 }

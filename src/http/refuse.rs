@@ -1,4 +1,4 @@
-//! Connections for which there is no room: they are told so, if there are not too many of them, and closed.
+//! Connections that are not served: for want of room, or of TLS. They are told so, if there are not too many of them, and closed.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -75,9 +75,12 @@ impl Refusals {
     }
 }
 
-/// Answers the first request, and closes.
-pub(super) async fn refuse(stream: TcpStream, why: NoRoom, _place: OwnedSemaphorePermit) {
-    let answer = service_fn(move |_: Request<Incoming>| async move { Ok::<_, Infallible>(why.problem().into_response()) });
+/// Answers the first request with the problem, and closes.
+pub(super) async fn refuse(stream: TcpStream, why: impl Fn() -> Problem, _place: OwnedSemaphorePermit) {
+    let answer = service_fn(|_: Request<Incoming>| {
+        let problem = why();
+        async { Ok::<_, Infallible>(problem.into_response()) }
+    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(REFUSAL_TIME).keep_alive(false);
     // Whether it is heard is up to the client.

@@ -25,9 +25,9 @@ const ID_CHARS: usize = 128;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Request {
-    /// All tokens of this subject made until now, and its API keys.
+    /// All tokens and certificates of this subject made until now, and its API keys.
     subject: Option<Subject>,
-    /// The token with this `jti`, or the API key with this id.
+    /// The token with this `jti`, the API key with this id, or the certificate with this SHA-256 in hexadecimal digits.
     token_id: Option<String>,
     /// For how long it has to be remembered: as long as such tokens live. For ever if left out.
     for_ms: Option<u64>,

@@ -9,11 +9,13 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Instant,
 };
 
-use crate::limits::{Rate, Spent};
+use crate::{
+    limits::{Rate, Spent},
+    tls::stream::Stream,
+};
 
 /// A client's limits.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +165,7 @@ impl Meter {
 /// A connection whose meter sees what is read. Once it was too much nothing more is read.
 #[derive(Debug)]
 pub(super) struct Metered {
-    pub stream: TcpStream,
+    pub stream: Stream,
     pub meter: Meter,
 }
 

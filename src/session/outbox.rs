@@ -8,7 +8,9 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{io::AsyncWrite, net::TcpStream};
+use tokio::io::AsyncWrite;
+
+use crate::tls::stream::Stream;
 
 /// The most handles in one write.
 const SLICES: usize = 32;
@@ -66,7 +68,7 @@ impl Outbox {
 
     /// Writes once, as much as the socket takes; says how many bytes that were. After a write that ended within a frame, only the rest of that
     /// item is written, so that whoever has something to say in between gets a turn.
-    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<usize>> {
         let most = if self.is_torn { 1 } else { SLICES };
         let written = match (self.items.front(), self.items.len().min(most)) {
             (None, _) => return Poll::Ready(Ok(0)),
@@ -109,7 +111,10 @@ impl Outbox {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::{io::AsyncReadExt, net::TcpListener};
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+    };
 
     use super::*;
 
@@ -118,7 +123,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let connect = TcpStream::connect(listener.local_addr().expect("an address"));
         let (theirs, accepted) = tokio::join!(connect, listener.accept());
-        let (mut theirs, (mut ours, _)) = (theirs.expect("connected"), accepted.expect("accepted"));
+        let (mut theirs, (ours, _)) = (theirs.expect("connected"), accepted.expect("accepted"));
+        let mut ours = Stream::Plain(ours);
         let mut outbox = Outbox::default();
         let mut expected = Vec::new();
         for number in 0..200_u32 {

@@ -5,7 +5,6 @@
 
 use std::{
     io,
-    net::TcpStream as StdStream,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,13 +12,16 @@ use std::{
     thread,
 };
 
-use tokio::{net::TcpStream, runtime};
+use tokio::runtime;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 
-use crate::hub::Relay;
+use crate::{
+    hub::Relay,
+    tls::stream::{Parked, Stream},
+};
 
 /// How many events of sockets a shard looks at before it looks for other work.
 const EVENTS: usize = 512;
@@ -48,15 +50,21 @@ impl Shards {
         Ok(Self { shards, tracker, _stop: stop.drop_guard() })
     }
 
+    /// What its runtimes say of themselves, by the names of their threads.
+    pub(crate) fn metrics(&self) -> Vec<(String, runtime::RuntimeMetrics)> {
+        let named = |(number, shard): (usize, &Shard)| (name(number), shard.runtime.metrics());
+        self.shards.iter().enumerate().map(named).collect()
+    }
+
     /// Gives a connection to the shard with the fewest sessions, where `session` serves it.
-    pub(crate) fn serve<F>(&self, stream: StdStream, session: impl FnOnce(TcpStream, Relay) -> F + Send + 'static)
+    pub(crate) fn serve<F>(&self, stream: Parked, session: impl FnOnce(Stream, Relay) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let Some(shard) = self.shards.iter().min_by_key(|shard| shard.sessions.load(Ordering::Relaxed)) else { return };
         let (relay, open) = (shard.relay.clone(), Open::new(shard.sessions.clone()));
         let work = async move {
-            match TcpStream::from_std(stream) {
+            match stream.settle() {
                 Ok(stream) => session(stream, relay).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
             }
@@ -72,12 +80,16 @@ impl Shard {
             runtime::Builder::new_current_thread().enable_all().event_interval(61).max_io_events_per_tick(EVENTS).build()?;
         let (handle, relay) = (runtime.handle().clone(), Relay::default());
         let passing = relay.clone();
-        thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
+        thread::Builder::new().name(name(number)).spawn(move || {
             runtime.block_on(stop.run_until_cancelled(passing.run()));
             // Whatever is still open ends with its runtime.
         })?;
         Ok(Self { runtime: handle, relay, sessions: Arc::default() })
     }
+}
+
+fn name(number: usize) -> String {
+    format!("shard-{number}")
 }
 
 /// Counts a session on its shard until it is dropped, however it ends.

@@ -4,6 +4,7 @@
 use std::{
     future::poll_fn,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,8 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
     time::{Duration, Instant, Sleep, sleep_until, timeout},
 };
 
@@ -29,6 +29,7 @@ use crate::{
     limits::Draw,
     metrics::Metrics,
     model::{Cursor, FrameBatch, TaskId},
+    tls::stream::Stream,
 };
 
 /// The most bytes in one chunk of the body: whole batches, as a rule.
@@ -61,7 +62,7 @@ pub(crate) fn first_event() -> Bytes {
 
 /// Serves one session over a connection that has had the head of the response and the first event, without end unless the task is deleted
 /// or the node stops. With `chunked` the body is in chunks (RFC 9112 section 7.1), without it ends with the connection.
-pub(crate) async fn serve(mut stream: TcpStream, mut session: SseSession, relay: Relay, chunked: bool) {
+pub(crate) async fn serve(mut stream: Stream, mut session: SseSession, relay: Relay, chunked: bool) {
     let mailbox = Arc::new(Mailbox::default());
     session.follower.tell(&relay, mailbox.clone(), 0);
     let _seat = session.ending.hear(&relay, mailbox.clone());
@@ -118,8 +119,11 @@ struct Streaming {
 
 impl Streaming {
     /// Until the stream has ended in order, or cannot go on.
-    fn poll(&mut self, context: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<()>> {
+    fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
         self.hear(context)?;
+        if stream.is_behind() && stream.poll_drain(context)?.is_ready() {
+            self.blocked = None;
+        }
         for round in 1.. {
             self.pump();
             if self.outbox.is_empty() {
@@ -138,7 +142,7 @@ impl Streaming {
                 break;
             }
         }
-        if !self.outbox.is_empty() && self.blocked.is_none() {
+        if (!self.outbox.is_empty() || stream.is_behind()) && self.blocked.is_none() {
             self.blocked = Some(Instant::now());
         }
         self.poll_time(context, stream)
@@ -175,20 +179,21 @@ impl Streaming {
     }
 
     /// Notices whether the connection is gone, and does what is due.
-    fn poll_time(&mut self, context: &mut Context<'_>, stream: &TcpStream) -> Poll<io::Result<()>> {
+    fn poll_time(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
         // A client sends nothing after its request; what it sends is not looked at, and if it is much, the client is up to no good.
-        while stream.poll_read_ready(context)?.is_ready() {
-            match stream.try_read(&mut [0; 512]) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                Ok(count) => {
-                    self.heard += count;
-                    if self.session.options.frame_bytes < self.heard {
-                        self.session.metrics.reached.count("frame");
-                        return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+        let mut bytes = [MaybeUninit::uninit(); 512];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            if Pin::new(&mut *stream).poll_read(context, &mut buffer)?.is_pending() {
+                break;
+            }
+            match buffer.filled().len() {
+                0 => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                count => self.heard += count,
+            }
+            if self.session.options.frame_bytes < self.heard {
+                self.session.metrics.reached.count("frame");
+                return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
             }
         }
         loop {
@@ -324,7 +329,7 @@ impl Streaming {
     }
 
     /// Writes what is left, and the end of the body.
-    async fn finish(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    async fn finish(&mut self, stream: &mut Stream) -> io::Result<()> {
         while !self.outbox.is_empty() {
             poll_fn(|context| self.outbox.poll_write(context, stream)).await?;
         }

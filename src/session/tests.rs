@@ -15,6 +15,7 @@ use crate::{
     ingest::{Item, parse_body},
     model::NewActivity,
     store::Store,
+    tls::stream::Stream,
     writer::Writer,
 };
 
@@ -68,7 +69,8 @@ async fn a_full_queue_asks_for_no_more_and_goes_on_where_it_stopped() {
     tasks.spawn(async move { passing.run().await });
     let mut session = Session::new(hub, Arc::new(options), metrics, "n", Access::open(), relay);
     assert!(session.receive(r#"{"op":"subscribe","task":"t"}"#));
-    let (mut ours, mut theirs) = connected().await;
+    let (ours, mut theirs) = connected().await;
+    let mut ours = Stream::Plain(ours);
     let (mut received, mut seen, mut on_the_way) = (Vec::new(), Vec::new(), 0);
     while seen.len() < ACTIVITIES {
         poll_fn(|context| {

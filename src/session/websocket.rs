@@ -13,10 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, Stream as _, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::{Instant, Sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::{
@@ -35,7 +34,7 @@ use super::{
     meter::{Meter, MeterLimits, Metered},
     outside::Outside,
 };
-use crate::metrics::Code;
+use crate::{metrics::Code, tls::stream::Stream};
 
 /// The buffer that each socket reads into. Clients send little: a subscription now and then, and pongs.
 const READ_BUFFER: usize = 256;
@@ -57,7 +56,7 @@ const PING: &[u8] = &[0x89, 0];
 
 /// Serves one session over a connection until either side ends it. `early` is what the client sent right after its handshake.
 pub(crate) fn serve(
-    stream: TcpStream,
+    stream: Stream,
     early: Vec<u8>,
     session: Session,
     ending: Arc<Ending>,
@@ -67,7 +66,7 @@ pub(crate) fn serve(
 }
 
 impl Connection {
-    async fn open(stream: TcpStream, early: Vec<u8>, session: Session, ending: Arc<Ending>) -> Self {
+    async fn open(stream: Stream, early: Vec<u8>, session: Session, ending: Arc<Ending>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -244,6 +243,14 @@ impl Connection {
 
     /// Writes once; says whether anything was written, and is pending if the socket takes nothing.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let stream = &mut self.socket.get_mut().stream;
+        if stream.is_behind() {
+            ready!(stream.poll_drain(context))?;
+            self.blocked = None;
+            if stream.is_behind() {
+                return Poll::Pending;
+            }
+        }
         let outbox = &mut self.session.outbox;
         if self.unflushed && !outbox.is_torn() {
             let flushed = ready!(Pin::new(&mut self.socket).poll_flush(context));
@@ -261,7 +268,8 @@ impl Connection {
 
     /// Begins to count the time if something waits for the socket.
     fn note_block(&mut self) {
-        if self.blocked.is_none() && (self.unflushed || !self.session.outbox.is_empty()) {
+        let waits = self.unflushed || !self.session.outbox.is_empty() || self.socket.get_ref().stream.is_behind();
+        if self.blocked.is_none() && waits {
             self.blocked = Some(Instant::now());
             self.arm();
         }
@@ -363,7 +371,8 @@ impl Connection {
         self.session.discard();
         let answer = async {
             self.empty_outbox().await?;
-            self.socket.flush().await.map_err(io::Error::other)
+            self.socket.flush().await.map_err(io::Error::other)?;
+            self.socket.get_mut().stream.shutdown().await
         };
         // The client may be gone.
         let _ = timeout(CLOSE_GRACE, answer).await;
@@ -378,7 +387,7 @@ impl Connection {
 }
 
 /// Says that nothing more comes, and reads on for a while what nobody looks at.
-async fn linger(stream: &mut TcpStream) -> io::Result<()> {
+async fn linger(stream: &mut Stream) -> io::Result<()> {
     stream.shutdown().await?;
     let (mut buffer, mut left) = (vec![0; 4_096], LINGER_BYTES);
     while left != 0 {

@@ -45,6 +45,7 @@ mod stalled;
 mod stand_in;
 mod store_contract;
 mod tail;
+mod tls;
 mod trail;
 mod viewer;
 mod wakeups;

@@ -4,17 +4,21 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{Message, client::IntoClientRequest},
 };
 
 use crate::harness::PATIENCE;
 
 /// One WebSocket session.
-pub struct Viewer {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+pub struct Viewer<S = MaybeTlsStream<TcpStream>> {
+    socket: WebSocketStream<S>,
 }
 
 impl Viewer {
@@ -40,6 +44,18 @@ impl Viewer {
         message.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         viewer.say(message).await;
         viewer
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Viewer<S> {
+    /// A session over a connection that is there, offering these subprotocols. Takes the hello.
+    pub async fn over(connection: S, protocols: &str) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
+        let mut request = "wss://localhost/v1/ws".into_client_request().expect("a request");
+        request.headers_mut().insert("sec-websocket-protocol", protocols.parse().expect("a header"));
+        let (socket, _) = timeout(PATIENCE, client_async(request, connection)).await.expect("in time")?;
+        let mut viewer = Self { socket };
+        assert_eq!(viewer.next().await["op"], "hello");
+        Ok(viewer)
     }
 
     pub async fn say(&mut self, message: Value) {

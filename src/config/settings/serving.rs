@@ -43,6 +43,30 @@ settings! {
 }
 
 settings! {
+    /// `[tls]`
+    TlsSettings {
+        /// A file with the hub's certificate and those between it and an authority (PEM); empty if the hub does not speak TLS itself. Read again when it changes.
+        cert_file: String = String::new(),
+        /// A file with its key (PEM, without a password).
+        key_file: String = String::new(),
+        /// `off`, `optional` or `required`: whether clients are asked for a certificate, and whether one without is let in.
+        client_auth: String = "off".to_owned(),
+        /// A file of certificates (PEM) that may have signed clients' ones.
+        client_ca_file: String = String::new(),
+        /// A file of what clients' certificates grant, by their subject; read again when it changes.
+        client_grants: String = String::new(),
+        /// The oldest version that is spoken: `1.2` or `1.3`.
+        min_version: String = "1.2".to_owned(),
+        /// How long a handshake may take.
+        handshake_timeout: Span = Span::seconds(10),
+        /// How often the files are looked at.
+        reload_interval: Span = Span::seconds(5),
+        /// For how long browsers are told to come by TLS only, to any port of the host; 0 if they are not.
+        hsts: Span = Span::seconds(0),
+    }
+}
+
+settings! {
     /// `[session]`
     SessionSettings {
         /// Threads that viewers live on; 0 for one for each processor.

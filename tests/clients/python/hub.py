@@ -81,7 +81,7 @@ class Hub:
 
     def _output(self, line, found):
         self.output.append(line)
-        look = re.match(r"look\s+http://127\.0\.0\.1:(\d+)/$", line)
+        look = re.match(r"look\s+https?://127\.0\.0\.1:(\d+)/$", line)
         if look:
             found.put({"port": int(look[1])})
 
