@@ -23,6 +23,7 @@ mod tasks;
 mod tickets;
 mod ui;
 mod unbuilt;
+mod unread;
 
 use std::{sync::Arc, time::Duration};
 
@@ -123,6 +124,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(from_fn_with_state(app.clone(), admit::admit))
+        .layer(from_fn(unread::discard))
         .layer(from_fn(guard::headers))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)

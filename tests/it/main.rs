@@ -43,6 +43,7 @@ mod stalled;
 mod stand_in;
 mod store_contract;
 mod tail;
+mod unread;
 mod viewer;
 mod wakeups;
 mod writer;
