@@ -100,7 +100,7 @@ impl App {
 /// The public routes.
 pub(crate) fn routes(app: Arc<App>) -> Router {
     let task = get(tasks::show).put(tasks::put).patch(tasks::patch).delete(tasks::delete);
-    Router::new()
+    let routes = Router::new()
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{task}", task)
         .route("/v1/tasks/{task}/activities", get(activities::page).post(activities::publish))
@@ -119,7 +119,10 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/tasks/{task}", get(ui::page))
         .route("/assets/{*path}", get(ui::asset))
         .fallback(ui::beside)
-        .method_not_allowed_fallback(error::no_method)
+        .method_not_allowed_fallback(error::no_method);
+    #[cfg(feature = "echo")]
+    let routes = routes.route("/v1/echo", get(streams::echo));
+    routes
         .layer(from_fn_with_state(app.clone(), admit::draw))
         .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))
