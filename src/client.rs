@@ -29,6 +29,10 @@ pub use publisher::Publisher;
 pub use redis::RedisPublisher;
 pub use tasks::{RevokeWanted, TaskDetails, TaskPage, TasksWanted};
 
+pub(crate) use delivery::{Answer as Acks, Delivery};
+pub(crate) use message::Message;
+pub(crate) use place::{Meaning, Place};
+
 /// How long a connection to the hub may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -10,7 +10,7 @@ mod beat;
 mod echo;
 mod end;
 pub(crate) mod ending;
-mod meter;
+pub(crate) mod meter;
 mod options;
 mod outbox;
 mod outside;
