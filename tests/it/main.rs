@@ -42,6 +42,7 @@ mod services;
 mod stalled;
 mod stand_in;
 mod store_contract;
+mod supply;
 mod tail;
 mod unread;
 mod viewer;
