@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling
+.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -31,8 +31,8 @@ web/node_modules/.installed: web/package-lock.json
 	touch $@
 
 ## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then independent clients against the
-## real program, then k6, then three hubs that are killed, frozen and cut off while agents publish
-test: test-unit test-clients test-k6 test-chaos
+## real program, then k6, then Autobahn's cases of RFC 6455, then three hubs that are killed, frozen and cut off while agents publish
+test: test-unit test-clients test-k6 test-autobahn test-chaos
 
 test-unit:
 	bash tests/services.sh $(CARGO) test
@@ -72,9 +72,21 @@ chaos:
 	$(CARGO) build --quiet
 	bash tests/services.sh $(CARGO) test --quiet --test chaos -- --long $(FLAGS)
 
+## autobahn: the socket against Autobahn's 301 cases of RFC 6455, in half a minute; needs Python 2.7, and says loudly where there is none
+autobahn test-autobahn:
+	CARGO="$(CARGO)" bash tests/autobahn/run.sh
+
 ## fuzz: every parser of bytes from outside, by chance for a minute each, or FUZZ_SECONDS; PARSERS="hooks tokens" runs some
 fuzz:
 	bash fuzz/run.sh $(PARSERS)
+
+## audit: licences, duplicates and sources of what comes from outside (deny.toml), and advisories about it where they can be had
+audit:
+	CARGO="$(CARGO)" bash supply/audit.sh
+
+## sbom: what the program, the page and the TypeScript package are made of, as CycloneDX in target/sbom
+sbom:
+	CARGO="$(CARGO)" bash supply/sbom.sh
 
 ## services: a Redis and a Postgres for single tests, until Ctrl-C; prints what to paste where `cargo test` is run
 services:
@@ -83,7 +95,7 @@ services:
 ## lint: formatting and every warning
 lint: sdk/typescript/node_modules/.installed web/node_modules/.installed
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	bash sdk/python/lint.sh
 	npm run check --prefix sdk/typescript
 	npm run check --prefix web

@@ -19,7 +19,7 @@ mod redact_args;
 mod rejects;
 mod run;
 mod serve;
-mod tail;
+pub(crate) mod tail;
 mod tasks;
 mod terminal;
 mod token;

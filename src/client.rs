@@ -31,6 +31,10 @@ pub use redis::RedisPublisher;
 pub use tasks::{RevokeWanted, TaskDetails, TaskPage, TasksWanted};
 pub use trust::TlsFiles;
 
+pub(crate) use delivery::{Answer as Acks, Delivery};
+pub(crate) use message::Message;
+pub(crate) use place::{Meaning, Place};
+
 /// How long a connection to the hub may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

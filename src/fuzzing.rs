@@ -2,6 +2,9 @@
 //! is what the rest of the program trusts it to be. `fuzz/` feeds them by chance, `tests/it/fuzz_seeds.rs` with the seeds that are kept.
 //! Not part of the API.
 
+mod answers;
+mod frames;
+
 use std::path::Path;
 
 use bytes::Bytes;
@@ -27,12 +30,14 @@ use crate::{
 pub type Target = Box<dyn FnMut(&[u8])>;
 
 /// All of them by name.
-pub const TARGETS: [&str; 13] = [
+pub const TARGETS: [&str; 15] = [
     "activities",
+    "answers",
     "config",
     "control",
     "cursors",
     "formats",
+    "frames",
     "hints",
     "hooks",
     "keys",
@@ -47,10 +52,12 @@ pub const TARGETS: [&str; 13] = [
 pub fn target(name: &str) -> Option<Target> {
     Some(match name {
         "activities" => activities(),
+        "answers" => Box::new(answers::answers),
         "config" => Box::new(config),
         "control" => Box::new(control),
         "cursors" => Box::new(cursors),
         "formats" => Box::new(formats),
+        "frames" => Box::new(frames::frames),
         "hints" => Box::new(hints),
         "hooks" => Box::new(hooks),
         "keys" => Box::new(keys),

@@ -26,13 +26,14 @@ mod tasks;
 mod tickets;
 mod ui;
 mod unbuilt;
+mod unread;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     http::HeaderValue,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
 use prometheus_client::registry::Registry;
@@ -131,11 +132,15 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/tasks/{task}", get(ui::page))
         .route("/assets/{*path}", get(ui::asset))
         .fallback(ui::beside)
-        .method_not_allowed_fallback(error::no_method)
+        .method_not_allowed_fallback(error::no_method);
+    #[cfg(feature = "echo")]
+    let routes = routes.route("/v1/echo", get(streams::echo));
+    routes
         .layer(from_fn_with_state(app.clone(), admit::draw))
         .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))
-        .layer(from_fn_with_state(app.clone(), admit::admit));
+        .layer(from_fn_with_state(app.clone(), admit::admit))
+        .layer(from_fn(unread::discard));
     cors::allow(routes, &app.origins)
         .layer(from_fn_with_state(app.clone(), guard::headers))
         .layer(CatchPanicLayer::custom(error::panicked))

@@ -6,9 +6,11 @@
 
 pub(crate) mod access;
 mod beat;
+#[cfg(feature = "echo")]
+mod echo;
 mod end;
 pub(crate) mod ending;
-mod meter;
+pub(crate) mod meter;
 mod options;
 mod outbox;
 mod outside;
@@ -103,6 +105,9 @@ pub(crate) struct Session {
     checking: Option<Fetch>,
     /// Why it may not go on.
     denied: Option<Denied>,
+    /// It says again what it hears, and nothing else.
+    #[cfg(feature = "echo")]
+    echoes: bool,
 }
 
 impl Session {
@@ -134,6 +139,8 @@ impl Session {
             access,
             checking: None,
             denied: None,
+            #[cfg(feature = "echo")]
+            echoes: false,
         };
         session.say(&hello);
         session

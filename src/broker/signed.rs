@@ -178,6 +178,38 @@ mod tests {
         assert!(document.contains(KEY) && document.contains(mac), "docs/protocol.md must show {sealed}");
     }
 
+    /// The list that every client shares; see sdk/conformance/README.md.
+    #[test]
+    fn every_client_seals_alike_and_the_hub_agrees() {
+        #[derive(Deserialize)]
+        struct List {
+            version: u32,
+            envelopes: Vec<Vector>,
+            no_keys: Vec<String>,
+        }
+        #[derive(Deserialize)]
+        struct Vector {
+            name: String,
+            key: String,
+            channel: String,
+            at: Timestamp,
+            body: String,
+            mac: String,
+        }
+        let list: List = serde_json::from_str(include_str!("../../sdk/conformance/envelopes.json")).expect("the list");
+        assert_eq!(list.version, 1);
+        for Vector { name, key, channel, at, body, mac } in list.envelopes {
+            let key: EnvelopeKey = key.parse().expect("a key");
+            let sealed = key.seal(&channel, at, &body);
+            let signed = Signed::read(&sealed).expect("an envelope");
+            assert_eq!((&*signed.mac, &*signed.body, signed.at), (&*mac, &*body, at), "{name}");
+            assert!(signed.is_by(&key, &channel), "{name}");
+        }
+        for text in list.no_keys {
+            assert!(text.parse::<EnvelopeKey>().is_err(), "{text:?}");
+        }
+    }
+
     #[test]
     fn what_is_no_envelope_is_not_read() {
         let mac = "0".repeat(64);

@@ -20,7 +20,7 @@ use crate::{
     client::{Event, Start},
     model::{ActivityType, Filter, InvocationId, Offset, TaskId},
 };
-use render::Render;
+pub(crate) use render::Render;
 
 /// How often the first connection is tried before the hub counts as away. Later ones are tried for ever.
 const FIRST_TRIES: u32 = 3;

@@ -23,7 +23,7 @@ const MESSAGE_ACTIVITIES: usize = 500;
 /// What hubs say on a task's ack channel: what they stored, and what they refused.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     #[serde(borrow)]
     event_ids: Vec<Cow<'a, str>>,
     rejected: Vec<Rejected>,
@@ -39,14 +39,14 @@ struct Rejected {
 
 impl<'a> Answer<'a> {
     /// Nothing if these are not the words of a hub; other programs may speak on the channel as well.
-    pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(payload: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(payload).ok()
     }
 }
 
 /// A batch and what became of it so far.
 #[derive(Debug, Default)]
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     items: Vec<Item>,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Message {
 
 impl Delivery {
     /// What could never be confirmed is refused at once, and is not sent.
-    pub(super) fn new(activities: &[Bytes]) -> Self {
+    pub(crate) fn new(activities: &[Bytes]) -> Self {
         let items = activities.iter().map(|text| {
             let (event_id, result) = match event_id(text) {
                 Ok(event_id) => (event_id, None),
@@ -110,7 +110,7 @@ impl Delivery {
     }
 
     /// Notes what a hub said. The first answer about an activity stands. Gives how many were answered by this.
-    pub(super) fn answered(&mut self, answer: Answer<'_>) -> usize {
+    pub(crate) fn answered(&mut self, answer: Answer<'_>) -> usize {
         let stored = answer.event_ids.iter().map(|text| (text.as_ref().parse().ok(), None));
         let refused = answer.rejected.into_iter().map(|rejected| {
             let id = rejected.event_id.and_then(|text| text.parse().ok());
@@ -145,7 +145,7 @@ impl Delivery {
     }
 
     /// What became of each, once all are answered.
-    pub(super) fn results(self) -> Vec<ItemResult> {
+    pub(crate) fn results(self) -> Vec<ItemResult> {
         self.items.into_iter().filter_map(|item| item.result).collect()
     }
 }

@@ -124,7 +124,7 @@ impl Problem {
         matches!(self.status, 408 | 429 | 500 | 502..=504)
     }
 
-    pub(super) fn read(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
+    pub(crate) fn read(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Document {
             code: String,

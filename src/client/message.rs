@@ -56,7 +56,7 @@ impl Received {
 
 /// A message from the hub.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(crate) enum Message {
     /// Following has begun after this cursor; without an epoch the task does not exist yet.
     Subscribed { epoch: Option<Epoch>, floor: Offset, head: Offset, after: Option<Cursor> },
     /// An activity.
@@ -114,7 +114,7 @@ struct RawActivity<'a> {
 
 impl Message {
     /// Reads a message; `task` is the one that is followed. Says what is wrong with one that cannot be read.
-    pub(super) fn read(text: Utf8Bytes, task: &TaskId) -> Result<Self, String> {
+    pub(crate) fn read(text: Utf8Bytes, task: &TaskId) -> Result<Self, String> {
         if text.starts_with(ACTIVITY) {
             return activity(text).map_err(|error| format!("an activity cannot be read: {error}"));
         }

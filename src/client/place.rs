@@ -18,7 +18,7 @@ pub enum Start {
 
 /// What a message means for the viewer's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// It is news.
     News,
     /// It repeats what the viewer has.
@@ -29,7 +29,7 @@ pub(super) enum Meaning {
 
 /// A viewer's place in one log.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     start: Start,
     /// Whether every offset is expected to come.
     whole: bool,
@@ -44,7 +44,7 @@ pub(super) struct Place {
 
 impl Place {
     /// `whole` if no filter leaves anything out.
-    pub(super) fn new(start: Start, whole: bool) -> Self {
+    pub(crate) fn new(start: Start, whole: bool) -> Self {
         let cursor = match start {
             Start::After(cursor) => Some(cursor),
             _ => None,
@@ -53,12 +53,12 @@ impl Place {
     }
 
     /// The last place that is known to be seen, to continue after.
-    pub(super) fn cursor(&self) -> Option<Cursor> {
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
         self.cursor
     }
 
     /// Where to begin on the next connection.
-    pub(super) fn resume(&self) -> Start {
+    pub(crate) fn resume(&self) -> Start {
         self.cursor.map_or(self.start, Start::After)
     }
 
@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// Takes note of a message.
-    pub(super) fn hear(&mut self, message: &Message) -> Meaning {
+    pub(crate) fn hear(&mut self, message: &Message) -> Meaning {
         match *message {
             Message::Subscribed { epoch: Some(epoch), after, .. } => {
                 (self.behind_at, self.awaits_first) = (None, false);

@@ -11,7 +11,7 @@ use axum::{
     response::IntoResponse,
 };
 
-use super::{App, error::Problem, extract::discard, refuse::NoRoom};
+use super::{App, error::Problem, refuse::NoRoom};
 use crate::{
     auth::Caller,
     limits::{AddressSeat, Draw},
@@ -33,8 +33,6 @@ pub(super) async fn admit(State(app): State<Arc<App>>, mut request: Request<Body
     let path = request.uri().path();
     if app.bounds.memory.is_over() && path.starts_with("/v1/") && !path.starts_with(NEVER_SHED) {
         app.bounds.reached.count("memory");
-        let (parts, body) = request.into_parts();
-        discard(&parts.headers, body).await;
         let detail = "this node is short of memory: try again later, at another one if there is one";
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail);
         return problem.retry_after(MEMORY_RETRY).into_response();
@@ -85,8 +83,6 @@ pub(super) async fn draw(State(app): State<Arc<App>>, request: Request<Body>, ne
         app.bounds.subjects.draw(caller, what, 1);
         return next.run(request).await;
     }
-    let (parts, body) = request.into_parts();
-    discard(&parts.headers, body).await;
     too_fast(&app, what, wait).into_response()
 }
 

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use bytes::BytesMut;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use tokio::{
     sync::SemaphorePermit,
     time::{Duration, timeout},
@@ -17,10 +17,6 @@ use tokio::{
 
 use super::{App, access::check_task, error::Problem};
 use crate::model::{InvocationId, TaskId};
-
-/// How much of a body that is too large is read and thrown away, and for how long, so that its sender gets to read why.
-const DISCARD_BYTES: usize = 64 << 20;
-const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// How long a body waits for room among the others.
 const BODY_ROOM_TIME: Duration = Duration::from_secs(2);
@@ -125,7 +121,6 @@ impl Query {
 pub(super) async fn body(app: &App, headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|size| most < size) {
-        discard(headers, body).await;
         return Err(too_large(app, most));
     }
     timeout(app.body_timeout, collect(app, body, most)).await.unwrap_or_else(|_| {
@@ -173,20 +168,6 @@ fn too_large(app: &App, most: usize) -> Problem {
     app.bounds.reached.count("request");
     let detail = format!("a body has at most {most} bytes: send the rest in another request");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-}
-
-/// Reads the rest of a body that nobody wants, up to a bound, unless its client asks first and has not begun to send: any other one is let finish,
-/// else it would not get to read the answer.
-pub(super) async fn discard(headers: &HeaderMap, body: Body) {
-    if headers.contains_key(header::EXPECT) {
-        return;
-    }
-    let reading = async {
-        let mut body = Limited::new(body, DISCARD_BYTES);
-        while let Some(Ok(_)) = body.frame().await {}
-    };
-    // A client that is still sending then may miss its answer.
-    let _ = timeout(DISCARD_TIME, reading).await;
 }
 
 /// A small JSON object as a body; no body counts as `{}`.

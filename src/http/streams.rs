@@ -20,11 +20,12 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    hub::{Otherwise, Start},
+    hub::{Hub, Otherwise, Relay, Start},
     limits::{AddressSeat, TooManySessions},
+    metrics::Metrics,
     model::Cursor,
     session::{
-        Session,
+        Session, SessionOptions,
         access::Access,
         sse::{self, SseSession},
         upgrade::{HandshakeError, accept},
@@ -95,10 +96,28 @@ pub(super) async fn websocket(
     Extension(hand_over): Extension<HandOver>,
     request: Request<Body>,
 ) -> Response<Body> {
+    open(app, &hand_over, &request, Session::new)
+}
+
+/// `GET /v1/echo`: the same way to the same socket, for a session that says again what it hears. Only tests have it (`make autobahn`).
+#[cfg(feature = "echo")]
+pub(super) async fn echo(
+    State(app): State<Arc<App>>,
+    Extension(hand_over): Extension<HandOver>,
+    request: Request<Body>,
+) -> Response<Body> {
+    open(app, &hand_over, &request, Session::echoing)
+}
+
+/// How a session is made.
+type NewSession = fn(Hub, Arc<SessionOptions>, Arc<Metrics>, &str, Access, Relay) -> Session;
+
+/// Has the connection become a session, if its handshake is in order and there is room.
+fn open(app: Arc<App>, hand_over: &HandOver, request: &Request<Body>, new: NewSession) -> Response<Body> {
     if !app.is_running() {
         return Problem::stopping().into_response();
     }
-    let response = match accept(&request) {
+    let response = match accept(request) {
         Ok(response) => response,
         Err(error) => return refused(&error).into_response(),
     };
@@ -108,7 +127,7 @@ pub(super) async fn websocket(
         Ok(access) => access.with_seat(seat),
         Err(TooManySessions) => return too_many_sessions(&app).into_response(),
     };
-    let session = move |relay| Session::new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node, access, relay);
+    let session = move |relay| new(app.hub.clone(), app.session.clone(), app.metrics.clone(), &app.node, access, relay);
     hand_over.leave(Handed::WebSocket(Box::new(session)));
     response
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// A client's limits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct MeterLimits {
+pub(crate) struct MeterLimits {
     /// How many frames a second, of any kind.
     pub frames: Rate,
     /// The most pieces of a message; 0 for any number.
@@ -28,14 +28,14 @@ pub(super) struct MeterLimits {
 
 /// What was too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TooMuch {
+pub(crate) enum TooMuch {
     Frames,
     Fragments,
 }
 
 /// Follows the heads of frames (RFC 6455 section 5.2). What is wrong with them is for the library to say.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     limits: MeterLimits,
     at: At,
     /// The first byte of the frame that comes.
@@ -62,28 +62,28 @@ const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 
 impl Meter {
-    pub(super) fn new(limits: MeterLimits) -> Self {
+    pub(crate) fn new(limits: MeterLimits) -> Self {
         let spent = Spent::nothing();
         Self { limits, at: At::First, first: 0, is_joining: false, pieces: 0, since: None, spent, too_much: None }
     }
 
     /// What was too much, if anything was.
-    pub(super) fn too_much(&self) -> Option<TooMuch> {
+    pub(crate) fn too_much(&self) -> Option<TooMuch> {
         self.too_much
     }
 
     /// Since when a message has been coming that is not whole.
-    pub(super) fn since(&self) -> Option<Instant> {
+    pub(crate) fn since(&self) -> Option<Instant> {
         self.since
     }
 
     /// What waits was not read for a while, which is not the client's fault: its time begins anew.
-    pub(super) fn forgive(&mut self, now: Instant) {
+    pub(crate) fn forgive(&mut self, now: Instant) {
         self.since = self.since.map(|_| now);
     }
 
     /// Looks at the next bytes.
-    pub(super) fn see(&mut self, mut bytes: &[u8], now: Instant) {
+    pub(crate) fn see(&mut self, mut bytes: &[u8], now: Instant) {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.too_much.is_some() {
                 return;

@@ -158,6 +158,11 @@ impl Connection {
                     self.heard = Instant::now();
                     // A pong to answer a ping may have been queued.
                     self.unflushed = true;
+                    #[cfg(feature = "echo")]
+                    let Some(message) = self.session.echo(message) else {
+                        self.arm();
+                        continue;
+                    };
                     match message {
                         Message::Text(text) if !self.session.receive(text.as_str()) => Some(End::Policy),
                         Message::Binary(_) => Some(End::Policy),

@@ -1,6 +1,6 @@
 //! Attacks on the limits of connections, time, subjects and memory, over sockets spoken by hand.
 
-mod wire;
+pub mod wire;
 
 use std::{net::SocketAddr, time::Duration};
 

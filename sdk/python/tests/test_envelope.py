@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub import Hub
@@ -12,6 +13,23 @@ import tasklight
 KEY = "tle_agent7_000102030405060708090a0b0c0d0e0f"
 CHANNEL = "tasklight:task:agent-7-build"
 BODY = '{"invocationId":"run-7","type":"message","data":{"text":"hi"},"eventId":"0190c6a4-7c1e-7000-8000-5f3a9c1e0001"}'
+
+
+SHARED = json.loads((Path(__file__).parents[2] / "conformance" / "envelopes.json").read_text())
+
+
+@pytest.mark.parametrize("vector", SHARED["envelopes"], ids=lambda vector: vector["name"])
+def test_every_client_seals_alike(vector: dict[str, Any]) -> None:
+    assert SHARED["version"] == 1
+    key = tasklight.EnvelopeKey(vector["key"])
+    signed = json.loads(key.seal(vector["channel"], vector["body"], vector["at"]))["signed"]
+    assert signed == {"key": key.id, "at": vector["at"], "body": vector["body"], "mac": vector["mac"]}
+
+
+@pytest.mark.parametrize("text", SHARED["no_keys"])
+def test_what_no_client_takes_for_a_key(text: str) -> None:
+    with pytest.raises(tasklight.SetupError):
+        tasklight.EnvelopeKey(text)
 
 
 def test_the_example_of_the_protocol() -> None:

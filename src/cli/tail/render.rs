@@ -38,7 +38,7 @@ type SeriesKey = (InvocationId, String);
 
 /// What is on the screen, as far as the next activity depends on it.
 #[derive(Debug)]
-pub(super) struct Render {
+pub(crate) struct Render {
     terminal: bool,
     colour: bool,
     zone: TimeZone,
@@ -57,7 +57,7 @@ pub(super) struct Render {
 
 impl Render {
     /// `terminal` if text must be made safe; `colour` if it may be coloured.
-    pub(super) fn new(terminal: bool, colour: bool) -> Self {
+    pub(crate) fn new(terminal: bool, colour: bool) -> Self {
         Self {
             terminal,
             colour,
@@ -73,7 +73,7 @@ impl Render {
     }
 
     /// Shows an activity.
-    pub(super) fn activity(&mut self, out: &mut impl Write, received: &Received) -> io::Result<()> {
+    pub(crate) fn activity(&mut self, out: &mut impl Write, received: &Received) -> io::Result<()> {
         let first = self.first_invocation.get_or_insert_with(|| received.invocation.clone());
         self.several |= *first != received.invocation;
         let data: Map<String, Value> = serde_json::from_str(received.data()).unwrap_or_default();
@@ -111,7 +111,7 @@ impl Render {
     }
 
     /// Ends an unfinished line.
-    pub(super) fn end_line(&mut self, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn end_line(&mut self, out: &mut impl Write) -> io::Result<()> {
         if let Some(source) = self.source.take() {
             // Colours that the text left on must not run into what follows.
             let output = matches!(source, Source::Output(_)) && self.colour;

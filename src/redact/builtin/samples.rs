@@ -34,7 +34,7 @@ pub(in crate::redact) fn made_of(template: &str, random: &mut impl Rng) -> Strin
 }
 
 /// For each rule what its secrets look like: the text around it with the secret between « and ».
-pub(in crate::redact) const SAMPLES: [(&str, &str); 134] = [
+pub(in crate::redact) const SAMPLES: [(&str, &str); 136] = [
     ("private-key", "«-----BEGIN RSA PRIVATE KEY-----\n{B64}\n{B64}\n{B20}==\n-----END RSA PRIVATE KEY-----»"),
     ("private-key", r"key: «-----BEGIN OPENSSH PRIVATE KEY-----\n{B70}\n{B70}\n-----END OPENSSH PRIVATE KEY-----»\n"),
     ("private-key", "«-----BEGIN PRIVATE KEY-----\n{B64}\n{B30}»"),
@@ -51,6 +51,8 @@ pub(in crate::redact) const SAMPLES: [(&str, &str); 134] = [
     ("url-parameter", "https://s.blob.core.windows.net/c/b?sv=2022&sig=«{A43}%3D»&se=1"),
     ("slack-webhook", "https://hooks.slack.com/services/«T{C8}/B{C10}/{A24}»"),
     ("tasklight-api-key", "TASKLIGHT_TOKEN=«tlk_{A8}_{A43}»"),
+    ("tasklight-envelope-key", "echo «tle_agent7_{h64}» > agent7.key"),
+    ("tasklight-envelope-key", "TASKLIGHT_ENVELOPE_KEY=«tle_{A32}_{A128}»"),
     ("github-token", "«ghp_{A36}»"),
     ("github-token", "\u{1b}[33m«ghs_{A36}»\u{1b}[0m"),
     ("github-fine-grained", "«github_pat_{A22}_{A59}»"),

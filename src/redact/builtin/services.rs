@@ -2,7 +2,7 @@
 
 use super::{Builtin, token};
 
-pub(super) const RULES: [Builtin; 36] = [
+pub(super) const RULES: [Builtin; 37] = [
     token(
         "slack-token",
         "a token of Slack",
@@ -11,6 +11,15 @@ pub(super) const RULES: [Builtin; 36] = [
         r"xox[abcdeoprs][-.][A-Za-z0-9%.-]{10,400}",
     ),
     token("tasklight-api-key", "an API key of Tasklight", &["tlk_"], 40, r"tlk_[A-Za-z0-9]{8}_[A-Za-z0-9]{43}"),
+    token(
+        "tasklight-envelope-key",
+        "a key of Tasklight for signed envelopes",
+        &["tle_"],
+        34,
+        r"tle_[A-Za-z0-9]{1,32}_[A-Za-z0-9]{32,128}",
+    )
+    // Such as `title_`.
+    .alone(),
     token("slack-app-token", "an app's token of Slack", &["xapp-"], 12, r"xapp-\d-[A-Z0-9]{8,16}-\d{8,16}-[a-f0-9]{32,128}"),
     token(
         "discord-webhook",
@@ -104,7 +113,7 @@ pub(super) const RULES: [Builtin; 36] = [
         40,
         r"duffel_(?:live|test)_[A-Za-z0-9_-]{40,50}",
     ),
-    token("okta-token", "a token of Okta", &["okta"], 0, r"(?is)okta.{0,64}?\b(00[a-z0-9_-]{40})\b").entropy(3.5),
+    token("okta-token", "a token of Okta", &["okta"], 0, r"(?is)okta.{0,64}?\b(00[a-z0-9_-]{40})(?:[^a-z0-9_-]|\z)").entropy(3.5),
     token(
         "zapier-webhook",
         "an address that starts a Zap",
