@@ -5,10 +5,11 @@ use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::{file_limit, notify};
 use crate::{
     config::{Loaded, Settings, Sources},
     node::Node,
-    telemetry,
+    telemetry, version,
 };
 
 const AFTER_HELP: &str = "\
@@ -80,13 +81,17 @@ impl ServeArgs {
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = args.load()?.settings;
     telemetry::start(&settings.log)?;
+    tracing::info!(version = version::VERSION, commit = version::COMMIT, "starting");
+    file_limit::raise(settings.http.connections);
     let mut signals = Signals::new()?;
     let node = tokio::select! {
         node = Node::start(&settings) => node?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     announce(&node, settings.asks_for_tokens());
+    notify::tell(notify::READY);
     signals.next().await;
+    notify::tell(notify::STOPPING);
     let code = tokio::select! {
         in_order = node.shutdown() => if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         () = signals.next() => {
