@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import time
+import tomllib
 
 import pytest
 import yaml
@@ -76,6 +77,7 @@ def mounted(tmp_path, way):
     write(secrets, "broker-ca.pem", (secrets / "tls" / "tls.crt").read_text())
     write(secrets, "keys.toml", "")
     write(secrets, "envelopes.toml", "")
+    write(secrets, "client-grants.toml", "")
     return text.replace("/var/lib/tasklight", str(tmp_path))
 
 
@@ -105,6 +107,14 @@ def test_numbers_of_values_arrive_as_they_are(tmp_path):
     assert done.returncode == 0, done.stderr
     shown = {key: each["value"] for key, each in json.loads(done.stdout).items()}
     assert (shown["http.connections"], shown["limits.request"], shown["store.readers"], shown["redact.enabled"]) == (1000000, "8MiB", 9, False)
+
+
+def test_tables_and_lists_of_tables_are_written_as_toml_reads_them():
+    rules = [{"label": "ci", "max_age": "1day"}, {"label": "a=b", "max_activities": 5, "deeper": {"x": True}}]
+    config = {"retention": {"interval": "5m", "rules": rules}, "x": {"empty": [], "none": None, "text": 'a "<b>" \\ \n'}, "y": {}}
+    read = tomllib.loads(toml(render({"config": config})))
+    assert read["retention"] == config["retention"]
+    assert read["x"] == {"empty": [], "text": config["x"]["text"]} and "y" not in read
 
 
 def free_port():

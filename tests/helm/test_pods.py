@@ -174,6 +174,9 @@ def test_hubs_reach_what_they_need_and_nothing_else():
     assert ports("ha") == [53, 5432, 6379, 26379]
     assert ports("nginx") == [53, 443]
     assert [rule["to"] for rule in egress("ha")[1:]] == 2 * [[{"ipBlock": {"cidr": "10.1.0.0/16"}}]]
+    config = {"telemetry": {"otlp_endpoint": "http://collector:4318"}, "retention": {"archive": "s3://logs/x"}}
+    rules = one(render({"config": config}), "NetworkPolicy")["spec"]["egress"]
+    assert [port["port"] for rule in rules[1:] for port in rule["ports"]] == [4318, 443]
     mine = [rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for rule in egress("development")[1:]]
     assert mine == ["postgres", "redis"]
 

@@ -29,6 +29,8 @@ each_way = pytest.mark.parametrize("way", WAYS)
             "TASKLIGHT__BROKER__URL",
         ),
         ({"extraEnv": [{"name": "TASKLIGHT__AUTH__HMAC_SECRET", "value": CANARY}]}, "TASKLIGHT__AUTH__HMAC_SECRET"),
+        ({"extraEnv": [{"name": "AWS_SECRET_ACCESS_KEY", "value": CANARY}]}, "AWS_SECRET_ACCESS_KEY looks like a secret"),
+        ({"config": {"retention": {"rules": [{"label": f"https://u:{CANARY}@a"}]}}}, "retention.rules has a password"),
         ({"extraEnv": [{"name": "HTTPS_PROXY", "value": f"http://u:{CANARY}@proxy"}]}, "HTTPS_PROXY has a password"),
         ({"store": {"url": f"postgres://u:{CANARY}@db/x"}}, "url"),
         ({"auth": {"hmac": {"secret": CANARY}}}, "secret"),
@@ -79,6 +81,11 @@ def test_every_file_that_is_named_is_mounted(way):
     elsewhere = set(re.findall(r"\"(/mnt/[^\"]+)\"", toml(objects)))
     mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
     assert all(any(file.startswith(f"{mount}/") for mount in mounts) for file in elsewhere)
+
+
+def test_what_has_no_file_form_may_come_from_a_secret():
+    variable = {"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": {"secretKeyRef": {"name": "bucket", "key": "secret"}}}
+    assert variable in hub(render({"extraEnv": [variable]}))["containers"][0]["env"]
 
 
 def test_secrets_of_a_vault_need_no_secret_of_kubernetes():

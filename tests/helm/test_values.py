@@ -41,6 +41,8 @@ from chart import CHART, ROOT, refusal, template
         ({"store": {"existingSecret": {"name": "a"}, "urlFile": "/b"}}, "store.existingSecret and store.urlFile"),
         ({"envelopes": {"mode": "required"}}, "envelopes.existingSecret"),
         ({"tls": {"clientAuth": "required"}}, "tls.existingSecret"),
+        ({"tls": {"existingSecret": {"name": "a"}, "clientAuth": "required"}}, "tls.existingSecret.clientCaKey"),
+        ({"tls": {"existingSecret": {"name": "a"}, "clientGrants": {"file": "/a"}}}, "tls.clientGrants"),
         ({"ingress": {"enabled": True}}, "ingress.hosts"),
         ({"development": {"redis": {"enabled": True}}, "broker": {"urlFile": "/a"}}, "development.redis"),
         ({"autoscaling": {"minReplicas": 5, "maxReplicas": 4}}, "autoscaling.maxReplicas"),
@@ -53,6 +55,18 @@ def test_what_makes_no_sense_is_refused_by_name(values, says):
     message = refusal(values)
     # Helm 3 writes a place as a.b, Helm 4 as /a/b.
     assert says in message or says.strip("/").replace("/", ".") in message, message
+
+
+def test_any_one_key_is_enough():
+    none = {"hmac": {"existingSecret": {"name": ""}}}
+    tls = {"existingSecret": {"name": "a", "clientCaKey": "ca.crt"}, "clientAuth": "required", "clientGrants": {"file": "/grants.toml"}}
+    for values in [
+        {"auth": none | {"jwksUrl": "https://id.example.com"}},
+        {"auth": none | {"apiKeys": {"existingSecret": {"name": "a"}}}},
+        {"auth": none, "tls": tls},
+        {"auth": {"hmac": {"existingSecret": {"name": ""}, "file": "/secret"}}},
+    ]:
+        assert template(values).returncode == 0, values
 
 
 def test_secrets_are_refused_without_the_schema_too():

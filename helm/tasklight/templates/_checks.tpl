@@ -24,8 +24,15 @@
 {{- if and (ne $v.envelopes.mode "off") (not (or $v.envelopes.existingSecret.name $v.envelopes.file)) }}
 {{- fail "envelopes.mode: seals are checked with keys; name them in envelopes.existingSecret" }}
 {{- end }}
-{{- if and (or $v.tls.clientAuth $v.tls.existingSecret.clientCaKey) (not $v.tls.existingSecret.name) }}
-{{- fail "tls.clientAuth, tls.existingSecret.clientCaKey: clients' certificates are only seen by hubs that speak TLS; name their own in tls.existingSecret" }}
+{{- $grants := or $v.tls.clientGrants.existingSecret.name $v.tls.clientGrants.file }}
+{{- if and (or $v.tls.clientAuth $v.tls.existingSecret.clientCaKey $grants) (not $v.tls.existingSecret.name) }}
+{{- fail "tls.clientAuth, tls.existingSecret.clientCaKey, tls.clientGrants: clients' certificates are only seen by hubs that speak TLS; name their own in tls.existingSecret" }}
+{{- end }}
+{{- if ne (has $v.tls.clientAuth (list "optional" "required")) (ne $v.tls.existingSecret.clientCaKey "") }}
+{{- fail "tls.clientAuth and tls.existingSecret.clientCaKey belong together: whether certificates are asked for, and who may have signed them" }}
+{{- end }}
+{{- if and $grants (not $v.tls.existingSecret.clientCaKey) }}
+{{- fail "tls.clientGrants: nobody is asked for a certificate; set tls.clientAuth and tls.existingSecret.clientCaKey" }}
 {{- end }}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) }}
 {{- fail "ingress.hosts: name at least one host" }}
@@ -39,12 +46,13 @@
 
 {{- define "tasklight.checkAuth" -}}
 {{- $auth := .Values.auth }}
-{{- $others := or $auth.apiKeys.existingSecret.name $auth.apiKeys.file $auth.publicKeys.existingSecret.name $auth.jwksUrl }}
+{{- $grants := .Values.tls.clientGrants }}
+{{- $others := or $grants.existingSecret.name $grants.file $auth.apiKeys.existingSecret.name $auth.apiKeys.file $auth.publicKeys.existingSecret.name $auth.jwksUrl }}
 {{- if and $auth.insecure (or $others $auth.hmac.file) }}
 {{- fail "auth.insecure: there are keys, and no tokens would be asked for; leave one out" }}
 {{- end }}
 {{- if not (or $auth.insecure $others $auth.hmac.existingSecret.name $auth.hmac.file) }}
-{{- fail "auth: no key for tokens is named, so that whoever reaches the Service could read and write everything; name one in auth.hmac, auth.apiKeys, auth.publicKeys or auth.jwksUrl" }}
+{{- fail "auth: no key for tokens is named, so that whoever reaches the Service could read and write everything; name one in auth.hmac, auth.apiKeys, auth.publicKeys, auth.jwksUrl or tls.clientGrants" }}
 {{- end }}
 {{- if and $auth.publicKeys.existingSecret.name (not $auth.publicKeys.existingSecret.keys) }}
 {{- fail "auth.publicKeys.existingSecret.keys: name the keys of the Secret that are to be used" }}
@@ -77,6 +85,7 @@ tls.cert_file: tls.existingSecret
 tls.key_file: tls.existingSecret
 tls.client_ca_file: tls.existingSecret.clientCaKey
 tls.client_auth: tls.clientAuth
+tls.client_grants: tls.clientGrants
 node.id: nothing, it is the name of the pod
 node.stop_timeout: shutdown.stopTimeoutSeconds
 {{- end }}
@@ -104,12 +113,16 @@ node.stop_timeout: shutdown.stopTimeoutSeconds
 {{- end }}
 {{- end }}
 
-{{/* An environment is seen in dumps of pods and by whoever may look into the container, wherever its values come from. */}}
+{{/* An environment is seen in dumps of pods and by whoever may look into the container, wherever its values come from. So what can be in a
+file has to be; what cannot (credentials of a bucket) may come from a Secret, but never from a value. */}}
 {{- define "tasklight.checkEnv" -}}
-{{- $secret := list "TASKLIGHT__STORE__URL" "TASKLIGHT__BROKER__URL" "TASKLIGHT__AUTH__HMAC_SECRET" "TASKLIGHT_TOKEN" }}
+{{- $filed := list "TASKLIGHT__STORE__URL" "TASKLIGHT__BROKER__URL" "TASKLIGHT__AUTH__HMAC_SECRET" }}
 {{- range .Values.extraEnv }}
-{{- if or (has .name $secret) (regexMatch "(?i)(PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL)$" .name) }}
-{{- fail (printf "extraEnv: %s would show a secret to whoever sees the environment: use the existingSecret of that value, or mount it" .name) }}
+{{- if has .name $filed }}
+{{- fail (printf "extraEnv: %s would show a secret to whoever sees the environment: use the existingSecret of that value" .name) }}
+{{- end }}
+{{- if and .value (regexMatch "(?i)(PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|(ACCESS|API|PRIVATE)_?KEY)" .name) (not (hasSuffix "_FILE" .name)) }}
+{{- fail (printf "extraEnv: %s looks like a secret: take it from a Secret (valueFrom), or better mount a file" .name) }}
 {{- end }}
 {{- if regexMatch "://[^/@\"\\s]*:[^/@\"\\s]+@|-----BEGIN" (default "" .value) }}
 {{- fail (printf "extraEnv: %s has a password or a key in it: mount it instead" .name) }}

@@ -16,7 +16,8 @@
       (list $v.store.existingSecret "store-url")
       (list $v.broker.existingSecret "broker-url")
       (list $v.broker.ca.existingSecret "broker-ca.pem")
-      (list $v.envelopes.existingSecret "envelopes.toml") }}
+      (list $v.envelopes.existingSecret "envelopes.toml")
+      (list $v.tls.clientGrants.existingSecret "client-grants.toml") }}
 {{- if not $v.auth.insecure }}
 {{- if not $v.auth.hmac.file }}{{ $named = append $named (list $v.auth.hmac.existingSecret "hmac-secret") }}{{ end }}
 {{- $named = append $named (list $v.auth.apiKeys.existingSecret "keys.toml") }}
@@ -114,24 +115,35 @@ audience: {{ $auth.audience | quote }}
 cert_file: {{ $folder }}/tls.crt
 key_file: {{ $folder }}/tls.key
 client_ca_file: {{ ternary (printf "%s/client-ca.crt" $folder) "" (ne .existingSecret.clientCaKey "") | quote }}
+client_grants: {{ include "tasklight.secretFile" (list .clientGrants.file .clientGrants.existingSecret "client-grants.toml") | quote }}
 client_auth: {{ .clientAuth | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* A table of TOML: JSON's numbers, strings and lists are TOML's, too. Numbers of values are floats, which toToml would write as 15000.0. */}}
+{{/* A table of TOML: JSON's numbers, strings and lists are TOML's, too. Numbers of values are floats, which toToml would write as 15000.0.
+Tables, and lists of tables, come behind what is in the table itself. */}}
 {{- define "tasklight.tomlTable" -}}
 {{- $path := .path }}
 {{- $table := .table }}
+{{- $later := list }}
 {{- range $key := keys $table | sortAlpha }}
 {{- $value := get $table $key }}
-{{- if not (or (kindIs "map" $value) (kindIs "invalid" $value)) }}
+{{- if or (kindIs "map" $value) (and (kindIs "slice" $value) (not (empty $value)) (kindIs "map" (first $value))) }}
+{{- $later = append $later $key }}
+{{- else if not (kindIs "invalid" $value) }}
 {{ $key }} = {{ $value | toJson }}
 {{- end }}
 {{- end }}
-{{- range $key := keys $table | sortAlpha }}
+{{- range $key := $later }}
 {{- $value := get $table $key }}
-{{- if and (kindIs "map" $value) (not (empty $value)) }}
+{{- if kindIs "slice" $value }}
+{{- range $value }}
+
+[[{{ $path }}{{ $key }}]]
+{{- include "tasklight.tomlTable" (dict "path" (printf "%s%s." $path $key) "table" .) }}
+{{- end }}
+{{- else if not (empty $value) }}
 
 [{{ $path }}{{ $key }}]
 {{- include "tasklight.tomlTable" (dict "path" (printf "%s%s." $path $key) "table" $value) }}
