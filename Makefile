@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom
+.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom test-helm
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -31,8 +31,9 @@ web/node_modules/.installed: web/package-lock.json
 	touch $@
 
 ## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then independent clients against the
-## real program, then k6, then Autobahn's cases of RFC 6455, then three hubs that are killed, frozen and cut off while agents publish
-test: test-unit test-clients test-k6 test-autobahn test-chaos
+## real program, then k6, then Autobahn's cases of RFC 6455, then the chart and what installs hubs, then three hubs that are killed, frozen and
+## cut off while agents publish
+test: test-unit test-clients test-k6 test-autobahn test-helm test-chaos
 
 test-unit:
 	bash tests/services.sh $(CARGO) test
@@ -61,6 +62,11 @@ screenshots: web
 test-k6:
 	$(CARGO) build --quiet
 	env -u K6_HUB TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash loadtest/k6/run.sh
+
+## test-helm: the chart rendered by a real Helm and checked, the install script, the unit and the image's files, in a minute
+test-helm:
+	$(CARGO) build --quiet
+	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/helm/run.sh
 
 ## test-chaos: every fault once, in under three minutes; FLAGS="--seed 7" repeats a run
 test-chaos:

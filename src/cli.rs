@@ -2,18 +2,23 @@
 
 mod audit;
 mod batch;
+mod completions;
 mod config;
 mod demo;
 mod destination;
+mod file_limit;
 mod format_args;
 mod formats;
 mod hooks;
 mod hub_args;
 mod import;
 mod lines;
+mod man;
 mod migrate;
+mod notify;
 mod progress;
 mod publish;
+mod ready;
 mod redact;
 mod redact_args;
 mod rejects;
@@ -49,7 +54,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 hub not reachable; `ru
 
 /// A hub for watching tasks live: what you see is what is stored, in one order, with nothing missing.
 #[derive(Debug, Parser)]
-#[command(name = "tasklight", version, after_help = AFTER_HELP)]
+#[command(name = "tasklight", version = crate::version::FULL, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -89,6 +94,12 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Show every configuration value, where it came from and what it means.
     Config(config::ConfigArgs),
+    /// Ask whether a hub is ready for work, as health checks do.
+    Ready(ready::ReadyArgs),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual, or install a page for each command.
+    Man(man::ManArgs),
 }
 
 /// Runs the program as the command line says.
@@ -131,6 +142,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Token(args) => token::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
+        Command::Ready(args) => ready::run(args).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

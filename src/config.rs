@@ -6,6 +6,7 @@ mod check;
 mod options;
 mod settings;
 mod tls;
+mod url_file;
 mod values;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -66,7 +67,7 @@ pub struct Loaded {
 impl Settings {
     /// Reads all sources and checks every value.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
-        Self::of_layers(layers(sources)?)
+        Self::of_layers(url_file::read(layers(sources)?)?)
     }
 
     /// As if `text` were all of a file, and there were nothing beside it.

@@ -22,6 +22,7 @@ pub mod redact;
 pub mod session;
 pub mod store;
 pub mod telemetry;
+pub mod version;
 pub mod writer;
 
 pub mod metrics;

@@ -109,10 +109,12 @@ pub enum StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no known kind of store.
-    #[error("store.url {url:?} is not understood: it starts with sqlite:// followed by a file's path, or with postgres://")]
+    #[error(
+        "store.url is not understood, it starts with {scheme:?}: it must be sqlite:// followed by a file's path, or postgres://"
+    )]
     UnknownUrl {
-        /// The URL as given, which holds no password because its kind is unknown.
-        url: String,
+        /// How the URL begins; behind that there may be a password.
+        scheme: String,
     },
     /// The URL of a Postgres is not one.
     #[error("store.url is not understood: {reason}; it is written postgres://user:password@host:5432/database")]
@@ -170,7 +172,9 @@ impl Store {
         }
         match options.url.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(SqliteStore::open(path.as_ref(), options).await?)),
-            _ => Err(OpenError::UnknownUrl { url: options.url.clone() }),
+            _ => Err(OpenError::UnknownUrl {
+                scheme: options.url.split_once("://").map_or_else(String::new, |(scheme, _)| format!("{scheme}://")),
+            }),
         }
     }
 

@@ -5,10 +5,12 @@ use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::{file_limit, notify};
 use crate::{
     config::{Loaded, Settings, Sources},
     node::{Node, Reloaded},
     telemetry::{self, LogLevel},
+    version,
 };
 
 const AFTER_HELP: &str = "\
@@ -86,6 +88,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let sources = args.sources();
     let settings = Settings::load(&sources)?.settings;
     let level = telemetry::start(&settings.log)?;
+    tracing::info!(version = version::VERSION, commit = version::COMMIT, "starting");
+    file_limit::raise(settings.http.connections);
     let mut signals = Signals::new()?;
     let node = tokio::select! {
         node = Node::start(&settings) => node?,
@@ -93,9 +97,11 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     };
     let scheme = if settings.tls_options().is_some() { "https" } else { "http" };
     announce(&node, scheme, settings.asks_for_tokens());
+    notify::tell(notify::READY);
     while signals.next().await == Told::Reload {
         reload(&node, &settings, &sources, &level);
     }
+    notify::tell(notify::STOPPING);
     let code = tokio::select! {
         in_order = node.shutdown() => if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         () = signals.stop() => {

@@ -94,11 +94,12 @@ impl Settings {
     }
 }
 
-fn read(key: &str, file: &str) -> Result<String, ConfigError> {
+/// The text of a file that `key` names, if it is no longer than a key may be.
+pub(super) fn read(key: &str, file: &str) -> Result<String, ConfigError> {
     let text = fs::read_to_string(Path::new(file))
         .map_err(|error| ConfigError::Unreadable(format!("{key}: {file} cannot be read: {error}")))?;
     if KEY_BYTES < text.len() {
-        return Err(ConfigError::Unreadable(format!("{key}: {file} has more than {KEY_BYTES} bytes: is it a key?")));
+        return Err(ConfigError::Unreadable(format!("{key}: {file} has more than {KEY_BYTES} bytes: is it the right one?")));
     }
     Ok(text)
 }

@@ -20,12 +20,14 @@ impl Settings {
         self.proxies()?;
         if !self.insecure_listen {
             let guarded = self.asks_for_tokens();
-            for (key, address, guarded) in [("listen", self.listen, guarded), ("admin_listen", self.admin_listen, false)] {
+            for (key, address, guarded) in
+                [("listen", self.listen, guarded), ("admin_listen", self.admin_listen, self.insecure_admin_listen)]
+            {
                 if !address.ip().is_loopback() && !guarded {
                     return bad(format!(
                         "{key} = {address} is reachable from other machines, and without access control whoever reaches it may read \
-                         and write everything: use 127.0.0.1, configure keys for tokens ([auth], for listen), or say --insecure-listen if the \
-                         network around it is trusted"
+                         and write everything: use 127.0.0.1, configure keys for tokens ([auth], for listen), set insecure_admin_listen (for admin_listen), \
+                         or say --insecure-listen if the network around it is trusted"
                     ));
                 }
             }

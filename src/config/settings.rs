@@ -49,6 +49,8 @@ settings! {
         admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9090)),
         /// Allow listening beyond loopback although everyone who reaches the port may read and write.
         insecure_listen: bool = false,
+        /// Allow `admin_listen` beyond loopback: whoever reaches it sees health and metrics, with or without a token.
+        insecure_admin_listen: bool = false,
         /// What carries hints between nodes, and activities from agents over Redis.
         broker: BrokerSettings = BrokerSettings::default(),
         /// The nodes among themselves.

@@ -169,16 +169,27 @@ macro_rules! serialize_as_text {
 }
 serialize_as_text!(Span, Size, Hidden);
 
-/// The value with the password of a URL in it replaced.
+/// The value with the passwords of a URL in it replaced: that of its login, and those among its parameters.
 pub(super) fn masked(value: &serde_json::Value) -> serde_json::Value {
     let serde_json::Value::String(text) = value else { return value.clone() };
-    let mask = || {
-        let (scheme, rest) = text.split_once("://")?;
-        let (login, host) = rest.rsplit_once('@')?;
-        let user = login.split_once(':').map_or(login, |(user, _)| user);
-        Some(format!("{scheme}://{user}:[redacted]@{host}"))
+    let Some((scheme, rest)) = text.split_once("://") else { return value.clone() };
+    let (login, rest) = rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest));
+    let login = login.map(|login| format!("{}:[redacted]@", login.split_once(':').map_or(login, |(user, _)| user)));
+    let rest = match rest.split_once('?') {
+        Some((place, parameters)) => {
+            let parameters: Vec<_> = parameters.split('&').map(masked_parameter).collect();
+            format!("{place}?{}", parameters.join("&"))
+        }
+        None => rest.to_owned(),
     };
-    mask().map_or_else(|| value.clone(), serde_json::Value::String)
+    serde_json::Value::String(format!("{scheme}://{}{rest}", login.unwrap_or_default()))
+}
+
+fn masked_parameter(parameter: &str) -> String {
+    match parameter.split_once('=') {
+        Some((name, _)) if name.ends_with("password") => format!("{name}=[redacted]"),
+        _ => parameter.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -207,5 +218,9 @@ mod tests {
         let masked = |text: &str| masked(&text.into());
         assert_eq!(masked("postgres://me:hunter2@db/tasks"), "postgres://me:[redacted]@db/tasks");
         assert_eq!(masked("sqlite://data/a.db"), "sqlite://data/a.db");
+        let sentinel = "redis+sentinel://hub:a@10.0.0.5/main?tls=true&sentinel_user=s&sentinel_password=b";
+        let shown = "redis+sentinel://hub:[redacted]@10.0.0.5/main?tls=true&sentinel_user=s&sentinel_password=[redacted]";
+        assert_eq!(masked(sentinel), shown);
+        assert_eq!(masked("postgres://db/x?password=hunter2"), "postgres://db/x?password=[redacted]");
     }
 }

@@ -21,6 +21,7 @@ mod import;
 mod limits;
 mod link;
 mod membership;
+mod operator;
 mod over_redis;
 mod planted;
 mod postgres;

@@ -11,6 +11,8 @@ settings! {
     BrokerSettings {
         /// Where Redis is: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`; empty for a single node.
         url: String = String::new(),
+        /// A file with that URL, so that its password is in no environment; blanks around it do not count.
+        url_file: String = String::new(),
         /// What the names of all channels and keys begin with.
         prefix: String = "tasklight:".to_owned(),
         /// A file of certificates (PEM) that may have signed Redis's one; empty for the well-known authorities.

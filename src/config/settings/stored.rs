@@ -35,6 +35,8 @@ settings! {
     StoreSettings {
         /// The database: `sqlite://PATH` for one node, `postgres://…` for many.
         url: String = "sqlite://data/tasklight.db".to_owned(),
+        /// A file with that URL, so that its password is in no environment; blanks around it do not count.
+        url_file: String = String::new(),
         /// Connections for reading.
         readers: u32 = 4,
         /// How long a statement waits for a lock of another process or node.
