@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Folders whose files are not ours to write.
-const FOREIGN: [&str; 6] = ["target", "node_modules", "dist", "data", "fixtures", ".git"];
+/// Folders whose files are not ours to write, or, in `src`, become documents elsewhere.
+const FOREIGN: [&str; 7] = ["target", "node_modules", "dist", "data", "fixtures", ".git", "src"];
 
 fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {

@@ -1,6 +1,6 @@
 //! A backup put back while viewers are attached: they are told to start over, and never shown something else under an offset that they have seen.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
