@@ -128,6 +128,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/admin/revoke", post(revoke::revoke))
         .route("/v1/ws", get(streams::websocket))
         .route("/openapi.json", get(ui::openapi))
+        .route("/asyncapi.json", get(ui::asyncapi))
         .route("/", get(ui::page))
         .route("/tasks/{task}", get(ui::page))
         .route("/assets/{*path}", get(ui::asset))

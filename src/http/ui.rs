@@ -21,6 +21,9 @@ struct Files;
 /// The API's description.
 const OPENAPI: &str = include_str!("../../docs/openapi.json");
 
+/// The description of sockets, streams and channels.
+const ASYNCAPI: &str = include_str!("../../docs/asyncapi.json");
+
 /// The page itself.
 const INDEX: &str = "index.html";
 
@@ -57,6 +60,10 @@ pub(super) async fn beside(method: Method, uri: Uri, headers: HeaderMap) -> Resp
 
 pub(super) async fn openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+pub(super) async fn asyncapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], ASYNCAPI)
 }
 
 fn index<F: Embed>(headers: &HeaderMap) -> Response<Body> {
