@@ -32,5 +32,6 @@ pub mod fuzzing;
 mod access;
 mod backoff;
 mod http;
+mod jobs;
 mod limits;
 mod stamp;

@@ -15,12 +15,15 @@ macro_rules! each {
 
 mod access;
 mod audit;
+mod condition;
+mod leases;
 mod plan;
 mod postgres;
 mod postgres_access;
 mod postgres_append;
 mod postgres_audit;
 mod postgres_cluster;
+mod postgres_leases;
 mod postgres_open;
 mod postgres_rates;
 mod postgres_read;
@@ -33,6 +36,7 @@ mod sqlite_access;
 mod sqlite_append;
 mod sqlite_audit;
 mod sqlite_cluster;
+mod sqlite_leases;
 mod sqlite_open;
 mod sqlite_rates;
 mod sqlite_read;
@@ -53,6 +57,8 @@ use sqlite::SqliteStore;
 
 pub(crate) use access::StoredTicket;
 pub use audit::{AuditPlace, StoredActivity, StoredKind, StoredTexts};
+pub use condition::{Condition, Heard, LastHeard};
+pub use leases::{Fence, HeldLease, LeaseName, LeaseRow};
 pub use rates::RATE_ACTIVITIES;
 use terms::REJECTS;
 pub use terms::{
@@ -185,7 +191,13 @@ impl Store {
     /// Commits a batch in one transaction and says what became of each item. Creates tasks and invocations that are not there. On an
     /// error nothing of the batch is stored.
     pub async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
-        each!(self, store => store.append(batch, attempt).await)
+        each!(self, store => store.append(batch, attempt, None).await)
+    }
+
+    /// The same of one task's activities, each only if the condition holds when it is committed: else it is refused ([`Refusal::Fenced`],
+    /// [`Refusal::Outdated`]). Creates nothing.
+    pub async fn append_if(&self, batch: &[Append], condition: &Condition, attempt: Attempt) -> Result<Appended, StoreError> {
+        each!(self, store => store.append(batch, attempt, Some(condition)).await)
     }
 
     /// Part of a log, oldest first; nothing if there is no such task.

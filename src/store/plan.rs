@@ -80,6 +80,8 @@ pub(super) struct Rows {
     pub tasks: HashMap<TaskId, TaskRow>,
     pub invocations: HashMap<(i64, InvocationId), InvocationRow>,
     pub known: HashMap<(i64, EventId), Offset>,
+    /// Runs of which nothing is appended, because a condition does not hold (see [`super::condition`]).
+    pub refused: HashMap<InvocationId, Refusal>,
 }
 
 /// Decides the fate of every item, in order, and changes `rows` accordingly. Every task of the batch must be in `rows.tasks`.
@@ -94,6 +96,9 @@ pub(super) fn plan(batch: &[Append], rows: &mut Rows) -> Appended {
             let receipt = |offset, duplicate| Receipt { event_id, cursor: Cursor { epoch: task.epoch, offset }, duplicate };
             if let Some(offset) = rows.known.get(&(task.key, event_id)) {
                 return Ok(receipt(*offset, true));
+            }
+            if let Some(refusal) = rows.refused.get(&item.activity.activity.invocation) {
+                return Err(refusal.clone());
             }
             let offset = task.head.next();
             let receipt = receipt(offset, false);
