@@ -3,6 +3,7 @@
 
 mod lease;
 mod metrics;
+mod reconciler;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use crate::store::{LeaseName, Store};
 
 pub(crate) use lease::{Held, Lease};
 pub(crate) use metrics::JobMetrics;
+pub(crate) use reconciler::{Patience, Reconciler, ReconcilerOptions};
 
 /// Work that is done in rounds, on one node at a time.
 pub(crate) trait Job: Send + 'static {
@@ -27,6 +29,9 @@ pub(crate) trait Job: Send + 'static {
     /// One round. Long ones ask [`Lease::hold`] between their steps, which keeps the lease and says whether to go on, and show what it gives with everything
     /// that they write.
     fn round(&mut self, lease: &mut Lease) -> impl Future<Output = ()> + Send;
+
+    /// This node does not have the lease (any more).
+    fn stand_down(&mut self) {}
 }
 
 /// What jobs need to take turns.
@@ -62,9 +67,14 @@ async fn take_turns<J: Job>(mut job: J, mut lease: Lease, interval: Duration, st
         }
         if !job.may() {
             lease.release().await;
+            job.stand_down();
             continue;
         }
-        if lease.hold().await.is_none() || Instant::now() < next_round {
+        if lease.hold().await.is_none() {
+            job.stand_down();
+            continue;
+        }
+        if Instant::now() < next_round {
             continue;
         }
         next_round = Instant::now() + interval;

@@ -1,6 +1,6 @@
 //! A node: everything put together, started in order and stopped in order.
 //!
-//! Stopping: not ready → nothing new is taken, tasks are handed to other nodes → the writer commits what it has → sessions are told where to continue and closed spread
+//! Stopping: not ready → jobs of one node at a time are given back, nothing new is taken, tasks are handed to other nodes → the writer commits what it has → sessions are told where to continue and closed spread
 //! out → whatever still runs when the time is up is cut off.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -21,6 +21,7 @@ use crate::{
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
     ingest::{ChannelIngest, Envelopes, Redaction},
+    jobs::{JobMetrics, Jobs, Reconciler},
     limits::{Limits, Memory},
     metrics::Metrics,
     session::{
@@ -55,6 +56,8 @@ pub struct Node {
     closing: CancellationToken,
     /// Ends background work.
     stop: CancellationToken,
+    /// Ends what one node at a time does.
+    jobs_stop: CancellationToken,
     /// Ends everything.
     give_up: CancellationToken,
     stop_timeout: Duration,
@@ -69,7 +72,8 @@ impl Node {
         let auth = Arc::new(Auth::new(settings.auth_options()?)?);
         let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
         let store = Store::open(&settings.store_options()).await?;
-        let (metrics, registry) = Metrics::new();
+        let (metrics, mut registry) = Metrics::new();
+        let job_metrics = JobMetrics::register(&mut registry);
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
         let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
         let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
@@ -101,6 +105,18 @@ impl Node {
             )),
             _ => None,
         };
+        let jobs_stop = stop.child_token();
+        let jobs = Jobs {
+            store: store.clone(),
+            holder: holder(settings, &broker),
+            term: settings.cluster.lease_timeout.get(),
+            metrics: job_metrics,
+        };
+        let (healthy, heard) = (writer.clone(), ingest.clone());
+        let listens = move || healthy.is_healthy() && heard.as_ref().is_none_or(ChannelIngest::is_member);
+        let reconciler =
+            Reconciler::new(store.clone(), writer.clone(), settings.reconciler_options(), listens, jobs.metrics.clone());
+        jobs.start(reconciler, settings.reconciler.interval.get(), &work, jobs_stop.clone());
         let (phase, ending) = (watch::Sender::new(Phase::Running), Arc::<Ending>::default());
         let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -168,6 +184,7 @@ impl Node {
             sessions,
             closing,
             stop,
+            jobs_stop,
             give_up,
             stop_timeout,
         })
@@ -203,6 +220,7 @@ impl Node {
         let deadline = Instant::now() + self.stop_timeout;
         tracing::info!("stopping: nothing new is taken");
         self.phase.send_replace(Phase::Stopping);
+        self.jobs_stop.cancel();
         if let Some(ingest) = &self.ingest {
             // Other nodes take over before this one lets go; half of the time is left for the rest.
             let half = Instant::now() + self.stop_timeout / 2;
@@ -237,6 +255,14 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
             key.replace('_', "-")
         )
     })
+}
+
+/// This process among all that ever had a lease: its name among the members, if there are any.
+fn holder(settings: &Settings, broker: &Broker) -> Arc<str> {
+    match broker {
+        Broker::Redis(redis) => redis.node.clone(),
+        Broker::Local => format!("{}#{:08x}", node_id(settings), rand::random::<u32>()).into(),
+    }
 }
 
 /// The configured name, or host name and process id.

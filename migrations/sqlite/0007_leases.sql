@@ -7,3 +7,6 @@ CREATE TABLE leases (
     since      INTEGER NOT NULL CHECK (since >= 0),
     expires_at INTEGER NOT NULL CHECK (expires_at >= 0)
 ) STRICT, WITHOUT ROWID;
+
+-- Runs that have not ended are gone through by key, but those that were recorded afterwards. (Postgres has had such an index from the beginning.)
+CREATE INDEX invocations_open ON invocations (backfilled) WHERE status IN ('pending', 'running');

@@ -92,6 +92,7 @@ impl Settings {
             ("broker.probe_interval", self.broker.probe_interval),
             ("cluster.beat_interval", self.cluster.beat_interval),
             ("cluster.lease_timeout", self.cluster.lease_timeout),
+            ("reconciler.interval", self.reconciler.interval),
             ("ingest.idle_timeout", self.ingest.idle_timeout),
             ("hub.resync_interval", self.hub.resync_interval),
             ("hub.list_interval", self.hub.list_interval),
@@ -111,6 +112,17 @@ impl Settings {
         }
         if LONGEST_LEASE < self.cluster.lease_timeout.get() {
             return bad("cluster.lease_timeout must be at most 10m".to_owned());
+        }
+        for (key, span) in [
+            ("reconciler.orphan_after", self.reconciler.orphan_after),
+            ("reconciler.pending_orphan_after", self.reconciler.pending_orphan_after),
+        ] {
+            let least = self.cluster.lease_timeout.get().max(self.writer.heartbeat_interval.get()) * 3;
+            if !span.get().is_zero() && span.get() < least {
+                return bad(format!(
+                    "{key} must be 0, or at least three times cluster.lease_timeout and writer.heartbeat_interval"
+                ));
+            }
         }
         if self.reconciler.heartbeat_stalled_after.get() < self.writer.heartbeat_interval.get() * 3 {
             return bad("reconciler.heartbeat_stalled_after must be at least three times writer.heartbeat_interval".to_owned());

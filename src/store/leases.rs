@@ -70,12 +70,7 @@ pub struct LeaseRow {
 
 impl Store {
     /// Takes the lease for `term`, if nobody has it or it has run out. Nothing if somebody has it.
-    pub async fn acquire_lease(
-        &self,
-        lease: LeaseName,
-        holder: &str,
-        term: Duration,
-    ) -> Result<Option<HeldLease>, StoreError> {
+    pub async fn acquire_lease(&self, lease: LeaseName, holder: &str, term: Duration) -> Result<Option<HeldLease>, StoreError> {
         each!(self, store => store.acquire_lease(lease, holder, term).await)
     }
 

@@ -68,7 +68,8 @@ impl PostgresStore {
     }
 
     pub(super) async fn leases(&self) -> Result<(Vec<LeaseRow>, Timestamp), StoreError> {
-        let sql = format!("SELECT clock.at AS now, leases.* FROM (SELECT {NOW} AS at) AS clock LEFT JOIN leases ON true ORDER BY name");
+        let sql =
+            format!("SELECT clock.at AS now, leases.* FROM (SELECT {NOW} AS at) AS clock LEFT JOIN leases ON true ORDER BY name");
         let query = sqlx::query(AssertSqlSafe(sql));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
         let now = rows.first().map(|row| time(row, "now")).transpose()?.unwrap_or_default();

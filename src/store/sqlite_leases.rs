@@ -93,8 +93,7 @@ impl SqliteStore {
 /// Whether the fence holds. Until the transaction ends nobody else can take the lease over.
 pub(super) async fn holds(connection: &mut SqliteConnection, fence: Fence) -> Result<bool, sqlx::Error> {
     let sql = format!("SELECT 1 FROM leases WHERE name = ?1 AND token = ?2 AND holder IS NOT NULL AND expires_at > {NOW}");
-    let row =
-        sqlx::query(AssertSqlSafe(sql)).bind(fence.lease.as_str()).bind(fence.token).fetch_optional(connection).await?;
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(fence.lease.as_str()).bind(fence.token).fetch_optional(connection).await?;
     Ok(row.is_some())
 }
 

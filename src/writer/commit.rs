@@ -148,11 +148,7 @@ impl Committer {
     }
 
     /// Commits a part, trying again as long as the store does not answer.
-    async fn append_with_patience(
-        &self,
-        part: &[Append],
-        only_if: Option<&Condition>,
-    ) -> Option<Result<Appended, StoreError>> {
+    async fn append_with_patience(&self, part: &[Append], only_if: Option<&Condition>) -> Option<Result<Appended, StoreError>> {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut attempt = Attempt::First;
         loop {
