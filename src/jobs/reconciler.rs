@@ -141,7 +141,7 @@ impl Reconciler {
             Verdict::Alive => return Ok(None),
             // It may have ended and said something more; then it has not gone silent, it is over.
             Verdict::Ended | Verdict::Silent(_) => match (self.store.last_status(run.key).await?, verdict) {
-                (Some(said), _) if verdict::is_final(&said) => (verdict::finished(run, &said), Outcome::Finished),
+                (Some(said), _) if said.is_final() => (verdict::finished(run, &said), Outcome::Finished),
                 (_, Verdict::Silent(patience)) => (verdict::lost(run, patience, now), Outcome::Lost),
                 _ => return Ok(None),
             },

@@ -1,5 +1,7 @@
 //! Runs that have not ended, as they are gone through to find those that nobody hears of any more, and those whose end was not noted.
 
+use serde::Deserialize;
+
 use super::{Store, StoreError, condition::Heard};
 use crate::model::{Data, Doing, Epoch, InvocationId, Offset, Status, TaskId, Timestamp};
 
@@ -35,6 +37,18 @@ pub struct SaidStatus {
     pub timestamp: Timestamp,
     /// What it says.
     pub data: Data,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    status: Status,
+}
+
+impl SaidStatus {
+    /// Whether a run that says this has ended for good.
+    pub(crate) fn is_final(&self) -> bool {
+        serde_json::from_slice::<Said>(self.data.as_bytes()).is_ok_and(|said| said.status.is_final())
+    }
 }
 
 /// How many of its newest activities are looked at for a run's last `status`.

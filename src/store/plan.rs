@@ -8,7 +8,7 @@ use super::{Append, Appended, Receipt, Refusal, TaskCommit};
 
 /// How far the rows of tasks and invocations may be behind their log in what the log itself tells: where it ends, and when it last grew. Whoever
 /// reads them looks at the log, too. So an activity that changes nothing else costs its own row and none beside it.
-pub(super) const LAG: Duration = Duration::from_secs(10);
+pub(crate) const LAG: Duration = Duration::from_secs(10);
 
 /// A task's row, as far as appending changes it; `head` is the log's.
 #[derive(Debug, Clone)]
@@ -176,7 +176,7 @@ impl TaskRow {
 }
 
 impl StatusCounts {
-    fn of(&mut self, status: Status) -> &mut u64 {
+    pub(super) fn of(&mut self, status: Status) -> &mut u64 {
         match status {
             Status::Pending => &mut self.pending,
             Status::Running => &mut self.running,

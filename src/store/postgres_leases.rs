@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row, postgres::PgRow};
 
 use super::{
     StoreError,
@@ -68,23 +68,26 @@ impl PostgresStore {
     }
 
     pub(super) async fn leases(&self) -> Result<(Vec<LeaseRow>, Timestamp), StoreError> {
-        let sql =
-            format!("SELECT clock.at AS now, leases.* FROM (SELECT {NOW} AS at) AS clock LEFT JOIN leases ON true ORDER BY name");
-        let query = sqlx::query(AssertSqlSafe(sql));
-        let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
-        let now = rows.first().map(|row| time(row, "now")).transpose()?.unwrap_or_default();
-        let real = |row: &&PgRow| row.try_get::<Option<&str>, _>("name").is_ok_and(|name| name.is_some());
-        let read = |row: &PgRow| {
-            Ok(LeaseRow {
-                name: row.try_get("name")?,
-                holder: row.try_get("holder")?,
-                token: row.try_get("token")?,
-                since: time(row, "since")?,
-                expires_at: time(row, "expires_at")?,
-            })
-        };
-        Ok((rows.iter().filter(real).map(read).collect::<Result<_, StoreError>>()?, now))
+        self.within(leases(&self.readers)).await
     }
+}
+
+pub(super) async fn leases(database: impl PgExecutor<'_>) -> Result<(Vec<LeaseRow>, Timestamp), StoreError> {
+    let sql =
+        format!("SELECT clock.at AS now, leases.* FROM (SELECT {NOW} AS at) AS clock LEFT JOIN leases ON true ORDER BY name");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(database).await?;
+    let now = rows.first().map(|row| time(row, "now")).transpose()?.unwrap_or_default();
+    let real = |row: &&PgRow| row.try_get::<Option<&str>, _>("name").is_ok_and(|name| name.is_some());
+    let read = |row: &PgRow| {
+        Ok(LeaseRow {
+            name: row.try_get("name")?,
+            holder: row.try_get("holder")?,
+            token: row.try_get("token")?,
+            since: time(row, "since")?,
+            expires_at: time(row, "expires_at")?,
+        })
+    };
+    Ok((rows.iter().filter(real).map(read).collect::<Result<_, StoreError>>()?, now))
 }
 
 /// Whether the fence holds. Until the transaction ends nobody else can take the lease over.

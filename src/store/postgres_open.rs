@@ -38,6 +38,11 @@ pub(super) const IDENTITY: &str = "(SELECT system_identifier FROM pg_control_sys
 const BY_KEY: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
                       SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
 
+/// The migrations that this program knows, by number.
+pub(super) fn known_migrations() -> Vec<i64> {
+    MIGRATIONS.iter().map(|migration| migration.version).collect()
+}
+
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {

@@ -1,6 +1,6 @@
 //! Runs that have not ended, gone through in Postgres.
 
-use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgExecutor, Row, postgres::PgRow};
 
 use super::{
     StoreError,
@@ -14,35 +14,43 @@ use crate::model::{Data, Offset};
 
 impl PostgresStore {
     pub(super) async fn open_runs(&self, after: i64, limit: usize) -> Result<Vec<OpenRun>, StoreError> {
-        let sql = format!(
-            "SELECT run.id, tasks.name AS task, {EPOCH}, run.name, run.status, run.last_activity_at, run.heartbeat_at, newest.* \
-             FROM (SELECT * FROM invocations AS i WHERE i.status IN ('pending', 'running') AND NOT i.backfilled AND i.id > $1 \
-               ORDER BY i.id LIMIT $2) AS run JOIN tasks ON tasks.id = run.task \
-             LEFT JOIN LATERAL (SELECT a.\"offset\" AS newest, a.received_at AS newest_at, {} AS doing, \
-               CASE a.type WHEN 'status' THEN a.data::json ->> 'status' END AS said FROM activities AS a \
-               WHERE a.invocation = run.id ORDER BY a.\"offset\" DESC LIMIT 1) AS newest ON true ORDER BY run.id",
-            doing("a.data::json")
-        );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(stored(limit as u64));
-        let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
-        rows.iter().map(run).collect()
+        self.within(open_runs(&self.readers, after, limit)).await
     }
 
     pub(super) async fn last_status(&self, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-        let query = sqlx::query(
-            "SELECT newest.\"offset\", newest.timestamp, newest.data FROM (SELECT * FROM activities AS a WHERE a.invocation = $1 \
-             ORDER BY a.\"offset\" DESC LIMIT $2) AS newest WHERE newest.type = 'status' ORDER BY newest.\"offset\" DESC LIMIT 1",
-        )
-        .bind(run)
-        .bind(stored(LOOK_BACK));
-        let row = self.within(async { Ok(query.fetch_optional(&self.readers).await?) }).await?;
-        let read = |row: PgRow| {
-            let data: String = row.try_get("data")?;
-            let data = Data::from_checked(data.into()).ok_or_else(|| foreign("data"))?;
-            Ok(SaidStatus { offset: offset(&row, "offset")?, timestamp: time(&row, "timestamp")?, data })
-        };
-        row.map(read).transpose()
+        self.within(last_status(&self.readers, run)).await
     }
+}
+
+pub(super) async fn open_runs(database: impl PgExecutor<'_>, after: i64, limit: usize) -> Result<Vec<OpenRun>, StoreError> {
+    let sql = format!(
+        "SELECT run.id, tasks.name AS task, {EPOCH}, run.name, run.status, run.last_activity_at, run.heartbeat_at, newest.* \
+         FROM (SELECT * FROM invocations AS i WHERE i.status IN ('pending', 'running') AND NOT i.backfilled AND i.id > $1 \
+           ORDER BY i.id LIMIT $2) AS run JOIN tasks ON tasks.id = run.task \
+         LEFT JOIN LATERAL (SELECT a.\"offset\" AS newest, a.received_at AS newest_at, {} AS doing, \
+           CASE a.type WHEN 'status' THEN a.data::json ->> 'status' END AS said FROM activities AS a \
+           WHERE a.invocation = run.id ORDER BY a.\"offset\" DESC LIMIT 1) AS newest ON true ORDER BY run.id",
+        doing("a.data::json")
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(stored(limit as u64)).fetch_all(database).await?;
+    rows.iter().map(run).collect()
+}
+
+pub(super) async fn last_status(database: impl PgExecutor<'_>, run: i64) -> Result<Option<SaidStatus>, StoreError> {
+    let row = sqlx::query(
+        "SELECT newest.\"offset\", newest.timestamp, newest.data FROM (SELECT * FROM activities AS a WHERE a.invocation = $1 \
+         ORDER BY a.\"offset\" DESC LIMIT $2) AS newest WHERE newest.type = 'status' ORDER BY newest.\"offset\" DESC LIMIT 1",
+    )
+    .bind(run)
+    .bind(stored(LOOK_BACK))
+    .fetch_optional(database)
+    .await?;
+    let read = |row: PgRow| {
+        let data: String = row.try_get("data")?;
+        let data = Data::from_checked(data.into()).ok_or_else(|| foreign("data"))?;
+        Ok(SaidStatus { offset: offset(&row, "offset")?, timestamp: time(&row, "timestamp")?, data })
+    };
+    row.map(read).transpose()
 }
 
 fn run(row: &PgRow) -> Result<OpenRun, StoreError> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
     StoreError,
@@ -76,18 +76,22 @@ impl SqliteStore {
     }
 
     pub(super) async fn leases(&self) -> Result<(Vec<LeaseRow>, Timestamp), StoreError> {
-        let rows = sqlx::query("SELECT * FROM leases ORDER BY name").fetch_all(&self.readers).await?;
-        let read = |row: &SqliteRow| {
-            Ok(LeaseRow {
-                name: row.try_get("name")?,
-                holder: row.try_get("holder")?,
-                token: row.try_get("token")?,
-                since: time(row, "since")?,
-                expires_at: time(row, "expires_at")?,
-            })
-        };
-        Ok((rows.iter().map(read).collect::<Result<_, StoreError>>()?, Timestamp::now()))
+        leases(&self.readers).await
     }
+}
+
+pub(super) async fn leases(database: impl SqliteExecutor<'_>) -> Result<(Vec<LeaseRow>, Timestamp), StoreError> {
+    let rows = sqlx::query("SELECT * FROM leases ORDER BY name").fetch_all(database).await?;
+    let read = |row: &SqliteRow| {
+        Ok(LeaseRow {
+            name: row.try_get("name")?,
+            holder: row.try_get("holder")?,
+            token: row.try_get("token")?,
+            since: time(row, "since")?,
+            expires_at: time(row, "expires_at")?,
+        })
+    };
+    Ok((rows.iter().map(read).collect::<Result<_, StoreError>>()?, Timestamp::now()))
 }
 
 /// Whether the fence holds. Until the transaction ends nobody else can take the lease over.

@@ -1,6 +1,6 @@
 //! Runs that have not ended, gone through in SQLite.
 
-use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
     StoreError,
@@ -13,37 +13,45 @@ use crate::model::{Data, Offset};
 
 impl SqliteStore {
     pub(super) async fn open_runs(&self, after: i64, limit: usize) -> Result<Vec<OpenRun>, StoreError> {
-        let sql = format!(
-            "SELECT run.id, tasks.name AS task, tasks.epoch, run.name, run.status, run.last_activity_at, run.heartbeat_at, \
-               a.\"offset\" AS newest, a.received_at AS newest_at, {} AS doing, \
-               CASE a.type WHEN 'status' THEN a.data ->> '$.status' END AS said \
-             FROM (SELECT * FROM invocations AS i INDEXED BY invocations_open WHERE i.status IN ('pending', 'running') \
-               AND i.backfilled = 0 AND i.id > ?1 ORDER BY i.id LIMIT ?2) AS run CROSS JOIN tasks ON tasks.id = run.task \
-             LEFT JOIN activities AS a ON a.task = run.task AND a.\"offset\" = \
-               (SELECT max(b.\"offset\") FROM activities AS b WHERE b.invocation = run.id) ORDER BY run.id",
-            doing("a.data")
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(stored(limit as u64)).fetch_all(&self.readers).await?;
-        rows.iter().map(run).collect()
+        open_runs(&self.readers, after, limit).await
     }
 
     pub(super) async fn last_status(&self, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-        let row = sqlx::query(
-            "SELECT newest.\"offset\", newest.timestamp, newest.data FROM (SELECT a.\"offset\", a.type, a.timestamp, a.data \
-             FROM activities AS a WHERE a.invocation = ?1 ORDER BY a.\"offset\" DESC LIMIT ?2) AS newest \
-             WHERE newest.type = 'status' ORDER BY newest.\"offset\" DESC LIMIT 1",
-        )
-        .bind(run)
-        .bind(stored(LOOK_BACK))
-        .fetch_optional(&self.readers)
-        .await?;
-        let read = |row: SqliteRow| {
-            let data: String = row.try_get("data")?;
-            let data = Data::from_checked(data.into()).ok_or_else(|| foreign("data"))?;
-            Ok(SaidStatus { offset: offset(&row, "offset")?, timestamp: time(&row, "timestamp")?, data })
-        };
-        row.map(read).transpose()
+        last_status(&self.readers, run).await
     }
+}
+
+pub(super) async fn open_runs(database: impl SqliteExecutor<'_>, after: i64, limit: usize) -> Result<Vec<OpenRun>, StoreError> {
+    let sql = format!(
+        "SELECT run.id, tasks.name AS task, tasks.epoch, run.name, run.status, run.last_activity_at, run.heartbeat_at, \
+           a.\"offset\" AS newest, a.received_at AS newest_at, {} AS doing, \
+           CASE a.type WHEN 'status' THEN a.data ->> '$.status' END AS said \
+         FROM (SELECT * FROM invocations AS i INDEXED BY invocations_open WHERE i.status IN ('pending', 'running') \
+           AND i.backfilled = 0 AND i.id > ?1 ORDER BY i.id LIMIT ?2) AS run CROSS JOIN tasks ON tasks.id = run.task \
+         LEFT JOIN activities AS a ON a.task = run.task AND a.\"offset\" = \
+           (SELECT max(b.\"offset\") FROM activities AS b WHERE b.invocation = run.id) ORDER BY run.id",
+        doing("a.data")
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(stored(limit as u64)).fetch_all(database).await?;
+    rows.iter().map(run).collect()
+}
+
+pub(super) async fn last_status(database: impl SqliteExecutor<'_>, run: i64) -> Result<Option<SaidStatus>, StoreError> {
+    let row = sqlx::query(
+        "SELECT newest.\"offset\", newest.timestamp, newest.data FROM (SELECT a.\"offset\", a.type, a.timestamp, a.data \
+         FROM activities AS a WHERE a.invocation = ?1 ORDER BY a.\"offset\" DESC LIMIT ?2) AS newest \
+         WHERE newest.type = 'status' ORDER BY newest.\"offset\" DESC LIMIT 1",
+    )
+    .bind(run)
+    .bind(stored(LOOK_BACK))
+    .fetch_optional(database)
+    .await?;
+    let read = |row: SqliteRow| {
+        let data: String = row.try_get("data")?;
+        let data = Data::from_checked(data.into()).ok_or_else(|| foreign("data"))?;
+        Ok(SaidStatus { offset: offset(&row, "offset")?, timestamp: time(&row, "timestamp")?, data })
+    };
+    row.map(read).transpose()
 }
 
 fn run(row: &SqliteRow) -> Result<OpenRun, StoreError> {

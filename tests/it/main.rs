@@ -29,6 +29,8 @@ mod program;
 mod proxy;
 mod pty;
 mod publish;
+mod reconciler;
+mod reconciler_killed;
 mod redact;
 mod redis_rights;
 mod redis_servers;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
@@ -48,16 +47,6 @@ pub(super) fn judge(run: &OpenRun, patience: &Patience, since: Timestamp, now: T
     let patience = if run.status == Status::Pending { patience.pending } else { patience.running };
     let heard = run.last_activity_at.max(run.heard.heartbeat_at.unwrap_or_default()).max(since);
     if patience.is_zero() || now < heard.plus(patience) { Verdict::Alive } else { Verdict::Silent(patience) }
-}
-
-#[derive(Deserialize)]
-struct Said {
-    status: Status,
-}
-
-/// Whether a run that says this has ended for good.
-pub(super) fn is_final(said: &SaidStatus) -> bool {
-    serde_json::from_slice::<Said>(said.data.as_bytes()).is_ok_and(|said| said.status.is_final())
 }
 
 /// That the run is lost. The same silence gives the same `eventId`.
@@ -182,7 +171,7 @@ mod tests {
         let text = r#"{"status":"failed","exitCode":2,"reason":"no space","x":[1.50]}"#;
         let data = Data::from_checked(text.into()).expect("UTF-8");
         let said = SaidStatus { offset: Offset::new(7).expect("small"), timestamp: ago(99), data };
-        assert!(is_final(&said));
+        assert!(said.is_final());
         let again = finished(&run(Status::Running, 99, None), &said).expect("an activity");
         assert_eq!((again.activity.data.as_str(), again.activity.timestamp), (text, ago(99)));
         let Effect::Status(change) = again.effect else { panic!("a status") };
