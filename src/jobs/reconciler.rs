@@ -107,7 +107,7 @@ impl Reconciler {
     }
 
     /// Looks at a page of runs; says whether it was the last one.
-    async fn page(&mut self, held: &Held) -> Result<bool, StoreError> {
+    async fn page(&mut self, lease: &mut Lease, held: &Held) -> Result<bool, StoreError> {
         let runs = self.store.open_runs(self.pass.after, PAGE_RUNS).await?;
         let now = held.now();
         let mut findings: BTreeMap<TaskId, (Condition, Vec<Finding>)> = BTreeMap::new();
@@ -123,6 +123,8 @@ impl Reconciler {
             .buffer_unordered(TASKS_AT_ONCE);
         while let Some(outcomes) = written.next().await {
             outcomes.into_iter().for_each(|outcome| self.metrics.count(outcome));
+            // A page of many tasks may take longer than the lease lasts. Without it the rest is refused.
+            lease.hold().await;
         }
         drop(written);
         match runs.last() {
@@ -162,7 +164,7 @@ impl Job for Reconciler {
     async fn round(&mut self, lease: &mut Lease) {
         for _ in 0..PAGES_PER_ROUND {
             let Some(held) = lease.hold().await else { return };
-            match self.page(&held).await {
+            match self.page(lease, &held).await {
                 Ok(true) => {
                     self.metrics.set_stalled(&std::mem::take(&mut self.pass).stalled);
                     return;

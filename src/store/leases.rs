@@ -38,7 +38,7 @@ impl LeaseName {
 pub struct Fence {
     /// Which lease.
     pub lease: LeaseName,
-    /// The number of this holder; each has a greater one than those before it.
+    /// The number of this holder; each has a greater one than those before it, and one that was away too long has another afterwards.
     pub token: i64,
 }
 
@@ -74,7 +74,8 @@ impl Store {
         each!(self, store => store.acquire_lease(lease, holder, term).await)
     }
 
-    /// Keeps the lease for another `term`, also if it has run out and nobody took it. Nothing if it is not this holder's any more.
+    /// Keeps the lease for another `term`, also if it has run out and nobody took it; after a gap that counts it is as if it were taken anew, with another
+    /// token. Nothing if it is not this holder's any more.
     pub async fn renew_lease(&self, fence: Fence, term: Duration) -> Result<Option<HeldLease>, StoreError> {
         each!(self, store => store.renew_lease(fence, term).await)
     }

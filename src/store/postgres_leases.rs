@@ -49,7 +49,7 @@ impl PostgresStore {
 
     pub(super) async fn renew_lease(&self, fence: Fence, term: Duration) -> Result<Option<HeldLease>, StoreError> {
         let sql = AssertSqlSafe(format!(
-            "UPDATE leases SET expires_at = clock.at + $3, \
+            "UPDATE leases SET expires_at = clock.at + $3, token = token + CASE WHEN clock.at <= expires_at + $3 THEN 0 ELSE 1 END, \
                since = CASE WHEN clock.at <= expires_at + $3 THEN least(since, clock.at) ELSE clock.at END \
              FROM (SELECT {NOW} AS at) AS clock WHERE name = $1 AND token = $2 AND holder IS NOT NULL \
              RETURNING token, since, expires_at - $3 AS now"

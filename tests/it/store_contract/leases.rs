@@ -48,14 +48,16 @@ pub async fn a_lease_has_one_holder_at_a_time(f: Fixture) {
 pub async fn a_lease_that_ran_out_is_for_whoever_comes_first(f: Fixture) {
     let first = acquire(&f, "a").await.expect("nobody has it");
     let_it_be(&f, "expires_at = 1").await;
-    assert!(renew(&f, first.fence).await.is_some(), "nobody came");
+    let again = renew(&f, first.fence).await.expect("nobody came");
+    assert_eq!(again.fence.token, 2, "but what was decided before is over");
+    assert_eq!(renew(&f, first.fence).await, None);
     let_it_be(&f, "expires_at = 1").await;
     let second = acquire(&f, "b").await.expect("it ran out");
-    assert_eq!(second.fence.token, 2);
-    assert_eq!(renew(&f, first.fence).await, None);
+    assert_eq!(second.fence.token, 3);
+    assert_eq!(renew(&f, again.fence).await, None);
     let_it_be(&f, "expires_at = 9007199254740991").await;
     let third = acquire(&f, "c").await.expect("no lease lasts that long: a clock was wrong");
-    assert_eq!(third.fence.token, 3);
+    assert_eq!(third.fence.token, 4);
 }
 
 pub async fn a_lease_tells_since_when_somebody_has_had_it(f: Fixture) {
@@ -67,7 +69,8 @@ pub async fn a_lease_tells_since_when_somebody_has_had_it(f: Fixture) {
     let soon = format!("expires_at = {}", renewed.now.as_millis() - 100_000);
     let late = format!("expires_at = {}", renewed.now.as_millis() - 400_000);
     let_it_be(&f, &soon).await;
-    assert_eq!(renew(&f, first.fence).await.expect("it is ours").since.as_millis(), 5_000);
+    let renewed = renew(&f, first.fence).await.expect("it is ours");
+    assert_eq!((renewed.since.as_millis(), renewed.fence), (5_000, first.fence));
     let_it_be(&f, &late).await;
     let again = renew(&f, first.fence).await.expect("it is ours");
     assert_eq!(again.since, again.now, "nobody had it for a while");
