@@ -112,8 +112,9 @@ impl Node {
             term: settings.cluster.lease_timeout.get(),
             metrics: job_metrics,
         };
-        let (healthy, heard) = (writer.clone(), ingest.clone());
-        let listens = move || healthy.is_healthy() && heard.as_ref().is_none_or(ChannelIngest::is_member);
+        let (healthy, heard, links) = (writer.clone(), ingest.clone(), broker.clone());
+        let listens =
+            move || healthy.is_healthy() && links.trouble().is_none() && heard.as_ref().is_none_or(ChannelIngest::is_member);
         let reconciler =
             Reconciler::new(store.clone(), writer.clone(), settings.reconciler_options(), listens, jobs.metrics.clone());
         jobs.start(reconciler, settings.reconciler.interval.get(), &work, jobs_stop.clone());

@@ -132,14 +132,14 @@ struct Examined<'a> {
 
 impl Examined<'_> {
     async fn all(&mut self) -> Result<(), StoreError> {
+        // First, because nothing else can be read for certain from a file that is damaged.
+        let broken = self.inspector.integrity(self.full).await?;
+        sqlite::tell_damage(&broken, self.report);
         let up_to_date = schema::examine(&self.inspector.schema().await?, self.report);
         let settings = self.inspector.settings().await?;
         match self.inspector {
             Inspector::Postgres(_) => postgres::examine(&settings, self.settings, self.members, self.report),
-            Inspector::Sqlite(_) => {
-                let broken = self.inspector.integrity(self.full).await?;
-                sqlite::examine(&settings, &broken, self.report);
-            }
+            Inspector::Sqlite(_) => sqlite::examine(&settings, self.report),
         }
         if !up_to_date {
             // The tables may not be those that are asked below.

@@ -109,7 +109,12 @@ impl SqliteInspector {
     pub(super) async fn integrity(&mut self, thorough: bool) -> Result<Vec<String>, StoreError> {
         let check = if thorough { "integrity_check" } else { "quick_check" };
         let sql = AssertSqlSafe(format!("PRAGMA {check}({MOST_BROKEN})"));
-        let mut said: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut self.connection).await?;
+        let mut said: Vec<String> = match sqlx::query_scalar(sql).fetch_all(&mut self.connection).await {
+            Ok(said) => said,
+            // Too broken to be looked through.
+            Err(error @ sqlx::Error::Database(_)) => return Ok(vec![error.to_string()]),
+            Err(error) => return Err(error.into()),
+        };
         said.retain(|line| line != "ok");
         if thorough {
             let rows = sqlx::query("SELECT DISTINCT \"table\" AS name, parent FROM pragma_foreign_key_check")

@@ -2,5 +2,6 @@
 
 pub use crate::services::free_address;
 
+#[expect(dead_code, reason = "it is stopped the hard way elsewhere")]
 #[path = "../chaos/services/postgres.rs"]
 pub mod postgres;

@@ -1,5 +1,7 @@
 //! How Redis is set, as far as this user may look, and which hubs it counts.
 
+use std::collections::BTreeMap;
+
 use redis::Value;
 
 use super::{
@@ -41,10 +43,7 @@ pub(super) async fn examine(settings: &Settings, report: &mut Report) -> anyhow:
 /// What `CONFIG GET` gives of each server for this name. Nothing if that is not allowed.
 async fn config(commands: &Commands, name: &str) -> Option<Vec<String>> {
     let answers = commands.ask_all(redis::cmd("CONFIG").arg("GET").arg(name)).await.ok()?;
-    let value = |answer: Value| {
-        let words: Vec<String> = redis::from_redis_value(answer).ok()?;
-        words.into_iter().nth(1)
-    };
+    let value = |answer: Value| redis::from_redis_value::<BTreeMap<String, String>>(answer).ok()?.into_values().next();
     answers.into_iter().map(value).collect()
 }
 

@@ -12,10 +12,8 @@ const LONG_WAL: u64 = 256 << 20;
 /// Free pages that are worth a word: more bytes than this, and more than half of the file.
 const MUCH_FREE: u64 = 64 << 20;
 
-/// Judges what the file says of itself, and what is broken in it.
-pub(super) fn examine(file: &BTreeMap<String, String>, broken: &[String], report: &mut Report) {
-    let word = |name: &str| file.get(name).map(String::as_str).unwrap_or_default();
-    let number = |name: &str| word(name).parse::<u64>().unwrap_or_default();
+/// Tells what SQLite found broken.
+pub(super) fn tell_damage(broken: &[String], report: &mut Report) {
     for fault in broken {
         report.add(Finding::error(
             CHECK,
@@ -24,6 +22,12 @@ pub(super) fn examine(file: &BTreeMap<String, String>, broken: &[String], report
             "Stop the hub, keep a copy, and restore a backup; `sqlite3 FILE .recover` may save what is newer.",
         ));
     }
+}
+
+/// Judges what the file says of itself.
+pub(super) fn examine(file: &BTreeMap<String, String>, report: &mut Report) {
+    let word = |name: &str| file.get(name).map(String::as_str).unwrap_or_default();
+    let number = |name: &str| word(name).parse::<u64>().unwrap_or_default();
     let (size, free) = (number("page_count") * number("page_size"), number("free_pages") * number("page_size"));
     let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
     if word("journal_mode") != "wal" {
@@ -50,12 +54,8 @@ pub(super) fn examine(file: &BTreeMap<String, String>, broken: &[String], report
             "To have them back: stop the hub, and run `sqlite3 FILE VACUUM`.",
         ));
     }
-    if broken.is_empty() {
-        report.add(Finding::ok(
-            CHECK,
-            format!("version {}, {}, {} of write-ahead log", word("version"), mebibytes(size), mebibytes(number("wal_bytes"))),
-        ));
-    }
+    let (wal, version) = (mebibytes(number("wal_bytes")), word("version"));
+    report.add(Finding::ok(CHECK, format!("version {version}, {}, {wal} of write-ahead log", mebibytes(size))));
 }
 
 #[cfg(test)]
@@ -66,19 +66,21 @@ mod tests {
     fn a_file_is_judged_by_what_it_says_of_itself() {
         let good =
             [("journal_mode", "wal"), ("page_size", "4096"), ("page_count", "100000"), ("free_pages", "0"), ("wal_bytes", "0")];
-        for (name, value, broken, level) in [
-            ("journal_mode", "wal", vec![], Level::Ok),
-            ("journal_mode", "delete", vec![], Level::Warning),
-            ("wal_bytes", "268435457", vec![], Level::Warning),
-            ("free_pages", "49000", vec![], Level::Ok),
-            ("free_pages", "51000", vec![], Level::Warning),
-            ("journal_mode", "wal", vec!["row 7 missing from index".to_owned()], Level::Error),
+        for (name, value, level) in [
+            ("journal_mode", "wal", Level::Ok),
+            ("journal_mode", "delete", Level::Warning),
+            ("wal_bytes", "268435457", Level::Warning),
+            ("free_pages", "49000", Level::Ok),
+            ("free_pages", "51000", Level::Warning),
         ] {
             let mut file: BTreeMap<String, String> = good.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             file.insert(name.to_owned(), value.to_owned());
             let mut report = Report::default();
-            examine(&file, &broken, &mut report);
+            examine(&file, &mut report);
             assert_eq!(report.worst(), level, "{name} = {value}");
         }
+        let mut report = Report::default();
+        tell_damage(&["row 7 missing from index".to_owned()], &mut report);
+        assert_eq!(report.told(), [("sqlite", Level::Error)]);
     }
 }
