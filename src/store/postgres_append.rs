@@ -117,7 +117,6 @@ impl PostgresStore {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one try of `append`, with all that it was given")]
     async fn append_once(
         &self,
         connection: &mut PgConnection,
