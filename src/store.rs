@@ -203,8 +203,8 @@ impl Store {
         each!(self, store => store.append(batch, attempt, None).await)
     }
 
-    /// The same of one task's activities, each only if the condition holds when it is committed: else it is refused ([`Refusal::Fenced`],
-    /// [`Refusal::Outdated`]). Creates nothing.
+    /// The same, each activity only if the condition holds when it is committed: else it is refused ([`Refusal::Fenced`], [`Refusal::Outdated`]).
+    /// Creates nothing: if a task is gone all are refused.
     pub async fn append_if(&self, batch: &[Append], condition: &Condition, attempt: Attempt) -> Result<Appended, StoreError> {
         each!(self, store => store.append(batch, attempt, Some(condition)).await)
     }

@@ -11,7 +11,7 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
+use futures_util::future::join_all;
 
 use super::{Held, Job, JobMetrics, Lease};
 use crate::{
@@ -27,8 +27,8 @@ use verdict::Verdict;
 const PAGE_RUNS: usize = 1_000;
 const PAGES_PER_ROUND: usize = 20;
 
-/// How many tasks' runs are written about side by side.
-const TASKS_AT_ONCE: usize = 8;
+/// How many runs are written about at once.
+const RUNS_AT_ONCE: usize = 200;
 
 /// When silence means something.
 #[derive(Debug, Clone, Copy)]
@@ -110,23 +110,27 @@ impl Reconciler {
     async fn page(&mut self, lease: &mut Lease, held: &Held) -> Result<bool, StoreError> {
         let runs = self.store.open_runs(self.pass.after, PAGE_RUNS).await?;
         let now = held.now();
-        let mut findings: BTreeMap<TaskId, (Condition, Vec<Finding>)> = BTreeMap::new();
+        let mut silent = Vec::new();
         for run in &runs {
             self.pass.look(run, &self.options.stalled_after, now);
-            if let Some(finding) = self.find(run, held, now).await? {
-                let condition = || Condition { fence: held.fence(), epoch: run.epoch, runs: Vec::new() };
-                findings.entry(run.task.clone()).or_insert_with(|| (condition(), Vec::new())).1.push(finding);
+            match verdict::judge(run, &self.options.patience, held.since(), now) {
+                Verdict::Alive => {}
+                verdict => silent.push((run, verdict)),
             }
         }
-        let mut written = stream::iter(findings)
-            .map(|(task, (condition, findings))| write(self.writer.clone(), task, condition, findings))
-            .buffer_unordered(TASKS_AT_ONCE);
-        while let Some(outcomes) = written.next().await {
-            outcomes.into_iter().for_each(|outcome| self.metrics.count(outcome));
-            // A page of many tasks may take longer than the lease lasts. Without it the rest is refused.
+        for some in silent.chunks(RUNS_AT_ONCE) {
+            let mut findings: BTreeMap<TaskId, Vec<Finding>> = BTreeMap::new();
+            for (task, finding) in self.find(some, now).await? {
+                findings.entry(task).or_default().push(finding);
+            }
+            // Of different tasks, so that the writer commits them together.
+            let written = findings.into_iter().map(|(task, findings)| write(&self.writer, task, held, findings));
+            for outcome in join_all(written).await.into_iter().flatten() {
+                self.metrics.count(outcome);
+            }
+            // A page of many may take longer than the lease lasts. Without it the rest is refused.
             lease.hold().await;
         }
-        drop(written);
         match runs.last() {
             Some(last) if runs.len() == PAGE_RUNS => {
                 self.pass.after = last.key;
@@ -136,21 +140,21 @@ impl Reconciler {
         }
     }
 
-    /// What is to be written about a run, if anything is.
-    async fn find(&self, run: &OpenRun, held: &Held, now: Timestamp) -> Result<Option<Finding>, StoreError> {
-        let verdict = verdict::judge(run, &self.options.patience, held.since(), now);
-        let (activity, outcome) = match verdict {
-            Verdict::Alive => return Ok(None),
-            // It may have ended and said something more; then it has not gone silent, it is over.
-            Verdict::Ended | Verdict::Silent(_) => match (self.store.last_status(run.key).await?, verdict) {
-                (Some(said), _) if said.is_final() => (verdict::finished(run, &said), Outcome::Finished),
-                (_, Verdict::Silent(patience)) => (verdict::lost(run, patience, now), Outcome::Lost),
-                _ => return Ok(None),
-            },
+    /// What is to be written about these runs, as far as anything is.
+    async fn find(&self, runs: &[(&OpenRun, Verdict)], now: Timestamp) -> Result<Vec<(TaskId, Finding)>, StoreError> {
+        let keys: Vec<_> = runs.iter().map(|(run, _)| run.key).collect();
+        let said = self.store.last_statuses(&keys).await?;
+        let find = |(run, verdict): &(&OpenRun, Verdict)| {
+            let (activity, outcome) = match (said.get(&run.key).filter(|said| said.is_final()), verdict) {
+                // It may have ended and said something more; then it has not gone silent, it is over.
+                (Some(said), _) => (verdict::finished(run, said)?, Outcome::Finished),
+                (None, Verdict::Silent(patience)) => (verdict::lost(run, *patience, now)?, Outcome::Lost),
+                (None, _) => return None,
+            };
+            let OpenRun { task, epoch, invocation, status, heard, .. } = (*run).clone();
+            Some((task.clone(), Finding { heard: LastHeard { task, epoch, invocation, status, heard }, activity, outcome }))
         };
-        let Some(activity) = activity else { return Ok(None) };
-        let heard = LastHeard { invocation: run.invocation.clone(), status: run.status, heard: run.heard };
-        Ok(Some(Finding { heard, activity, outcome }))
+        Ok(runs.iter().filter_map(find).collect())
     }
 }
 
@@ -200,8 +204,9 @@ impl Pass {
 }
 
 /// Writes about the runs of one task, and says what became of each.
-async fn write(writer: Writer, task: TaskId, mut condition: Condition, findings: Vec<Finding>) -> Vec<Outcome> {
+async fn write(writer: &Writer, task: TaskId, held: &Held, findings: Vec<Finding>) -> Vec<Outcome> {
     let (mut activities, mut meant) = (Vec::with_capacity(findings.len()), Vec::with_capacity(findings.len()));
+    let mut condition = Condition { fence: held.fence(), runs: Vec::with_capacity(findings.len()) };
     for finding in findings {
         meant.push((finding.outcome, finding.heard.invocation.clone()));
         condition.runs.push(finding.heard);

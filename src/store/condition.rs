@@ -10,13 +10,11 @@ use super::{
 };
 use crate::model::{Epoch, InvocationId, Offset, Status, TaskId, Timestamp};
 
-/// What must still hold. It is about the runs of one task.
+/// What must still hold.
 #[derive(Debug, Clone)]
 pub struct Condition {
     /// The decider's right.
     pub fence: Fence,
-    /// The life of the task's log.
-    pub epoch: Epoch,
     /// How the runs were that something is appended to.
     pub runs: Vec<LastHeard>,
 }
@@ -24,6 +22,10 @@ pub struct Condition {
 /// How a run was when it was decided about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastHeard {
+    /// Whose.
+    pub task: TaskId,
+    /// The life of the task's log.
+    pub epoch: Epoch,
     /// Which run.
     pub invocation: InvocationId,
     /// Where it stood, by its row.
@@ -44,35 +46,43 @@ pub struct Heard {
 impl Condition {
     /// The fence does not hold: nothing is written.
     pub(super) fn refuse_all(&self, rows: &mut Rows) {
-        rows.refused.extend(self.runs.iter().map(|run| (run.invocation.clone(), Refusal::Fenced)));
+        refuse(self.runs.iter(), Refusal::Fenced, rows);
     }
 
     /// The keys of those runs that are there.
-    pub(super) fn keys(&self, task: &TaskId, rows: &Rows) -> Vec<i64> {
-        self.runs.iter().filter_map(|run| row_of(task, &run.invocation, rows)?.key).collect()
+    pub(super) fn keys(&self, rows: &Rows) -> Vec<i64> {
+        self.runs.iter().filter_map(|run| row_of(run, rows)?.key).collect()
     }
 
     /// Refuses what is about a run that is not as it was. `found` is what was heard of each by now, by key.
-    pub(super) fn refuse_changed(&self, task: &TaskId, found: &HashMap<i64, Heard>, rows: &mut Rows) {
-        let same_life = rows.tasks.get(task).is_some_and(|row| row.epoch == self.epoch);
+    pub(super) fn refuse_changed(&self, found: &HashMap<i64, Heard>, rows: &mut Rows) {
         let is_as_it_was = |run: &LastHeard| {
-            let row = row_of(task, &run.invocation, rows)?;
-            let heard = found.get(&row.key?)?;
-            Some(same_life && row.status == run.status && !row.backfilled && *heard == run.heard)
+            let row = row_of(run, rows)?;
+            let (heard, epoch) = (found.get(&row.key?)?, rows.tasks.get(&run.task)?.epoch);
+            Some(epoch == run.epoch && row.status == run.status && !row.backfilled && *heard == run.heard)
         };
         let changed: Vec<_> = self.runs.iter().filter(|run| is_as_it_was(run) != Some(true)).collect();
-        rows.refused.extend(changed.into_iter().map(|run| (run.invocation.clone(), Refusal::Outdated)));
+        refuse(changed.into_iter(), Refusal::Outdated, rows);
+    }
+}
+
+/// Runs of other tasks than those of the batch are none of its business.
+fn refuse<'a>(runs: impl Iterator<Item = &'a LastHeard>, refusal: Refusal, rows: &mut Rows) {
+    for run in runs {
+        if let Some(task) = rows.tasks.get(&run.task) {
+            rows.refused.insert((task.key, run.invocation.clone()), refusal.clone());
+        }
     }
 }
 
 impl Appended {
-    /// There is no such task any more: nothing is written.
+    /// A task of the batch is not there any more: nothing is written.
     pub(super) fn outdated(batch: &[Append]) -> Self {
         Self { results: batch.iter().map(|_| Err(Refusal::Outdated)).collect(), commits: Vec::new() }
     }
 }
 
-fn row_of<'a>(task: &TaskId, invocation: &InvocationId, rows: &'a Rows) -> Option<&'a InvocationRow> {
-    let task = rows.tasks.get(task)?;
-    rows.invocations.get(&(task.key, invocation.clone()))
+fn row_of<'a>(run: &LastHeard, rows: &'a Rows) -> Option<&'a InvocationRow> {
+    let task = rows.tasks.get(&run.task)?;
+    rows.invocations.get(&(task.key, run.invocation.clone()))
 }

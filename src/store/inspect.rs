@@ -1,7 +1,7 @@
 //! A look at a store from outside, beside hubs that work: what it says of itself, whether rows and logs agree, and how the server is set. Nothing is written, no
 //! schema is changed, and SQLite's file is not taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{PgConnection, SqliteConnection};
 
@@ -108,9 +108,9 @@ impl Inspector {
         ask!(self, inspector => inspector.open_runs(after, limit).await)
     }
 
-    /// The last `status` among a run's newest activities.
-    pub(crate) async fn last_status(&mut self, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-        ask!(self, inspector => inspector.last_status(run).await)
+    /// The last `status` among the newest activities of each of these runs.
+    pub(crate) async fn last_statuses(&mut self, runs: &[i64]) -> Result<HashMap<i64, SaidStatus>, StoreError> {
+        ask!(self, inspector => inspector.last_statuses(runs).await)
     }
 
     /// How many runs were recorded afterwards and are said not to have ended.

@@ -1,5 +1,7 @@
 //! Runs that have not ended, as they are gone through to find those that nobody hears of any more, and those whose end was not noted.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 
 use super::{Store, StoreError, condition::Heard};
@@ -60,8 +62,8 @@ impl Store {
         each!(self, store => store.open_runs(after, limit).await)
     }
 
-    /// The last `status` among the newest thousand activities of the run with this key.
-    pub async fn last_status(&self, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-        each!(self, store => store.last_status(run).await)
+    /// The last `status` among the newest thousand activities of each of these runs, by key; those without one are left out.
+    pub async fn last_statuses(&self, runs: &[i64]) -> Result<HashMap<i64, SaidStatus>, StoreError> {
+        each!(self, store => store.last_statuses(runs).await)
     }
 }

@@ -81,7 +81,7 @@ pub(super) struct Rows {
     pub invocations: HashMap<(i64, InvocationId), InvocationRow>,
     pub known: HashMap<(i64, EventId), Offset>,
     /// Runs of which nothing is appended, because a condition does not hold (see [`super::condition`]).
-    pub refused: HashMap<InvocationId, Refusal>,
+    pub refused: HashMap<(i64, InvocationId), Refusal>,
 }
 
 /// Decides the fate of every item, in order, and changes `rows` accordingly. Every task of the batch must be in `rows.tasks`.
@@ -97,7 +97,9 @@ pub(super) fn plan(batch: &[Append], rows: &mut Rows) -> Appended {
             if let Some(offset) = rows.known.get(&(task.key, event_id)) {
                 return Ok(receipt(*offset, true));
             }
-            if let Some(refusal) = rows.refused.get(&item.activity.activity.invocation) {
+            if !rows.refused.is_empty()
+                && let Some(refusal) = rows.refused.get(&(task.key, item.activity.activity.invocation.clone()))
+            {
                 return Err(refusal.clone());
             }
             let offset = task.head.next();

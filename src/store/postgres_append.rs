@@ -135,8 +135,8 @@ impl PostgresStore {
             }
         };
         self.remembered.found(&rows);
-        if let (Some(condition), Some(first)) = (condition, batch.first()) {
-            postgres_leases::check(&mut transaction, &first.task, condition, &mut rows).await?;
+        if let Some(condition) = condition {
+            postgres_leases::check(&mut transaction, condition, &mut rows).await?;
         }
         let appended = plan(batch, &mut rows);
         if appended.commits.is_empty() {

@@ -1,6 +1,9 @@
 //! A look at Postgres from outside.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    str::FromStr,
+};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, postgres::PgConnectOptions, postgres::PgRow};
 use tokio::time::timeout;
@@ -76,8 +79,8 @@ impl PostgresInspector {
         postgres_open_runs::open_runs(&mut self.connection, after, limit).await
     }
 
-    pub(super) async fn last_status(&mut self, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-        postgres_open_runs::last_status(&mut self.connection, run).await
+    pub(super) async fn last_statuses(&mut self, runs: &[i64]) -> Result<HashMap<i64, SaidStatus>, StoreError> {
+        postgres_open_runs::last_statuses(&mut self.connection, runs).await
     }
 
     pub(super) async fn open_backfilled(&mut self) -> Result<u64, StoreError> {

@@ -13,7 +13,7 @@ use super::{
     plan::Rows,
     postgres::{PostgresStore, maybe_time, number, time},
 };
-use crate::model::{Offset, TaskId, Timestamp};
+use crate::model::{Offset, Timestamp};
 
 /// The server's time. (`now()` is that of the transaction's begin, which may be long ago.)
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::int8";
@@ -100,17 +100,12 @@ pub(super) async fn holds(connection: &mut PgConnection, fence: Fence) -> Result
 }
 
 /// Notes in `rows`, which are locked, what the condition does not allow.
-pub(super) async fn check(
-    connection: &mut PgConnection,
-    task: &TaskId,
-    condition: &Condition,
-    rows: &mut Rows,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn check(connection: &mut PgConnection, condition: &Condition, rows: &mut Rows) -> Result<(), sqlx::Error> {
     if !holds(connection, condition.fence).await? {
         condition.refuse_all(rows);
         return Ok(());
     }
-    let runs: Vec<i64> = condition.keys(task, rows);
+    let runs: Vec<i64> = condition.keys(rows);
     let found = sqlx::query(
         "SELECT i.id, i.heartbeat_at, (SELECT a.\"offset\" FROM activities AS a WHERE a.invocation = i.id \
          ORDER BY a.\"offset\" DESC LIMIT 1) AS newest FROM invocations AS i WHERE i.id = ANY($1)",
@@ -124,6 +119,6 @@ pub(super) async fn check(
     };
     let found: Result<_, StoreError> = found.iter().map(read).collect();
     let found = found.map_err(|error| sqlx::Error::Decode(error.into()))?;
-    condition.refuse_changed(task, &found, rows);
+    condition.refuse_changed(&found, rows);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Runs that have not ended, gone through in Postgres.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, PgExecutor, Row, postgres::PgRow};
 
 use super::{
@@ -17,8 +19,8 @@ impl PostgresStore {
         self.within(open_runs(&self.readers, after, limit)).await
     }
 
-    pub(super) async fn last_status(&self, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-        self.within(last_status(&self.readers, run)).await
+    pub(super) async fn last_statuses(&self, runs: &[i64]) -> Result<HashMap<i64, SaidStatus>, StoreError> {
+        self.within(last_statuses(&self.readers, runs)).await
     }
 }
 
@@ -36,21 +38,24 @@ pub(super) async fn open_runs(database: impl PgExecutor<'_>, after: i64, limit: 
     rows.iter().map(run).collect()
 }
 
-pub(super) async fn last_status(database: impl PgExecutor<'_>, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-    let row = sqlx::query(
-        "SELECT newest.\"offset\", newest.timestamp, newest.data FROM (SELECT * FROM activities AS a WHERE a.invocation = $1 \
-         ORDER BY a.\"offset\" DESC LIMIT $2) AS newest WHERE newest.type = 'status' ORDER BY newest.\"offset\" DESC LIMIT 1",
+pub(super) async fn last_statuses(database: impl PgExecutor<'_>, runs: &[i64]) -> Result<HashMap<i64, SaidStatus>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT wanted.run, said.* FROM unnest($1::int8[]) AS wanted(run) CROSS JOIN LATERAL ( \
+           SELECT newest.\"offset\", newest.timestamp, newest.data FROM (SELECT * FROM activities AS a \
+             WHERE a.invocation = wanted.run ORDER BY a.\"offset\" DESC LIMIT $2) AS newest \
+           WHERE newest.type = 'status' ORDER BY newest.\"offset\" DESC LIMIT 1) AS said",
     )
-    .bind(run)
+    .bind(runs)
     .bind(stored(LOOK_BACK))
-    .fetch_optional(database)
+    .fetch_all(database)
     .await?;
-    let read = |row: PgRow| {
+    let read = |row: &PgRow| {
         let data: String = row.try_get("data")?;
         let data = Data::from_checked(data.into()).ok_or_else(|| foreign("data"))?;
-        Ok(SaidStatus { offset: offset(&row, "offset")?, timestamp: time(&row, "timestamp")?, data })
+        let said = SaidStatus { offset: offset(row, "offset")?, timestamp: time(row, "timestamp")?, data };
+        Ok((row.try_get("run")?, said))
     };
-    row.map(read).transpose()
+    rows.iter().map(read).collect()
 }
 
 fn run(row: &PgRow) -> Result<OpenRun, StoreError> {

@@ -41,13 +41,13 @@ impl SqliteStore {
             return Ok(appended);
         }
         let mut rows = load(connection, batch, attempt).await?;
-        if let (Some(condition), Some(first)) = (condition, batch.first()) {
-            if !rows.tasks.contains_key(&first.task) {
+        if let Some(condition) = condition {
+            if batch.iter().any(|item| !rows.tasks.contains_key(&item.task)) {
                 sqlx::query("ROLLBACK").execute(&mut *connection).await?;
                 transaction.finish();
                 return Ok(Appended::outdated(batch));
             }
-            sqlite_leases::check(connection, &first.task, condition, &mut rows).await?;
+            sqlite_leases::check(connection, condition, &mut rows).await?;
         } else {
             make_missing_tasks(connection, batch, &mut rows).await?;
         }

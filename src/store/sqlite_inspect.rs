@@ -1,6 +1,9 @@
 //! A look at SQLite's file from outside. A hub that has it open goes on: readers do not disturb who writes.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions, sqlite::SqliteRow};
 
@@ -69,8 +72,8 @@ impl SqliteInspector {
         sqlite_open_runs::open_runs(&mut self.connection, after, limit).await
     }
 
-    pub(super) async fn last_status(&mut self, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-        sqlite_open_runs::last_status(&mut self.connection, run).await
+    pub(super) async fn last_statuses(&mut self, runs: &[i64]) -> Result<HashMap<i64, SaidStatus>, StoreError> {
+        sqlite_open_runs::last_statuses(&mut self.connection, runs).await
     }
 
     pub(super) async fn open_backfilled(&mut self) -> Result<u64, StoreError> {

@@ -14,7 +14,7 @@ use super::{
     sqlite::{SqliteStore, maybe_time, number, time},
     sqlite_append::text,
 };
-use crate::model::{Offset, TaskId, Timestamp};
+use crate::model::{Offset, Timestamp};
 
 /// The machine's time.
 const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
@@ -102,17 +102,12 @@ pub(super) async fn holds(connection: &mut SqliteConnection, fence: Fence) -> Re
 }
 
 /// Notes in `rows`, within a transaction that writes, what the condition does not allow.
-pub(super) async fn check(
-    connection: &mut SqliteConnection,
-    task: &TaskId,
-    condition: &Condition,
-    rows: &mut Rows,
-) -> Result<(), StoreError> {
+pub(super) async fn check(connection: &mut SqliteConnection, condition: &Condition, rows: &mut Rows) -> Result<(), StoreError> {
     if !holds(connection, condition.fence).await? {
         condition.refuse_all(rows);
         return Ok(());
     }
-    let runs: Vec<_> = condition.keys(task, rows).into_iter().map(|key| json!(key)).collect();
+    let runs: Vec<_> = condition.keys(rows).into_iter().map(|key| json!(key)).collect();
     let found = sqlx::query(
         "SELECT i.id, i.heartbeat_at, (SELECT max(a.\"offset\") FROM activities AS a WHERE a.invocation = i.id) AS newest \
          FROM json_each(?1) AS wanted CROSS JOIN invocations AS i ON i.id = wanted.value",
@@ -125,6 +120,6 @@ pub(super) async fn check(
         Ok((row.try_get("id")?, Heard { newest, heartbeat_at: maybe_time(row, "heartbeat_at")? }))
     };
     let found = found.iter().map(read).collect::<Result<_, StoreError>>()?;
-    condition.refuse_changed(task, &found, rows);
+    condition.refuse_changed(&found, rows);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Runs that have not ended, gone through in SQLite.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, Row, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
@@ -7,6 +9,7 @@ use super::{
     condition::Heard,
     open_runs::{LOOK_BACK, OpenRun, SaidStatus},
     sqlite::{SqliteStore, epoch, foreign, maybe_time, number, offset, stored, time, word},
+    sqlite_append::text,
     stalls::{doing, parse_doing},
 };
 use crate::model::{Data, Offset};
@@ -16,8 +19,8 @@ impl SqliteStore {
         open_runs(&self.readers, after, limit).await
     }
 
-    pub(super) async fn last_status(&self, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-        last_status(&self.readers, run).await
+    pub(super) async fn last_statuses(&self, runs: &[i64]) -> Result<HashMap<i64, SaidStatus>, StoreError> {
+        last_statuses(&self.readers, runs).await
     }
 }
 
@@ -36,22 +39,28 @@ pub(super) async fn open_runs(database: impl SqliteExecutor<'_>, after: i64, lim
     rows.iter().map(run).collect()
 }
 
-pub(super) async fn last_status(database: impl SqliteExecutor<'_>, run: i64) -> Result<Option<SaidStatus>, StoreError> {
-    let row = sqlx::query(
-        "SELECT newest.\"offset\", newest.timestamp, newest.data FROM (SELECT a.\"offset\", a.type, a.timestamp, a.data \
-         FROM activities AS a WHERE a.invocation = ?1 ORDER BY a.\"offset\" DESC LIMIT ?2) AS newest \
-         WHERE newest.type = 'status' ORDER BY newest.\"offset\" DESC LIMIT 1",
+pub(super) async fn last_statuses(
+    database: impl SqliteExecutor<'_>,
+    runs: &[i64],
+) -> Result<HashMap<i64, SaidStatus>, StoreError> {
+    let wanted: Vec<_> = runs.iter().map(|run| serde_json::json!(run)).collect();
+    let rows = sqlx::query(
+        "SELECT i.id AS run, a.\"offset\", a.timestamp, a.data FROM json_each(?1) AS wanted \
+         CROSS JOIN invocations AS i ON i.id = wanted.value CROSS JOIN activities AS a ON a.task = i.task AND a.\"offset\" = \
+           (SELECT newest.\"offset\" FROM (SELECT b.\"offset\", b.type FROM activities AS b WHERE b.invocation = i.id \
+             ORDER BY b.\"offset\" DESC LIMIT ?2) AS newest WHERE newest.type = 'status' ORDER BY newest.\"offset\" DESC LIMIT 1)",
     )
-    .bind(run)
+    .bind(text(&wanted))
     .bind(stored(LOOK_BACK))
-    .fetch_optional(database)
+    .fetch_all(database)
     .await?;
-    let read = |row: SqliteRow| {
+    let read = |row: &SqliteRow| {
         let data: String = row.try_get("data")?;
         let data = Data::from_checked(data.into()).ok_or_else(|| foreign("data"))?;
-        Ok(SaidStatus { offset: offset(&row, "offset")?, timestamp: time(&row, "timestamp")?, data })
+        let said = SaidStatus { offset: offset(row, "offset")?, timestamp: time(row, "timestamp")?, data };
+        Ok((row.try_get("run")?, said))
     };
-    row.map(read).transpose()
+    rows.iter().map(read).collect()
 }
 
 fn run(row: &SqliteRow) -> Result<OpenRun, StoreError> {

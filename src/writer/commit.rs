@@ -13,7 +13,7 @@ use crate::{
     backoff::Backoff,
     metrics::Code,
     model::{LogState, TaskId},
-    store::{Append, Appended, Attempt, Condition, Heartbeat, Refusal, Store, StoreError, TaskCommit},
+    store::{Append, Appended, Attempt, Condition, Fence, Heartbeat, Refusal, Store, StoreError, TaskCommit},
 };
 
 /// The first and the longest wait before a commit is tried again.
@@ -69,18 +69,14 @@ impl Committer {
             match command {
                 Command::Append(submission) => {
                     let full = self.inner.options.batch_activities < count + submission.activities.len();
-                    // What has a condition goes by itself.
-                    let alone = submission.condition.is_some();
-                    if (full || alone) && !submissions.is_empty() {
+                    // What has a condition goes with others under the same fence only.
+                    let apart = submissions.last().is_some_and(|before| before.fence() != submission.fence());
+                    if (full || apart) && !submissions.is_empty() {
                         self.commit(std::mem::take(&mut submissions)).await;
                         count = 0;
                     }
                     count += submission.activities.len();
                     submissions.push(submission);
-                    if alone {
-                        self.commit(std::mem::take(&mut submissions)).await;
-                        count = 0;
-                    }
                 }
                 Command::Change(task, change, reply) => {
                     self.commit(std::mem::take(&mut submissions)).await;
@@ -96,14 +92,17 @@ impl Committer {
     async fn commit(&self, submissions: Vec<Submission>) {
         let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
         let mut waiting = Vec::with_capacity(submissions.len());
-        let mut only_if = None;
+        let mut only_if: Option<Condition> = None;
         for Submission { task, activities, reply, lease, condition, room } in submissions {
             if lease.is_some_and(|lease| !lease.holds()) {
                 // Whoever waits may have gone with the node.
                 let _ = reply.send(Results::new());
                 continue;
             }
-            only_if = only_if.or(condition);
+            match (&mut only_if, condition) {
+                (Some(all), Some(more)) => all.runs.extend(more.runs),
+                (all, condition) => *all = all.take().or(condition),
+            }
             waiting.push((activities.len(), reply, room));
             batch.extend(activities.into_iter().map(|activity| Append { task: task.clone(), activity }));
         }
@@ -222,6 +221,12 @@ impl Committer {
 
     fn set_healthy(&self, healthy: bool) {
         self.inner.healthy.send_if_modified(|now| std::mem::replace(now, healthy) != healthy);
+    }
+}
+
+impl Submission {
+    fn fence(&self) -> Option<Fence> {
+        self.condition.as_ref().map(|condition| condition.fence)
     }
 }
 

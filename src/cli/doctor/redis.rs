@@ -130,7 +130,7 @@ async fn examine_members(commands: &Commands, prefix: &str, settings: &Settings,
     let script = redis::Script::new("return {redis.call('TIME'), redis.call('HGETALL', KEYS[1])}");
     let answer = commands.eval(&script, &key, &[]).await;
     let after = Timestamp::now();
-    let read = answer.map(|answer| redis::from_redis_value::<((u64, u64), Vec<String>)>(answer));
+    let read = answer.map(redis::from_redis_value::<((u64, u64), Vec<String>)>);
     let Ok(Ok(((seconds, micros), pairs))) = read else {
         report.add(Finding::unknown(
             "members",

@@ -35,9 +35,10 @@ pub(super) async fn examine(
     let mut place = i64::MIN;
     loop {
         let page = inspector.open_runs(place, RUNS).await?;
+        let keys: Vec<_> = page.iter().map(|run| run.key).collect();
+        let said = inspector.last_statuses(&keys).await?;
         for run in &page {
-            let said = inspector.last_status(run.key).await?;
-            runs.look(run, said.as_ref(), patience(run.status), slack, since, &after);
+            runs.look(run, said.get(&run.key), patience(run.status), slack, since, &after);
         }
         match page.last() {
             Some(last) if full && page.len() == RUNS => place = last.key,

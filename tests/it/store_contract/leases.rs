@@ -2,7 +2,7 @@
 
 use tasklight::{
     model::{EventId, Status},
-    store::{Condition, Fence, Heard, HeldLease, LastHeard, LeaseName, OpenRun},
+    store::{Condition, Fence, HeldLease, LastHeard, LeaseName, OpenRun},
 };
 
 use super::*;
@@ -93,8 +93,8 @@ async fn only(f: &Fixture) -> OpenRun {
 }
 
 fn as_it_is(run: &OpenRun, fence: Fence) -> Condition {
-    let heard = LastHeard { invocation: run.invocation.clone(), status: run.status, heard: run.heard };
-    Condition { fence, epoch: run.epoch, runs: vec![heard] }
+    let OpenRun { task, epoch, invocation, status, heard, .. } = run.clone();
+    Condition { fence, runs: vec![LastHeard { task, epoch, invocation, status, heard }] }
 }
 
 fn lost(id: &str) -> Append {
@@ -152,11 +152,11 @@ pub async fn whoever_was_heard_in_the_meantime_is_not_lost(f: Fixture) {
     assert!(f.store.summaries(&[task("t")]).await.expect("it reads").is_empty(), "and is not made again");
     receipts(&f.store, &[message("t", "1")]).await;
     let mut another = as_it_is(&only(&f).await, fence);
-    another.epoch = condition.epoch;
+    another.runs[0].epoch = condition.runs[0].epoch;
     refused("its task is another one", &another).await;
-    let other = Heard { newest: Some(at(1)), heartbeat_at: None };
-    let unknown = LastHeard { invocation: "r".parse().expect("valid"), status: Status::Pending, heard: other };
-    refused("it stands elsewhere", &Condition { runs: vec![unknown], ..as_it_is(&only(&f).await, fence) }).await;
+    let mut elsewhere = as_it_is(&only(&f).await, fence);
+    elsewhere.runs[0].status = Status::Pending;
+    refused("it stands elsewhere", &elsewhere).await;
     assert_eq!(texts(&f.store, "t", &everything()).await.len(), 1);
     receipts(&f.store, &[message("u", "another task's run goes on")]).await;
 }
@@ -184,9 +184,10 @@ pub async fn open_runs_are_gone_through_by_key(f: Fixture) {
     let age = Timestamp::now().as_millis() - of("a").last_activity_at.as_millis();
     assert!((95_000..98_000).contains(&age), "{age}");
     assert_eq!((of("b").said, of("a").said, of("c").doing), (Some(Status::Pending), None, tasklight::model::Doing::Tool));
-    assert_eq!(f.store.last_status(of("a").key).await.expect("it reads"), None);
-    let said = f.store.last_status(of("b").key).await.expect("it reads").expect("one");
-    assert_eq!((said.offset.get(), said.data.as_str()), (2, r#"{"status":"pending"}"#));
+    let keys: Vec<_> = all.iter().map(|run| run.key).collect();
+    let said = f.store.last_statuses(&keys).await.expect("it reads");
+    let said: Vec<_> = said.iter().map(|(run, said)| (*run, said.offset.get(), said.data.as_str())).collect();
+    assert_eq!(said, [(of("b").key, 2, r#"{"status":"pending"}"#)]);
 }
 
 /// A run speaks at the moment at which it is said to be lost, again and again: whichever comes first, nothing stands between what was judged and that it is
