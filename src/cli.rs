@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod demo;
 mod destination;
+mod doctor;
 mod file_limit;
 mod format_args;
 mod formats;
@@ -88,6 +89,8 @@ enum Command {
     Redact(redact::RedactCommand),
     /// Look at what is stored by the rules of now, and take out secrets that were not known then.
     Audit(audit::AuditArgs),
+    /// Look at the store, Redis and the hubs from outside, and say what is wrong and what to do.
+    Doctor(doctor::DoctorArgs),
     /// Make tokens, API keys and secrets, look at them, and take them back.
     Token(token::TokenArgs),
     /// Bring the store's schema up to date without serving.
@@ -139,6 +142,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Formats(args) => formats::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Audit(args) => audit::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),

@@ -33,6 +33,7 @@ pub mod fuzzing;
 mod access;
 mod backoff;
 mod http;
+mod jobs;
 mod limits;
 mod stamp;
 mod tls;

@@ -1,6 +1,6 @@
 //! A node: everything put together, started in order and stopped in order.
 //!
-//! Stopping: not ready → nothing new is taken, tasks are handed to other nodes → the writer commits what it has → sessions are told where to continue and closed spread
+//! Stopping: not ready → jobs of one node at a time are given back, nothing new is taken, tasks are handed to other nodes → the writer commits what it has → sessions are told where to continue and closed spread
 //! out → whatever still runs when the time is up is cut off.
 
 mod reload;
@@ -25,6 +25,7 @@ use crate::{
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
     ingest::{ChannelIngest, Envelopes, Redaction},
+    jobs::{JobMetrics, Jobs, Reconciler},
     limits::{Limits, Memory},
     metrics::Metrics,
     session::{
@@ -65,6 +66,8 @@ pub struct Node {
     closing: CancellationToken,
     /// Ends background work.
     stop: CancellationToken,
+    /// Ends what one node at a time does.
+    jobs_stop: CancellationToken,
     /// Ends everything.
     give_up: CancellationToken,
     stop_timeout: Duration,
@@ -78,7 +81,8 @@ impl Node {
         let redactor = settings.redactor()?;
         let auth = Arc::new(Auth::new(settings.auth_options()?)?);
         let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
-        let (metrics, registry) = Metrics::new();
+        let (metrics, mut registry) = Metrics::new();
+        let job_metrics = JobMetrics::register(&mut registry);
         let tls = settings.tls_options().map(|options| Tls::new(options, metrics.tls.clone())).transpose()?.map(Arc::new);
         let store = Store::open(&settings.store_options()).await?;
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
@@ -116,6 +120,19 @@ impl Node {
             )),
             _ => None,
         };
+        let jobs_stop = stop.child_token();
+        let jobs = Jobs {
+            store: store.clone(),
+            holder: holder(settings, &broker),
+            term: settings.cluster.lease_timeout.get(),
+            metrics: job_metrics,
+        };
+        let (healthy, heard, links) = (writer.clone(), ingest.clone(), broker.clone());
+        let listens =
+            move || healthy.is_healthy() && links.trouble().is_none() && heard.as_ref().is_none_or(ChannelIngest::is_member);
+        let reconciler =
+            Reconciler::new(store.clone(), writer.clone(), settings.reconciler_options(), listens, jobs.metrics.clone());
+        jobs.start(reconciler, settings.reconciler.interval.get(), &work, jobs_stop.clone());
         let (phase, ending) = (watch::Sender::new(Phase::Running), Arc::<Ending>::default());
         let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -196,6 +213,7 @@ impl Node {
             sessions,
             closing,
             stop,
+            jobs_stop,
             give_up,
             stop_timeout,
         })
@@ -231,6 +249,7 @@ impl Node {
         let deadline = Instant::now() + self.stop_timeout;
         tracing::info!("stopping: nothing new is taken");
         self.phase.send_replace(Phase::Stopping);
+        self.jobs_stop.cancel();
         if let Some(ingest) = &self.ingest {
             // Other nodes take over before this one lets go; half of the time is left for the rest.
             let half = Instant::now() + self.stop_timeout / 2;
@@ -271,6 +290,14 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn strict_transport(settings: &Settings) -> Option<HeaderValue> {
     let seconds = settings.tls.hsts.get().as_secs();
     if seconds == 0 { None } else { HeaderValue::from_str(&format!("max-age={seconds}")).ok() }
+}
+
+/// This process among all that ever had a lease: its name among the members, if there are any.
+fn holder(settings: &Settings, broker: &Broker) -> Arc<str> {
+    match broker {
+        Broker::Redis(redis) => redis.node.clone(),
+        Broker::Local => format!("{}#{:08x}", node_id(settings), rand::random::<u32>()).into(),
+    }
 }
 
 /// The configured name, or host name and process id.

@@ -15,13 +15,20 @@ macro_rules! each {
 
 mod access;
 mod audit;
+mod condition;
+mod inspect;
+mod leases;
+mod open_runs;
 mod plan;
 mod postgres;
 mod postgres_access;
 mod postgres_append;
 mod postgres_audit;
 mod postgres_cluster;
+mod postgres_inspect;
+mod postgres_leases;
 mod postgres_open;
+mod postgres_open_runs;
 mod postgres_rates;
 mod postgres_read;
 mod postgres_tasks;
@@ -33,7 +40,10 @@ mod sqlite_access;
 mod sqlite_append;
 mod sqlite_audit;
 mod sqlite_cluster;
+mod sqlite_inspect;
+mod sqlite_leases;
 mod sqlite_open;
+mod sqlite_open_runs;
 mod sqlite_rates;
 mod sqlite_read;
 mod sqlite_tasks;
@@ -53,6 +63,11 @@ use sqlite::SqliteStore;
 
 pub(crate) use access::StoredTicket;
 pub use audit::{AuditPlace, StoredActivity, StoredKind, StoredTexts};
+pub use condition::{Condition, Heard, LastHeard};
+pub(crate) use inspect::{Inspector, LookAt, Schema, TaskFacts};
+pub use leases::{Fence, HeldLease, LeaseName, LeaseRow};
+pub use open_runs::{OpenRun, SaidStatus};
+pub(crate) use plan::LAG;
 pub use rates::RATE_ACTIVITIES;
 use terms::REJECTS;
 pub use terms::{
@@ -189,7 +204,13 @@ impl Store {
     /// Commits a batch in one transaction and says what became of each item. Creates tasks and invocations that are not there. On an
     /// error nothing of the batch is stored.
     pub async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
-        each!(self, store => store.append(batch, attempt).await)
+        each!(self, store => store.append(batch, attempt, None).await)
+    }
+
+    /// The same, each activity only if the condition holds when it is committed: else it is refused ([`Refusal::Fenced`], [`Refusal::Outdated`]).
+    /// Creates nothing: if a task is gone all are refused.
+    pub async fn append_if(&self, batch: &[Append], condition: &Condition, attempt: Attempt) -> Result<Appended, StoreError> {
+        each!(self, store => store.append(batch, attempt, Some(condition)).await)
     }
 
     /// Part of a log, oldest first; nothing if there is no such task.

@@ -26,7 +26,7 @@ use crate::{
     hub::Hub,
     metrics::Metrics,
     model::{InvocationId, NewActivity, Offset, TaskId, Timestamp},
-    store::{Receipt, Refusal, Store, StoreError, TaskChange},
+    store::{Condition, Receipt, Refusal, Store, StoreError, TaskChange},
 };
 
 use commit::Committer;
@@ -110,6 +110,7 @@ struct Submission {
     activities: Vec<NewActivity>,
     reply: oneshot::Sender<Results>,
     lease: Option<Lease>,
+    condition: Option<Condition>,
     room: Room,
 }
 
@@ -171,7 +172,20 @@ impl Writer {
         }
         let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Append(Submission { task, activities, reply, lease: None, room }), answer).await
+        self.send(Command::Append(Submission { task, activities, reply, lease: None, condition: None, room }), answer).await
+    }
+
+    /// The same of what was decided by what the store said, each activity only if `condition` still holds when it is committed.
+    pub(crate) async fn append_if(
+        &self,
+        task: TaskId,
+        activities: Vec<NewActivity>,
+        condition: Condition,
+    ) -> Result<Results, WriterError> {
+        let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
+        let (reply, answer) = oneshot::channel();
+        let condition = Some(condition);
+        self.send(Command::Append(Submission { task, activities, reply, lease: None, condition, room }), answer).await
     }
 
     /// Leaves activities to be appended, in order, waiting for room as long as it takes. What became of them can be had from the receiver once
@@ -185,7 +199,7 @@ impl Writer {
     ) -> Result<oneshot::Receiver<Results>, WriterError> {
         let room = self.admit(&activities).await?;
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { task, activities, reply, lease, room };
+        let submission = Submission { task, activities, reply, lease, condition: None, room };
         let lane = self.lane(&submission.task);
         lane.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
         Ok(answer)

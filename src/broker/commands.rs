@@ -135,6 +135,20 @@ impl Commands {
         answer.await.inspect_err(|_| self.doubt(&state))
     }
 
+    /// What every server says to this.
+    pub(crate) async fn ask_all(&self, command: &redis::Cmd) -> Result<Vec<Value>, BrokerError> {
+        let state = self.state().await?;
+        let mut answers = Vec::with_capacity(state.pools.len());
+        for master in 0..state.pools.len() {
+            let answer = self.within(async {
+                let mut connection = self.connection(&state, master).await?;
+                Ok(command.query_async::<Value>(&mut connection).await?)
+            });
+            answers.push(answer.await?);
+        }
+        Ok(answers)
+    }
+
     /// Whether every server answers.
     pub async fn ping(&self) -> Result<(), BrokerError> {
         let state = self.state().await?;

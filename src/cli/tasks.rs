@@ -2,7 +2,7 @@
 
 mod table;
 
-pub(super) use table::ago;
+pub(super) use table::{ago, span};
 
 use std::{
     io::{BufRead, IsTerminal, Write},

@@ -11,6 +11,9 @@ const MOST_REDACT_DEPTH: usize = 512;
 /// How far the time of an envelope may be from a hub's: more than clocks differ by chance, and not so long that saying it again gets easy.
 const ENVELOPE_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 
+/// For so long nobody would do what a node that died did.
+const LONGEST_LEASE: Duration = Duration::from_secs(600);
+
 impl Settings {
     /// Refuses values that make no sense by themselves or together.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
@@ -95,6 +98,8 @@ impl Settings {
             ("broker.response_timeout", self.broker.response_timeout),
             ("broker.probe_interval", self.broker.probe_interval),
             ("cluster.beat_interval", self.cluster.beat_interval),
+            ("cluster.lease_timeout", self.cluster.lease_timeout),
+            ("reconciler.interval", self.reconciler.interval),
             ("ingest.idle_timeout", self.ingest.idle_timeout),
             ("hub.resync_interval", self.hub.resync_interval),
             ("hub.list_interval", self.hub.list_interval),
@@ -111,6 +116,20 @@ impl Settings {
         }
         if self.cluster.member_timeout.get() < self.cluster.beat_interval.get() * 3 {
             return bad("cluster.member_timeout must be at least three times cluster.beat_interval".to_owned());
+        }
+        if LONGEST_LEASE < self.cluster.lease_timeout.get() {
+            return bad("cluster.lease_timeout must be at most 10m".to_owned());
+        }
+        for (key, span) in [
+            ("reconciler.orphan_after", self.reconciler.orphan_after),
+            ("reconciler.pending_orphan_after", self.reconciler.pending_orphan_after),
+        ] {
+            let least = self.cluster.lease_timeout.get().max(self.writer.heartbeat_interval.get()) * 3;
+            if !span.get().is_zero() && span.get() < least {
+                return bad(format!(
+                    "{key} must be 0, or at least three times cluster.lease_timeout and writer.heartbeat_interval"
+                ));
+            }
         }
         if self.reconciler.heartbeat_stalled_after.get() < self.writer.heartbeat_interval.get() * 3 {
             return bad("reconciler.heartbeat_stalled_after must be at least three times writer.heartbeat_interval".to_owned());

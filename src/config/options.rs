@@ -6,6 +6,7 @@ use crate::{
     cluster::OwnershipOptions,
     hub::HubOptions,
     ingest::{ChannelOptions, EnvelopeOptions, IngestLimits, Sealing},
+    jobs::{Patience, ReconcilerOptions},
     limits::{LimitOptions, Proxies, Rate},
     model::{JsonLimits, StalledAfter},
     redact::{CarryLimits, RedactOptions, Redactor, RuleError},
@@ -32,6 +33,11 @@ impl Settings {
                 heartbeat: self.reconciler.heartbeat_stalled_after.get(),
             },
         }
+    }
+
+    pub(crate) fn reconciler_options(&self) -> ReconcilerOptions {
+        let (running, pending) = (self.reconciler.orphan_after.get(), self.reconciler.pending_orphan_after.get());
+        ReconcilerOptions { patience: Patience { running, pending }, stalled_after: self.store_options().stalled_after }
     }
 
     pub(crate) fn writer_options(&self) -> WriterOptions {

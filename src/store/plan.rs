@@ -8,7 +8,7 @@ use super::{Append, Appended, Receipt, Refusal, TaskCommit};
 
 /// How far the rows of tasks and invocations may be behind their log in what the log itself tells: where it ends, and when it last grew. Whoever
 /// reads them looks at the log, too. So an activity that changes nothing else costs its own row and none beside it.
-pub(super) const LAG: Duration = Duration::from_secs(10);
+pub(crate) const LAG: Duration = Duration::from_secs(10);
 
 /// A task's row, as far as appending changes it; `head` is the log's.
 #[derive(Debug, Clone)]
@@ -80,6 +80,8 @@ pub(super) struct Rows {
     pub tasks: HashMap<TaskId, TaskRow>,
     pub invocations: HashMap<(i64, InvocationId), InvocationRow>,
     pub known: HashMap<(i64, EventId), Offset>,
+    /// Runs of which nothing is appended, because a condition does not hold (see [`super::condition`]).
+    pub refused: HashMap<(i64, InvocationId), Refusal>,
 }
 
 /// Decides the fate of every item, in order, and changes `rows` accordingly. Every task of the batch must be in `rows.tasks`.
@@ -94,6 +96,11 @@ pub(super) fn plan(batch: &[Append], rows: &mut Rows) -> Appended {
             let receipt = |offset, duplicate| Receipt { event_id, cursor: Cursor { epoch: task.epoch, offset }, duplicate };
             if let Some(offset) = rows.known.get(&(task.key, event_id)) {
                 return Ok(receipt(*offset, true));
+            }
+            if !rows.refused.is_empty()
+                && let Some(refusal) = rows.refused.get(&(task.key, item.activity.activity.invocation.clone()))
+            {
+                return Err(refusal.clone());
             }
             let offset = task.head.next();
             let receipt = receipt(offset, false);
@@ -171,7 +178,7 @@ impl TaskRow {
 }
 
 impl StatusCounts {
-    fn of(&mut self, status: Status) -> &mut u64 {
+    pub(super) fn of(&mut self, status: Status) -> &mut u64 {
         match status {
             Status::Pending => &mut self.pending,
             Status::Running => &mut self.running,

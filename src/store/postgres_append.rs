@@ -18,9 +18,10 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    Append, Appended, Attempt, StoreError,
+    Append, Appended, Attempt, Condition, StoreError,
     plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
     postgres::{PostgresStore, Writer, collided, foreign, refuses, stored},
+    postgres_leases,
     postgres_open::{is_here, settle},
     postgres_read::HEAD,
     postgres_write::{self, Basis},
@@ -41,11 +42,17 @@ enum Loaded {
 }
 
 impl PostgresStore {
-    pub(super) async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
+    pub(super) async fn append(
+        &self,
+        batch: &[Append],
+        attempt: Attempt,
+        condition: Option<&Condition>,
+    ) -> Result<Appended, StoreError> {
         self.within(async {
             let mut writer = self.free_writer().await;
             let (mut make, mut attempt) = (false, attempt);
             if attempt == Attempt::First
+                && condition.is_none()
                 && let Some(rows) = self.remembered.take(batch)
             {
                 let mut connection = writer.take(&self.connector).await?;
@@ -58,10 +65,14 @@ impl PostgresStore {
             for _ in 0..AT_ONCE {
                 let mut connection = writer.take(&self.connector).await?;
                 // On an error the connection goes, and with it the transaction and its locks.
-                match self.append_once(&mut connection, &mut writer, batch, attempt, make).await {
+                match self.append_once(&mut connection, &mut writer, batch, attempt, condition, make).await {
                     Ok(Ok(appended)) => {
                         writer.put_back(connection);
                         return Ok(appended);
+                    }
+                    Ok(Err(Loaded::TasksMissing)) if condition.is_some() => {
+                        writer.put_back(connection);
+                        return Ok(Appended::outdated(batch));
                     }
                     Ok(Err(Loaded::TasksMissing)) => make = true,
                     Ok(Err(_)) => settle(&mut connection).await?,
@@ -112,6 +123,7 @@ impl PostgresStore {
         writer: &mut Writer,
         batch: &[Append],
         attempt: Attempt,
+        condition: Option<&Condition>,
         make: bool,
     ) -> Result<Result<Appended, Loaded>, sqlx::Error> {
         let mut transaction = connection.begin_with(AssertSqlSafe(begin(batch, make))).await?;
@@ -126,6 +138,9 @@ impl PostgresStore {
             }
         };
         self.remembered.found(&rows);
+        if let Some(condition) = condition {
+            postgres_leases::check(&mut transaction, condition, &mut rows).await?;
+        }
         let appended = plan(batch, &mut rows);
         if appended.commits.is_empty() {
             transaction.rollback().await?;

@@ -44,6 +44,11 @@ pub(super) fn is_here(row: &str) -> String {
 const BY_KEY: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
                       SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
 
+/// The migrations that this program knows, by number.
+pub(super) fn known_migrations() -> Vec<i64> {
+    MIGRATIONS.iter().map(|migration| migration.version).collect()
+}
+
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {
@@ -121,7 +126,7 @@ impl PostgresStore {
         let role = role.replace('"', "\"\"");
         let sql = format!(
             "GRANT USAGE ON SCHEMA public TO \"{role}\"; \
-             GRANT SELECT, INSERT, UPDATE, DELETE ON store_identity, tasks, invocations, activities, rejects, revocations, tickets TO \"{role}\"; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON store_identity, tasks, invocations, activities, rejects, revocations, tickets, leases TO \"{role}\"; \
              GRANT USAGE ON SEQUENCE invocation_blocks TO \"{role}\"; GRANT SELECT ON _sqlx_migrations TO \"{role}\""
         );
         self.write(async |connection: &mut PgConnection| {

@@ -16,17 +16,24 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection, pool::PoolConnection, s
 use crate::model::{Epoch, EventId, StatusCounts, TaskId, Timestamp};
 
 use super::{
-    Append, Appended, Attempt, Heartbeat, StoreError,
+    Append, Appended, Attempt, Condition, Heartbeat, StoreError,
     plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
     sqlite::{SqliteStore, TASK, count, epoch, foreign, maybe_time, offset, stored, time, word},
+    sqlite_leases,
     sqlite_write::{self, Basis},
 };
 
 impl SqliteStore {
-    pub(super) async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
+    pub(super) async fn append(
+        &self,
+        batch: &[Append],
+        attempt: Attempt,
+        condition: Option<&Condition>,
+    ) -> Result<Appended, StoreError> {
         let mut transaction = Transaction(Some(self.writer.acquire().await?));
         let connection = transaction.connection()?;
         if attempt == Attempt::First
+            && condition.is_none()
             && let Some(rows) = self.remembered.take(batch)
             && let Some(appended) = self.append_remembered(connection, batch, rows).await?
         {
@@ -34,7 +41,16 @@ impl SqliteStore {
             return Ok(appended);
         }
         let mut rows = load(connection, batch, attempt).await?;
-        make_missing_tasks(connection, batch, &mut rows).await?;
+        if let Some(condition) = condition {
+            if batch.iter().any(|item| !rows.tasks.contains_key(&item.task)) {
+                sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+                transaction.finish();
+                return Ok(Appended::outdated(batch));
+            }
+            sqlite_leases::check(connection, condition, &mut rows).await?;
+        } else {
+            make_missing_tasks(connection, batch, &mut rows).await?;
+        }
         let appended = plan(batch, &mut rows);
         if appended.commits.is_empty() {
             sqlx::query("ROLLBACK").execute(&mut *connection).await?;

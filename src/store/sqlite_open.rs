@@ -60,6 +60,11 @@ impl SqliteStore {
     }
 }
 
+/// The migrations that this program knows, by number.
+pub(super) fn known_migrations() -> Vec<i64> {
+    MIGRATIONS.iter().map(|migration| migration.version).collect()
+}
+
 async fn give_new_epochs(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let keys: Vec<i64> = sqlx::query_scalar("SELECT id FROM tasks").fetch_all(&mut *connection).await?;
     for key in keys {

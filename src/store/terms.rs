@@ -43,6 +43,12 @@ pub enum Refusal {
     /// The store will not have it.
     #[error("the store refuses this activity")]
     Unstorable,
+    /// Whoever decided it has lost its lease.
+    #[error("another node may do this by now")]
+    Fenced,
+    /// What it was decided about has changed since.
+    #[error("the run is not as it was when this was decided")]
+    Outdated,
 }
 
 impl Refusal {
@@ -51,6 +57,8 @@ impl Refusal {
         match self {
             Self::Transition { .. } => "status_transition",
             Self::Unstorable => "unstorable",
+            Self::Fenced => "fenced",
+            Self::Outdated => "outdated",
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     backoff::Backoff,
     metrics::Code,
     model::{LogState, TaskId},
-    store::{Append, Appended, Attempt, Heartbeat, Refusal, Store, StoreError, TaskCommit},
+    store::{Append, Appended, Attempt, Condition, Fence, Heartbeat, Refusal, Store, StoreError, TaskCommit},
 };
 
 /// The first and the longest wait before a commit is tried again.
@@ -69,7 +69,9 @@ impl Committer {
             match command {
                 Command::Append(submission) => {
                     let full = self.inner.options.batch_activities < count + submission.activities.len();
-                    if full && !submissions.is_empty() {
+                    // What has a condition goes with others under the same fence only.
+                    let apart = submissions.last().is_some_and(|before| before.fence() != submission.fence());
+                    if (full || apart) && !submissions.is_empty() {
                         self.commit(std::mem::take(&mut submissions)).await;
                         count = 0;
                     }
@@ -90,11 +92,16 @@ impl Committer {
     async fn commit(&self, submissions: Vec<Submission>) {
         let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
         let mut waiting = Vec::with_capacity(submissions.len());
-        for Submission { task, activities, reply, lease, room } in submissions {
+        let mut only_if: Option<Condition> = None;
+        for Submission { task, activities, reply, lease, condition, room } in submissions {
             if lease.is_some_and(|lease| !lease.holds()) {
                 // Whoever waits may have gone with the node.
                 let _ = reply.send(Results::new());
                 continue;
+            }
+            match (&mut only_if, condition) {
+                (Some(all), Some(more)) => all.runs.extend(more.runs),
+                (all, condition) => *all = all.take().or(condition),
             }
             waiting.push((activities.len(), reply, room));
             batch.extend(activities.into_iter().map(|activity| Append { task: task.clone(), activity }));
@@ -105,7 +112,7 @@ impl Committer {
         let metrics = &self.inner.metrics;
         metrics.queue_activities.set(gauge(self.inner.options.queue_activities - self.inner.activities.available_permits()));
         metrics.queue_bytes.set(gauge(self.inner.options.queue_bytes - self.inner.bytes.available_permits()));
-        let Some((results, commits)) = self.append_all(&batch).await else { return };
+        let Some((results, commits)) = self.append_all(&batch, only_if.as_ref()).await else { return };
         self.tell(News::Appended { batch, commits, results, waiting }).await;
     }
 
@@ -116,11 +123,11 @@ impl Committer {
 
     /// Commits the batch, or, where the store refuses it as a whole, ever smaller parts of it in order, until each refusal belongs to the one
     /// item that earned it. Nothing if the node gave up before the store answered.
-    async fn append_all(&self, batch: &[Append]) -> Option<(Results, Vec<TaskCommit>)> {
+    async fn append_all(&self, batch: &[Append], only_if: Option<&Condition>) -> Option<(Results, Vec<TaskCommit>)> {
         let (mut results, mut commits) = (Results::with_capacity(batch.len()), Vec::new());
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
-            match self.append_with_patience(part).await? {
+            match self.append_with_patience(part, only_if).await? {
                 Ok(mut some) => {
                     let before = results.len();
                     commits.extend(some.commits.into_iter().map(|commit| commit.moved_by(before)));
@@ -140,12 +147,16 @@ impl Committer {
     }
 
     /// Commits a part, trying again as long as the store does not answer.
-    async fn append_with_patience(&self, part: &[Append]) -> Option<Result<Appended, StoreError>> {
+    async fn append_with_patience(&self, part: &[Append], only_if: Option<&Condition>) -> Option<Result<Appended, StoreError>> {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut attempt = Attempt::First;
         loop {
             let started = Instant::now();
-            match self.store.append(part, attempt).await {
+            let appended = match only_if {
+                Some(condition) => self.store.append_if(part, condition, attempt).await,
+                None => self.store.append(part, attempt).await,
+            };
+            match appended {
                 Ok(appended) => {
                     self.set_healthy(true);
                     self.count(part.len(), &appended.results, started.elapsed());
@@ -210,6 +221,12 @@ impl Committer {
 
     fn set_healthy(&self, healthy: bool) {
         self.inner.healthy.send_if_modified(|now| std::mem::replace(now, healthy) != healthy);
+    }
+}
+
+impl Submission {
+    fn fence(&self) -> Option<Fence> {
+        self.condition.as_ref().map(|condition| condition.fence)
     }
 }
 

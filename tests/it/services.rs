@@ -61,6 +61,21 @@ impl Drop for Database {
     }
 }
 
+/// Changes a database, SQLite's or Postgres's, behind its store's back.
+pub async fn execute_on(url: &str, sql: &str) {
+    let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+    match url.strip_prefix("sqlite://") {
+        Some(path) => {
+            let mut connection = sqlx::SqliteConnection::connect(path).await.expect("the file is there");
+            connection.execute(sql).await.map(drop).expect("it is changed");
+        }
+        None => {
+            let mut connection = PgConnection::connect(url).await.expect("Postgres is there");
+            connection.execute(sql).await.map(drop).expect("it is changed");
+        }
+    }
+}
+
 async fn execute(server: &str, sql: &str) -> sqlx::Result<()> {
     let mut connection = PgConnection::connect(server).await?;
     connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;

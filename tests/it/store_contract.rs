@@ -1,5 +1,6 @@
 //! What every store promises, whatever database is behind it. Another store joins by another line at the end of this file.
 
+mod leases;
 mod logs;
 mod stalls;
 mod tasks;
@@ -17,7 +18,7 @@ use tasklight::{
 };
 use tempfile::TempDir;
 
-use self::{logs::*, stalls::*, tasks::*};
+use self::{leases::*, logs::*, stalls::*, tasks::*};
 use crate::services::{Database, postgres_database};
 
 const STALLED_AFTER: StalledAfter =
@@ -140,6 +141,13 @@ macro_rules! contract {
             rejects_are_kept_newest_first_and_not_for_ever
             renewed_epochs_end_every_cursor
             what_was_committed_is_there_after_opening_again
+            a_lease_has_one_holder_at_a_time
+            a_lease_that_ran_out_is_for_whoever_comes_first
+            a_lease_tells_since_when_somebody_has_had_it
+            what_an_earlier_holder_writes_is_refused
+            whoever_was_heard_in_the_meantime_is_not_lost
+            open_runs_are_gone_through_by_key
+            a_run_that_speaks_at_that_moment_was_first_or_comes_back
         }
     };
 }

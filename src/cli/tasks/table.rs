@@ -110,7 +110,7 @@ pub(in crate::cli) fn ago(then: Timestamp, now: Timestamp) -> String {
 }
 
 /// A time span in its largest unit.
-fn span(millis: u64) -> String {
+pub(in crate::cli) fn span(millis: u64) -> String {
     let seconds = millis / 1_000;
     match seconds {
         0 => format!("{millis}ms"),

@@ -47,6 +47,8 @@ settings! {
         beat_interval: Span = Span::seconds(1),
         /// A node that was not heard of for so long is no member: others take over its tasks.
         member_timeout: Span = Span::seconds(5),
+        /// What one node at a time does (the reconciler, retention) another one takes over when its node was not heard of for so long.
+        lease_timeout: Span = Span::seconds(15),
         /// The most tasks that a node knows as open.
         tasks: usize = 1_000_000,
         /// The most activities that a node holds until another one's ack.

@@ -1,0 +1,9 @@
+-- What one node at a time does: who does it now, and until when by this server's clock. `token` grows with every change of the holder, and with
+-- every gap that counts: what was decided before is refused by it. Since `since` a node had the lease without such a gap.
+CREATE TABLE leases (
+    name       TEXT   PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 64),
+    holder     TEXT   CHECK (length(holder) BETWEEN 1 AND 512),
+    token      BIGINT NOT NULL CHECK (token >= 1),
+    since      BIGINT NOT NULL CHECK (since >= 0),
+    expires_at BIGINT NOT NULL CHECK (expires_at >= 0)
+);
