@@ -22,7 +22,7 @@ use crate::{
     store::{KeptTask, LeaseName, Store, StoreError},
 };
 
-pub(crate) use archive::{ArchiveError, ArchivePlace};
+pub(crate) use archive::ArchivePlace;
 pub(crate) use metrics::RetentionMetrics;
 pub(crate) use plan::{Goal, Reason};
 pub(crate) use policy::{Policy, Rule};
@@ -104,12 +104,12 @@ impl Retention {
         let began = Instant::now();
         let mut done = Done::default();
         let mut turn = Turn::new(Some(lease), self.options.busy_percent);
-        let ended = self.round(&mut turn, &mut done, &mut tell).await;
+        let ended = self.go_through(&mut turn, &mut done, &mut tell).await;
         self.metrics.round_seconds.observe(began.elapsed().as_secs_f64());
         (done, ended)
     }
 
-    async fn round(&self, turn: &mut Turn<'_>, done: &mut Done, tell: &mut impl FnMut(&Done)) -> Result<(), Stop> {
+    async fn go_through(&self, turn: &mut Turn<'_>, done: &mut Done, tell: &mut impl FnMut(&Done)) -> Result<(), Stop> {
         let mut after = i64::MIN;
         loop {
             let began = Instant::now();

@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
 
 use crate::auth::Pattern;
-use crate::model::{Epoch, Invocation, InvocationId, LogState, Offset, StatusCounts, TaskId, TaskSummary, Timestamp};
+use crate::model::{Epoch, Invocation, InvocationId, StatusCounts, TaskId, TaskSummary, Timestamp};
 
 use super::{
     Heartbeat, StoreError, TaskChange, TaskPlace, TaskQuery,
-    postgres::{PostgresStore, count, epoch, foreign, log_state, maybe_time, names, offset, stored, time, word},
+    postgres::{PostgresStore, count, epoch, foreign, maybe_time, names, offset, stored, time, word},
     postgres_read::{EPOCH, HEAD},
     stalls::{NEWEST_RUNS, RUNNING_RUNS, agents, doing, parse_doing, stalled as stalled_of},
 };

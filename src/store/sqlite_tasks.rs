@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
 
-use crate::model::{Epoch, Invocation, InvocationId, LogState, Offset, TaskId, TaskSummary, Timestamp};
+use crate::model::{Epoch, Invocation, InvocationId, TaskId, TaskSummary, Timestamp};
 
 use super::{
     StoreError, TaskChange, TaskPlace, TaskQuery,

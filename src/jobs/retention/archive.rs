@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::{Stop, turn::Turn};
 use crate::{
-    formats::archive::{BadArchive, Manifest},
+    archive::{BadArchive, Manifest},
     model::Offset,
     store::{Store, StoreError},
 };

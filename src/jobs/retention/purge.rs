@@ -112,10 +112,8 @@ impl Retention {
         }
         done.tasks += 1;
         self.metrics.tasks.inc();
-        tracing::info!(
-            target: "tasklight::audit",
-            task.id = %task.task, activities, archived = self.archive.is_some(), "a task that was over was deleted by retention"
-        );
+        let (archived, name) = (self.archive.is_some(), &task.task);
+        tracing::info!(target: "tasklight::audit", task = %name, activities, archived, "retention deleted a task that was over");
         if let Some(hub) = &self.hub {
             hub.removed(&task.task);
         }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{ArchiveError, blocking, failed, of};
 use crate::{
-    formats::archive::{ArchiveReader, BadArchive, Manifest},
+    archive::{ArchiveReader, BadArchive, Manifest},
     jobs::retention::turn::Turn,
     model::{Filter, FrameBuilder, LogState, Offset},
     store::{KeptTask, Page, ReadAfter, Store},

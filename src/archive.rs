@@ -18,9 +18,6 @@ const VERSION: u32 = 1;
 /// The longest line that is read.
 const LINE_BYTES: u64 = 64 << 20;
 
-/// What every gzip file begins with.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
 /// What an archive is a part of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,9 +150,4 @@ fn line(from: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
         Some(b'\n') => Ok(Some(line)),
         _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a line is too long, or has no end")),
     }
-}
-
-/// Whether a file that begins so is compressed with gzip.
-pub(crate) fn is_gzip(beginning: &[u8]) -> bool {
-    beginning.starts_with(&GZIP)
 }
