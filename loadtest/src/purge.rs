@@ -73,7 +73,9 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<()> {
         "{} activities a second in requests of {BATCH}, from when a request is due to its answer, in milliseconds; at most {} % of the time removing\n",
         options.rate, options.busy
     );
-    println!("| store | activities removed | bite | took | a second | p50 before | during | p99 before | during | ratio | most before | during |");
+    println!(
+        "| store | activities removed | bite | took | a second | p50 before | during | p99 before | during | ratio | most before | during |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     if options.sqlite {
         for bite in &options.bites {

@@ -53,7 +53,8 @@ impl Settings {
             };
             // What a rule says is said, also if it says that there is no bound.
             let or = |said: Option<u64>, base| said.map_or(base, |said| Some(said).filter(|said| *said != 0));
-            let or_age = |said: Option<super::Span>, base| said.map_or(base, |said| Some(said.get()).filter(|age| !age.is_zero()));
+            let or_age =
+                |said: Option<super::Span>, base| said.map_or(base, |said| Some(said.get()).filter(|age| !age.is_zero()));
             let policy = Policy {
                 max_age: or_age(rule.max_age, base.max_age),
                 max_activities: or(rule.max_activities.map(|count| count as u64), base.max_activities),

@@ -125,13 +125,15 @@ impl PostgresStore {
             .bind(lease)
             .bind(token);
         let row = self.purge(async |connection: &mut PgConnection| Ok(query.fetch_optional(connection).await?)).await?;
-        let read =
-            |row: PgRow| Ok(Bitten { state: log_state(&row)?, activities: count(&row, "activities")?, bytes: count(&row, "bytes")? });
+        let read = |row: PgRow| {
+            Ok(Bitten { state: log_state(&row)?, activities: count(&row, "activities")?, bytes: count(&row, "bytes")? })
+        };
         row.map(read).transpose()
     }
 
     pub(super) async fn remove_task(&self, task: &EmptyTask, runs: u64) -> Result<Removal, StoreError> {
-        let same = format!("SELECT {EPOCH}, {HEAD}, tasks.floor, tasks.pending + tasks.running AS open FROM tasks WHERE tasks.id = $1");
+        let same =
+            format!("SELECT {EPOCH}, {HEAD}, tasks.floor, tasks.pending + tasks.running AS open FROM tasks WHERE tasks.id = $1");
         self.purge(async |connection: &mut PgConnection| {
             let mut transaction = connection.begin().await?;
             if !holds(&mut transaction, task.fence).await? {

@@ -19,7 +19,8 @@ use super::{
 const SUMMARY: &str = "tasks.id, tasks.name, tasks.floor, tasks.title, tasks.labels::text AS labels, tasks.status, \
                        tasks.pending, tasks.running, tasks.completed, tasks.failed, tasks.cancelled, tasks.lost, \
                        tasks.created_at, tasks.listed_at, greatest(tasks.last_activity_at, (SELECT a.received_at \
-                       FROM activities AS a WHERE a.task = tasks.id AND a.\"offset\" >= tasks.floor ORDER BY a.\"offset\" DESC LIMIT 1)) AS last_activity_at";
+                       FROM activities AS a WHERE a.task = tasks.id AND a.\"offset\" >= tasks.floor \
+                       ORDER BY a.\"offset\" DESC LIMIT 1)) AS last_activity_at";
 
 /// What a task's runs tell of it.
 fn runs() -> String {

@@ -34,12 +34,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn payload_bytes(&self, key: i64, from: Offset, to: Offset) -> Result<u64, StoreError> {
-        let row = sqlx::query(BYTES)
-            .bind(key)
-            .bind(stored(from.get()))
-            .bind(stored(to.get()))
-            .fetch_one(&self.readers)
-            .await?;
+        let row = sqlx::query(BYTES).bind(key).bind(stored(from.get())).bind(stored(to.get())).fetch_one(&self.readers).await?;
         count(&row, "bytes")
     }
 

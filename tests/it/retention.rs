@@ -76,7 +76,7 @@ async fn those_below_the_floor_are_told(database: Option<Database>) {
     };
     assert!(told.data.contains("\"floor\":6"), "{told:?}");
     let (status, problem) = hub.get(&format!("/v1/tasks/t/activities?after={}", cursors[2])).await;
-    assert_eq!((status, &problem["code"], &problem["floor"]), (410, &json!("truncated"), &json!(6)), "{problem}");
+    assert_eq!((status, &problem["code"], &problem["floor"]), (410, &json!("cursor_truncated"), &json!(6)), "{problem}");
     let (status, page) = hub.get(&format!("/v1/tasks/t/activities?after={}", cursors[4])).await;
     assert_eq!((status, page["activities"].as_array().map(Vec::len)), (200, Some(5)), "the last one before the floor goes on");
     // Who was at the head notices nothing, and the log goes on being cut.
@@ -144,7 +144,8 @@ async fn tasks_are_kept_as_the_first_rule_that_fits_says() {
     let hub = hub(None, |settings| {
         settings.retention.max_activities = 8;
         let all = RetentionRule { max_bytes: Some("0".parse().expect("a size")), ..rule("keep", 0) };
-        let bytes = RetentionRule { max_activities: Some(0), max_bytes: Some("30".parse().expect("a size")), ..rule("kind=tiny", 0) };
+        let bytes =
+            RetentionRule { max_activities: Some(0), max_bytes: Some("30".parse().expect("a size")), ..rule("kind=tiny", 0) };
         settings.retention.rules.0 = vec![all, bytes, rule("kind", 2)];
     })
     .await;

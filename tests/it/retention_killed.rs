@@ -4,9 +4,9 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
+use sqlx::{Connection, Executor, PgConnection};
 use tasklight::store::{Attempt, LeaseName, Store};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -35,6 +35,7 @@ impl Hub {
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", &admin.to_string(), "--store", url])
             .env("TASKLIGHT__NODE__ID", node)
             .env("TASKLIGHT__CLUSTER__LEASE_TIMEOUT", "500ms")
+            .env("TASKLIGHT__STORE__BUSY_TIMEOUT", "20s")
             .env("TASKLIGHT__RETENTION__MAX_ACTIVITIES", KEPT.to_string())
             .env("TASKLIGHT__RETENTION__INTERVAL", "50ms")
             .env("TASKLIGHT__RETENTION__BITE", bite)
@@ -94,8 +95,11 @@ async fn whole(store: &Store) -> u64 {
 }
 
 async fn until_done(hub: &Hub, before: u64) {
-    until_metric(&hub.admin.to_string(), &format!("tasklight_retention_activities_total{{reason=\"max_activities\"}} {}", ALL - KEPT + 1 - before))
-        .await;
+    until_metric(
+        &hub.admin.to_string(),
+        &format!("tasklight_retention_activities_total{{reason=\"max_activities\"}} {}", ALL - KEPT + 1 - before),
+    )
+    .await;
 }
 
 async fn a_purge_that_is_killed_leaves_a_whole_log(url: &str) {
@@ -134,27 +138,33 @@ async fn one_that_was_stopped_in_a_purge_removes_nothing_when_it_wakes() {
     let database = postgres_database().await;
     let url = database.url();
     fill(&url).await;
+    // The log can be read, and nothing can be removed of it.
+    let mut intruder = PgConnection::connect(&url).await.expect("Postgres");
+    intruder.execute(sqlx::raw_sql("BEGIN; LOCK TABLE activities IN EXCLUSIVE MODE")).await.expect("the lock");
     let first = Hub::start(&url, "first", "5", "2");
-    first.until_begun().await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                   AND query LIKE '%DELETE FROM activities%'";
+    let removing = async {
+        let mut looking = PgConnection::connect(&url).await.expect("Postgres");
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut looking).await.expect("a count") == 0 {}
+    };
+    timeout(PATIENCE, removing).await.expect("the first one is about to remove");
     first.signal("-STOP");
+    let second = Hub::start(&url, "second", "1000", "100");
     let store = Store::open(&options(url.clone())).await.expect("it opens");
-    let held = async {
+    let taken_over = async {
         loop {
-            let (rows, now) = store.leases().await.expect("it reads");
-            if rows.iter().any(|row| row.name == LeaseName::Retention.as_str() && row.expires_at < now) {
+            let (rows, _) = store.leases().await.expect("it reads");
+            if rows.iter().any(|row| row.name == LeaseName::Retention.as_str() && 1 < row.token) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, held).await.expect("its lease runs out");
-    let floor = whole(&store).await;
-    let second = Hub::start(&url, "second", "200", "10");
-    second.until_begun().await;
+    timeout(PATIENCE, taken_over).await.expect("the second one takes over");
+    intruder.execute(sqlx::raw_sql("ROLLBACK")).await.expect("the lock goes");
+    until_done(&second, 1).await;
     first.signal("-CONT");
     until_metric(&first.admin.to_string(), "tasklight_lease_held{lease=\"retention\"} 0").await;
-    // What the first one had done when it was stopped is all that it did, and the second one did the rest.
-    until_done(&second, floor).await;
-    assert_eq!(first.removed().await, floor - 1);
+    assert_eq!(first.removed().await, 0, "what it had asked for was refused");
     assert_eq!(whole(&store).await, ALL - KEPT + 1);
 }

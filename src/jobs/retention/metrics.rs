@@ -34,8 +34,16 @@ impl RetentionMetrics {
         registry.register("retention_bytes", "Bytes of their payloads", m.bytes.clone());
         registry.register("retention_tasks", "Finished tasks deleted", m.tasks.clone());
         registry.register("retention_archived", "Activities written to the archive", m.archived.clone());
-        registry.register("retention_archive_failures", "Parts that could not be archived, so nothing was removed", m.archive_failures.clone());
-        registry.register("retention_round_seconds", "How long a look at all tasks took, with all that it removed", m.round_seconds.clone());
+        registry.register(
+            "retention_archive_failures",
+            "Parts that could not be archived, so nothing was removed",
+            m.archive_failures.clone(),
+        );
+        registry.register(
+            "retention_round_seconds",
+            "How long a look at all tasks took, with all that it removed",
+            m.round_seconds.clone(),
+        );
         metrics
     }
 

@@ -7,8 +7,8 @@ import re
 import socket
 import subprocess
 import sys
-import urllib.request
 
+import boto3
 import pytest
 from hub import PATIENCE, eventually
 
@@ -36,13 +36,19 @@ class Bucket:
         except OSError:
             return False
 
-    def call(self, method, path):
-        request = urllib.request.Request(f"{self.url}/{path}", method=method)
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return answer.read()
+    @property
+    def client(self):
+        secrets = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **secrets)
+
+    def make(self, name):
+        self.client.create_bucket(Bucket=name)
 
     def keys(self, name):
-        return re.findall(r"<Key>([^<]+)</Key>", self.call("GET", f"{name}?list-type=2").decode())
+        return [found["Key"] for found in self.client.list_objects_v2(Bucket=name).get("Contents", [])]
+
+    def read(self, name, key):
+        return self.client.get_object(Bucket=name, Key=key)["Body"].read()
 
     def stop(self):
         self.process.kill()
@@ -92,7 +98,7 @@ def gone(hub, task):
 
 
 def test_a_task_goes_to_a_bucket_and_comes_back(archiving, server, start, tmp_path):
-    server.call("PUT", "attic")
+    server.make("attic")
     hub = archiving("attic")
     events = over(hub, "t")
     gone(hub, "t")
@@ -101,7 +107,7 @@ def test_a_task_goes_to_a_bucket_and_comes_back(archiving, server, start, tmp_pa
     assert keys and all(key.startswith("some/where/t/") and key.endswith(".ndjson.gz") for key in keys), keys
     files, activities = [], []
     for number, key in enumerate(sorted(keys)):
-        body = server.call("GET", f"attic/{key}")
+        body = server.read("attic", key)
         manifest, *lines = gzip.decompress(body).decode().splitlines()
         assert json.loads(manifest)["taskId"] == "t"
         activities += lines
@@ -135,6 +141,6 @@ def test_what_a_bucket_does_not_take_stays_until_it_does(archiving, server):
     assert len(hub.activities("t")) == 2
     assert any("NoSuchBucket" in line and "could not be archived" in line for line in hub.log)
     assert not any("secret" in line or "X-Amz" in line for line in hub.log)
-    server.call("PUT", "not-there-yet")
+    server.make("not-there-yet")
     gone(hub, "t")
     assert len(server.keys("not-there-yet")) == 1

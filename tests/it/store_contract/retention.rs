@@ -124,7 +124,8 @@ pub async fn a_task_goes_if_nothing_was_added(f: Fixture) {
     receipts(&f.store, &runs).await;
     let (log, held) = (kept(&f, "t").await, fence(&f).await);
     assert_eq!((log.open, log.status), (0, Some(Status::Completed)));
-    let empty = |log: &KeptTask| EmptyTask { key: log.key, task: task("t"), epoch: log.state.epoch, head: log.state.head, fence: held };
+    let empty =
+        |log: &KeptTask| EmptyTask { key: log.key, task: task("t"), epoch: log.state.epoch, head: log.state.head, fence: held };
     let remove = async |log: &KeptTask| f.store.remove_task(&empty(log), 2).await.expect("it answers");
     assert_eq!(remove(&log).await, Removal::Changed, "it has activities");
     bitten(&f, bite(&log, 1, 6, Some(held))).await.expect("they go");
