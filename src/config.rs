@@ -5,6 +5,7 @@ mod access;
 mod check;
 mod options;
 mod reference;
+mod retention;
 mod settings;
 mod tls;
 mod url_file;
@@ -15,8 +16,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
     AuditSettings, AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings,
-    LogSettings, Meaning, NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings,
-    TlsSettings, WriterSettings,
+    LogSettings, Meaning, NodeSettings, ReconcilerSettings, RedactSettings, RetentionRule, RetentionRules, RetentionSettings,
+    SessionSettings, Settings, StoreSettings, TlsSettings, WriterSettings,
 };
 pub use values::{Hidden, List, Size, Span};
 

@@ -136,7 +136,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(error::no_method);
     #[cfg(feature = "echo")]
     let routes = routes.route("/v1/echo", get(streams::echo));
-    routes
+    let routes = routes
         .layer(from_fn_with_state(app.clone(), admit::draw))
         .layer(from_fn_with_state(app.clone(), access::authenticate))
         .layer(from_fn_with_state(app.clone(), origin::check))

@@ -31,6 +31,7 @@ pub mod metrics;
 pub mod fuzzing;
 
 mod access;
+mod archive;
 mod backoff;
 mod http;
 mod jobs;

@@ -25,7 +25,7 @@ use crate::{
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
     ingest::{ChannelIngest, Envelopes, Redaction},
-    jobs::{JobMetrics, Jobs, Reconciler},
+    jobs::{JobMetrics, Jobs, Reconciler, Retention, RetentionMetrics},
     limits::{Limits, Memory},
     metrics::Metrics,
     session::{
@@ -83,6 +83,7 @@ impl Node {
         let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
         let (metrics, mut registry) = Metrics::new();
         let job_metrics = JobMetrics::register(&mut registry);
+        let retention_metrics = RetentionMetrics::register(&mut registry);
         let tls = settings.tls_options().map(|options| Tls::new(options, metrics.tls.clone())).transpose()?.map(Arc::new);
         let store = Store::open(&settings.store_options()).await?;
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
@@ -133,6 +134,10 @@ impl Node {
         let reconciler =
             Reconciler::new(store.clone(), writer.clone(), settings.reconciler_options(), listens, jobs.metrics.clone());
         jobs.start(reconciler, settings.reconciler.interval.get(), &work, jobs_stop.clone());
+        if let Some(options) = settings.retention_options()? {
+            let retention = Retention::new(store.clone(), Some(hub.clone()), options, retention_metrics);
+            jobs.start(retention, settings.retention.interval.get(), &work, jobs_stop.clone());
+        }
         let (phase, ending) = (watch::Sender::new(Phase::Running), Arc::<Ending>::default());
         let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);

@@ -58,12 +58,14 @@ fn form(kind: &str) -> &'static str {
 
 mod nodes;
 mod operations;
+mod retention;
 mod serving;
 mod stored;
 
 pub use self::{
     nodes::{BrokerSettings, ClusterSettings, IngestSettings},
     operations::{AuditSettings, LogSettings, NodeSettings, ReconcilerSettings},
+    retention::{RetentionRule, RetentionRules, RetentionSettings},
     serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings, TlsSettings},
     stored::{HubSettings, RedactSettings, StoreSettings, WriterSettings},
 };
@@ -111,6 +113,8 @@ settings! {
         limits: LimitSettings = LimitSettings::default(),
         /// When silence means something.
         reconciler: ReconcilerSettings = ReconcilerSettings::default(),
+        /// What is kept no longer.
+        retention: RetentionSettings = RetentionSettings::default(),
     }
 }
 
@@ -135,6 +139,7 @@ impl Settings {
         HttpSettings::describe("http.", &mut all);
         LimitSettings::describe("limits.", &mut all);
         ReconcilerSettings::describe("reconciler.", &mut all);
+        RetentionSettings::describe("retention.", &mut all);
         all
     }
 }
