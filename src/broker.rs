@@ -99,6 +99,7 @@ impl Broker {
         tracker: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<(Self, Readers), BrokerError> {
+        metrics.broker_configured.set(1);
         let names = Names::new(&options.prefix);
         let sender: u64 = rand::random();
         let node: Arc<str> = format!("{node}#{:08x}", sender >> 32).into();

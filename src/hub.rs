@@ -181,7 +181,7 @@ impl Hub {
 
     /// Starts following a task, which need not exist yet.
     pub fn follow(&self, task: &TaskId, start: Start, filter: crate::model::Filter) -> Follower {
-        Follower::new(self.watch(task), start, filter, &self.inner.options)
+        Follower::new(self.watch(task), start, filter, &self.inner.options, &self.inner.metrics)
     }
 
     /// Starts following the list of tasks; changes are noted in `mailbox` under `slot`.

@@ -102,7 +102,7 @@ impl Node {
             _ => None,
         };
         let (phase, ending) = (watch::Sender::new(Phase::Running), Arc::<Ending>::default());
-        let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
+        let shards = Arc::new(Shards::start(settings.session.shards, &metrics, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
         let session = Arc::new(settings.session_options());
         let sessions_of = ending.clone();

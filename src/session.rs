@@ -13,6 +13,7 @@ mod options;
 mod outbox;
 mod outside;
 mod pace;
+mod probe;
 pub(crate) mod protocol;
 mod renewal;
 pub(crate) mod shard;
@@ -42,6 +43,7 @@ use access::{Access, Denied};
 pub use options::SessionOptions;
 use outbox::Outbox;
 use pace::Pace;
+use probe::Probe;
 use protocol::{ClientMessage, Fault, ServerMessage, Target};
 
 /// How many messages that make no sense a client may send before it is closed.
@@ -96,6 +98,7 @@ pub(crate) struct Session {
     ready: VecDeque<Slot>,
     next_slot: Slot,
     outbox: Outbox,
+    probe: Probe,
     faults: usize,
     pace: Pace,
     access: Access,
@@ -129,6 +132,7 @@ impl Session {
             ready: VecDeque::new(),
             next_slot: 0,
             outbox: Outbox::default(),
+            probe: Probe::default(),
             faults: 0,
             pace: Pace::new(),
             access,
@@ -237,6 +241,7 @@ impl Session {
     /// Drops the frames that wait, because nobody will take them; what has been written in part stays.
     pub(crate) fn discard(&mut self) {
         self.outbox.discard();
+        self.probe.discard();
         self.ready.clear();
     }
 
@@ -326,6 +331,7 @@ impl Session {
             delivered = wanted.map(|(index, _)| self.outbox.push(batch.websocket(index), 1)).count();
         }
         self.metrics.delivered.inc_by(delivered as u64);
+        self.probe.pushed(batch, follower, &self.relay, self.outbox.bytes());
         // A change that this follower has not seen yet is in the mailbox, or will be.
         if follower.rests() { Phase::Asleep } else { Phase::Ready }
     }

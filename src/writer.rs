@@ -132,6 +132,10 @@ impl Writer {
         tracker: &TaskTracker,
         give_up: CancellationToken,
     ) -> Self {
+        metrics.store_healthy.set(1);
+        let level = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.queue_limit_activities.set(level(options.queue_activities));
+        metrics.queue_limit_bytes.set(level(options.queue_bytes));
         let (commands, queues): (Vec<_>, Vec<_>) = (0..store.lanes(options.lanes)).map(|_| mpsc::channel(QUEUE_COMMANDS)).unzip();
         let inner = Arc::new(Inner {
             commands,
@@ -218,6 +222,14 @@ impl Writer {
     /// Whether the store took the last commit.
     pub fn is_healthy(&self) -> bool {
         *self.inner.healthy.borrow()
+    }
+
+    /// Notes in the metrics how much waits.
+    pub(crate) fn note_queue(&self) {
+        let Inner { options, metrics, activities, bytes, .. } = &*self.inner;
+        let gauge = |most: usize, free: &Semaphore| i64::try_from(most.saturating_sub(free.available_permits())).unwrap_or(i64::MAX);
+        metrics.queue_activities.set(gauge(options.queue_activities, activities));
+        metrics.queue_bytes.set(gauge(options.queue_bytes, bytes));
     }
 
     /// Takes nothing more. What was taken is still committed.

@@ -25,7 +25,6 @@ use super::{
 use crate::{
     auth::Caller,
     ingest::{Item, Rejected, read_body, refused_by_store},
-    metrics::Code,
     model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
     store::{Page, ReadAfter, Receipt, Store},
 };
@@ -78,6 +77,7 @@ pub(super) async fn publish(
     }
     let bytes = body(&app, &headers, request, app.limits.request_bytes).await?;
     let parsed = read_body(&bytes, &task, Timestamp::now(), &app.limits, &app.redaction).map_err(|error| {
+        app.metrics.reject(error.code());
         let status = match error.code() {
             "too_many_activities" => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
@@ -88,6 +88,7 @@ pub(super) async fn publish(
     draw_rest(&app, &caller, parsed.items.len());
     let single = parsed.single;
     let (mut results, activities, places) = sort(&app, &task, parsed.items);
+    app.metrics.accepted.http.inc_by(activities.len() as u64);
     let answers = app.writer.append(task, activities).await?;
     for (place, answer) in places.into_iter().zip(answers) {
         results[place] = match answer {
@@ -129,7 +130,7 @@ fn sort(app: &App, task: &TaskId, items: Vec<Result<Item, Rejected>>) -> (Vec<It
                 ItemResult::Heartbeat { heartbeat: true }
             }
             Err(rejected) => {
-                app.metrics.rejected.get_or_create(&Code { code: rejected.code }).inc();
+                app.metrics.reject(rejected.code);
                 ItemResult::Error { error: rejected }
             }
         });

@@ -20,7 +20,6 @@ use super::{
 use crate::{
     auth::Right,
     ingest::{Hook, HookPlace, Item, read_body, read_claude_hook, refused_by_store},
-    metrics::Code,
     model::{ActivityType, Data, Effect, EventId, NewActivity, Timestamp},
     store::Refusal,
     writer::Results,
@@ -75,8 +74,10 @@ where
 
 async fn publish(app: &App, hook: Hook) -> Result<(), Problem> {
     let Hook { task, body } = hook;
-    let parsed = read_body(&body, &task, Timestamp::now(), &app.limits, &app.redaction)
-        .map_err(|error| Problem::bad_request(error.code(), "body", error.to_string()))?;
+    let parsed = read_body(&body, &task, Timestamp::now(), &app.limits, &app.redaction).map_err(|error| {
+        app.metrics.reject(error.code());
+        Problem::bad_request(error.code(), "body", error.to_string())
+    })?;
     app.metrics.replaced_characters.inc_by(parsed.replaced as u64);
     let mut activities = Vec::new();
     for item in parsed.items {
@@ -84,11 +85,12 @@ async fn publish(app: &App, hook: Hook) -> Result<(), Problem> {
             Ok(Item::Activity(activity)) => activities.push(*activity),
             Ok(Item::Heartbeat(_)) => {}
             Err(rejected) => {
-                app.metrics.rejected.get_or_create(&Code { code: rejected.code }).inc();
+                app.metrics.reject(rejected.code);
                 return Err(rejected.into());
             }
         }
     }
+    app.metrics.accepted.hook.inc_by(activities.len() as u64);
     let results = app.writer.append(task.clone(), activities.clone()).await?;
     let late = late_statuses(activities, &results)?;
     // A session that has ended and was taken up again says `running`, which its run can no longer be: that is kept as what was said.

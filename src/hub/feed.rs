@@ -30,7 +30,10 @@ pub(super) async fn listen(hub: Hub, mut reader: LinkReader) {
         match event {
             LinkEvent::Message { channel, payload } => match redis.names.read(&channel) {
                 Some(Channel::Feed(task)) => match hub.inner.broker.read_hint(payload) {
-                    Some(Hint::Frames(batch)) => hub.apply(&task, vec![batch]),
+                    Some(Hint::Frames(batch)) => {
+                        hub.inner.metrics.feed_lag_seconds.observe(batch.received_at().elapsed().as_secs_f64());
+                        hub.apply(&task, vec![batch]);
+                    }
                     Some(Hint::Notice(epoch, head)) => hub.heard_of(&task, epoch, head),
                     None => {}
                 },

@@ -19,10 +19,16 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Activity, ActivityType, Epoch, EventId, InvocationId, Offset, TaskId, text_frame::TextFrames};
+use super::{Activity, ActivityType, Epoch, EventId, InvocationId, Offset, TaskId, Timestamp, text_frame::TextFrames};
 
 /// What stands before `data:`'s JSON object and marks it as an activity among protocol messages.
 const OP: &[u8] = br#"{"op":"activity","#;
+
+/// What stands between an activity's `eventId` and its time.
+const BEFORE_TIMES: &[u8] = br#"","timestamp":"#;
+
+/// What stands between its two times.
+const RECEIVED_AT: &[u8] = br#","receivedAt":"#;
 
 /// The start of a chunk: its length in hexadecimal digits, filled in when it is closed.
 const CHUNK_HEAD: &[u8] = b"00000000\r\n";
@@ -123,6 +129,20 @@ impl FrameBatch {
     /// The bytes of its Server-Sent Events. What it keeps in memory is about that, and about twice that once a WebSocket wanted it.
     pub fn weight(&self) -> usize {
         self.encoded.frames[self.range.end - 1].sse.end - self.encoded.frames[self.range.start].sse.start
+    }
+
+    /// When its last activity arrived at a hub, as its text says; 1970 if the text is not of this form.
+    pub fn received_at(&self) -> Timestamp {
+        let json = &self.encoded.buffer[self.encoded.frames[self.range.end - 1].json.clone()];
+        // In a text of JSON a quotation mark is escaped, so that this can only be where it is written.
+        let at = json.windows(BEFORE_TIMES.len()).position(|window| window == BEFORE_TIMES);
+        let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let arrived = at.and_then(|at| {
+            let times = &json[at + BEFORE_TIMES.len()..];
+            let text = times[digits(times)..].strip_prefix(RECEIVED_AT)?;
+            std::str::from_utf8(&text[..digits(text)]).ok()?.parse().ok()
+        });
+        arrived.and_then(Timestamp::from_millis).unwrap_or_default()
     }
 
     /// What comes after `offset`; nothing if nothing does.
@@ -299,9 +319,9 @@ impl Unchanging {
         serde_json::to_writer((&mut *out).writer(), activity.invocation.as_str()).expect("writing to memory does not fail");
         out.extend_from_slice(br#","eventId":""#);
         out.extend_from_slice(activity.event_id.encode(&mut [0; EventId::CHARS]).as_bytes());
-        out.extend_from_slice(br#"","timestamp":"#);
+        out.extend_from_slice(BEFORE_TIMES);
         out.extend_from_slice(itoa::Buffer::new().format(activity.timestamp.as_millis()).as_bytes());
-        out.extend_from_slice(br#","receivedAt":"#);
+        out.extend_from_slice(RECEIVED_AT);
         out.extend_from_slice(itoa::Buffer::new().format(activity.received_at.as_millis()).as_bytes());
         out.extend_from_slice(br#","type":""#);
         out.extend_from_slice(activity.kind.as_str().as_bytes());
@@ -314,7 +334,7 @@ impl Unchanging {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Data, Timestamp, text_frame};
+    use crate::model::{Data, text_frame};
 
     fn activity(invocation: &str, data: &'static str) -> Activity {
         Activity {
@@ -345,6 +365,7 @@ mod tests {
         let mut json = Vec::new();
         batch.write_json(frame, &mut json);
         assert_eq!(String::from_utf8(json).expect("UTF-8"), format!("{{{object}"));
+        assert_eq!((batch.received_at().as_millis(), batch.within(0).received_at()), (1_764_000_000_130, batch.received_at()));
         let second: serde_json::Value = serde_json::from_slice(&second[4..]).expect("valid whatever the ids hold");
         assert_eq!((&second["invocationId"], &second["offset"]), (&"é\"\\".into(), &10.into()));
         assert_eq!((batch.first().get(), batch.last().get()), (9, 10));

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::{Change, ChangeDone, Command, Inner, QUEUE_COMMANDS, Results, Submission, tell::News};
 use crate::{
     backoff::Backoff,
-    metrics::Code,
     model::{LogState, TaskId},
     store::{Append, Appended, Attempt, Heartbeat, Refusal, Store, StoreError, TaskCommit},
 };
@@ -102,9 +101,6 @@ impl Committer {
         if batch.is_empty() {
             return;
         }
-        let metrics = &self.inner.metrics;
-        metrics.queue_activities.set(gauge(self.inner.options.queue_activities - self.inner.activities.available_permits()));
-        metrics.queue_bytes.set(gauge(self.inner.options.queue_bytes - self.inner.bytes.available_permits()));
         let Some((results, commits)) = self.append_all(&batch).await else { return };
         self.tell(News::Appended { batch, commits, results, waiting }).await;
     }
@@ -172,7 +168,10 @@ impl Committer {
             match result {
                 Ok(receipt) if receipt.duplicate => metrics.duplicates.inc(),
                 Ok(_) => metrics.appended.inc(),
-                Err(refusal) => metrics.rejected.get_or_create(&Code { code: refusal.code() }).inc(),
+                Err(refusal) => {
+                    metrics.reject(refusal.code());
+                    continue;
+                }
             };
         }
         metrics.batch_activities.observe(u32::try_from(activities).map_or(f64::MAX, f64::from));
@@ -209,10 +208,7 @@ impl Committer {
     }
 
     fn set_healthy(&self, healthy: bool) {
+        self.inner.metrics.store_healthy.set(i64::from(healthy));
         self.inner.healthy.send_if_modified(|now| std::mem::replace(now, healthy) != healthy);
     }
-}
-
-fn gauge(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -20,6 +20,7 @@ mod import;
 mod limits;
 mod link;
 mod membership;
+mod metrics_table;
 mod over_redis;
 mod planted;
 mod postgres;
