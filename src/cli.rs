@@ -30,6 +30,7 @@ pub(crate) mod tail;
 mod tasks;
 mod terminal;
 mod token;
+mod top;
 
 use std::process::ExitCode;
 
@@ -88,6 +89,8 @@ enum Command {
     Formats(formats::FormatsArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
+    /// Show live what a node or a cluster does: rates, queues, times, sessions.
+    Top(top::TopArgs),
     /// Look at what is stored by the rules of now, and take out secrets that were not known then.
     Audit(audit::AuditArgs),
     /// Look at the store, Redis and the hubs from outside, and say what is wrong and what to do.
@@ -144,6 +147,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Formats(args) => formats::run(&args),
         Command::Redact(args) => redact::run(&args),
+        Command::Top(args) => top::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Retention(args) => retention::run(args).await,

@@ -8,7 +8,7 @@ mod ranking;
 
 pub(crate) use control::{Control, Mark, TASKS as CONTROL_TASKS};
 pub(crate) use members::{BEAT, Beat, LEAVE, Members, Since, Standing};
-pub(crate) use ownership::{Act, Ownership, Took};
+pub(crate) use ownership::{Act, Move, Ownership, Took};
 
 pub use members::Lease;
 pub use ownership::OwnershipOptions;

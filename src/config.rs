@@ -17,7 +17,7 @@ use config::{Config, Environment, File, FileFormat};
 pub use settings::{
     AuditSettings, AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings,
     LogSettings, Meaning, NodeSettings, ReconcilerSettings, RedactSettings, RetentionRule, RetentionRules, RetentionSettings,
-    SessionSettings, Settings, StoreSettings, TlsSettings, WriterSettings,
+    SessionSettings, Settings, StoreSettings, TelemetrySettings, TlsSettings, WriterSettings,
 };
 pub use values::{Hidden, List, Size, Span};
 

@@ -12,6 +12,7 @@ mod guard;
 mod hand_over;
 mod hooks;
 mod listen;
+mod log;
 mod origin;
 mod place;
 mod rates;
@@ -144,6 +145,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .layer(from_fn(unread::discard));
     cors::allow(routes, &app.origins)
         .layer(from_fn_with_state(app.clone(), guard::headers))
+        .layer(from_fn(log::requests))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)
 }

@@ -133,7 +133,7 @@ impl Hub {
 
     /// This node has committed these: shows them here, and hints at them elsewhere. Never waits.
     pub fn committed(&self, task: &TaskId, batches: Vec<FrameBatch>) {
-        self.inner.broker.committed(task, &batches);
+        self.inner.broker.committed(task, &batches, &self.inner.metrics.tracer);
         self.apply(task, batches);
     }
 
@@ -189,7 +189,7 @@ impl Hub {
 
     /// Starts following a task, which need not exist yet.
     pub fn follow(&self, task: &TaskId, start: Start, filter: crate::model::Filter) -> Follower {
-        Follower::new(self.watch(task), start, filter, &self.inner.options)
+        Follower::new(self.watch(task), start, filter, &self.inner.options, &self.inner.metrics)
     }
 
     /// Starts following the list of tasks; changes are noted in `mailbox` under `slot`.

@@ -25,13 +25,47 @@ pub(crate) struct LimitLabel {
     pub limit: &'static str,
 }
 
+/// All limits that are counted.
+const LIMITS: [&str; 18] = [
+    "body_bytes",
+    "body_timeout",
+    "cold_reads_per_second",
+    "connections",
+    "connections_per_address",
+    "fragments",
+    "frame",
+    "frames_per_second",
+    "header_timeout",
+    "idle_timeout",
+    "memory",
+    "message_timeout",
+    "publishes_per_second",
+    "request",
+    "sessions_per_subject",
+    "subscribes_per_second",
+    "subscriptions",
+    "write_timeout",
+];
+
 /// How often each limit was reached.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reached(pub Family<LimitLabel, Counter>);
+
+impl Default for Reached {
+    /// All at zero.
+    fn default() -> Self {
+        let family = Family::<LimitLabel, Counter>::default();
+        for limit in LIMITS {
+            let _at_zero = family.get_or_create(&LimitLabel { limit });
+        }
+        Self(family)
+    }
+}
 
 impl Reached {
     /// Counts one time.
     pub(crate) fn count(&self, limit: &'static str) {
+        debug_assert!(LIMITS.contains(&limit), "{limit} is not among the limits of docs/limits.md");
         self.0.get_or_create(&LimitLabel { limit }).inc();
     }
 }

@@ -33,6 +33,7 @@ use crate::{
         shard::Shards,
     },
     store::Store,
+    telemetry::Tracer,
     tls::Tls,
     trail::Trail,
     writer::Writer,
@@ -60,6 +61,7 @@ pub struct Node {
     phase: watch::Sender<Phase>,
     /// Tells sessions where to continue, and ends them.
     ending: Arc<Ending>,
+    metrics: Arc<Metrics>,
     work: TaskTracker,
     sessions: TaskTracker,
     /// Ends listening; requests under way finish.
@@ -81,7 +83,11 @@ impl Node {
         let redactor = settings.redactor()?;
         let auth = Arc::new(Auth::new(settings.auth_options()?)?);
         let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
-        let (metrics, mut registry) = Metrics::new();
+        let tracer = match settings.tracer_options() {
+            Some(options) => Tracer::start(&options, &node_id(settings))?,
+            None => Tracer::off(),
+        };
+        let (metrics, mut registry) = Metrics::with_tracer(tracer);
         let job_metrics = JobMetrics::register(&mut registry);
         let retention_metrics = RetentionMetrics::register(&mut registry);
         let tls = settings.tls_options().map(|options| Tls::new(options, metrics.tls.clone())).transpose()?.map(Arc::new);
@@ -139,7 +145,7 @@ impl Node {
             jobs.start(retention, settings.retention.interval.get(), &work, jobs_stop.clone());
         }
         let (phase, ending) = (watch::Sender::new(Phase::Running), Arc::<Ending>::default());
-        let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
+        let shards = Arc::new(Shards::start(settings.session.shards, &metrics, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
         let session = Arc::new(settings.session_options());
         let sessions_of = ending.clone();
@@ -183,7 +189,7 @@ impl Node {
             body_timeout: settings.http.body_timeout.get(),
             bodies: Arc::new(Semaphore::new(settings.http.body_bytes.bytes())),
             body_bytes: settings.http.body_bytes.bytes(),
-            metrics,
+            metrics: metrics.clone(),
             registry,
             runtimes: [vec![("tasklight".to_owned(), Handle::current().metrics())], shards.metrics()].concat(),
             strict_transport: strict_transport(settings),
@@ -214,6 +220,7 @@ impl Node {
             bounds,
             phase,
             ending,
+            metrics,
             work,
             sessions,
             closing,
@@ -277,6 +284,8 @@ impl Node {
         let ended = timeout_at(last, self.work.wait()).await.is_ok();
         // A connection that waits for a lock cannot be hurried; the process ends without it.
         let closed = timeout_at(last, self.store.close()).await.is_ok();
+        // Last, because a collector that hangs may take all the time there is.
+        self.metrics.tracer.close(last.saturating_duration_since(Instant::now())).await;
         tracing::info!(flushed, drained, ended, closed, "stopped");
         flushed && drained && ended && closed
     }

@@ -11,10 +11,12 @@ mod echo;
 mod end;
 pub(crate) mod ending;
 pub(crate) mod meter;
+mod name;
 mod options;
 mod outbox;
 mod outside;
 mod pace;
+mod probe;
 pub(crate) mod protocol;
 mod renewal;
 pub(crate) mod shard;
@@ -41,9 +43,11 @@ use crate::{
 };
 
 use access::{Access, Denied};
+use name::Name;
 pub use options::SessionOptions;
 use outbox::Outbox;
 use pace::Pace;
+use probe::Probe;
 use protocol::{ClientMessage, Fault, ServerMessage, Target};
 
 /// How many messages that make no sense a client may send before it is closed.
@@ -84,6 +88,7 @@ struct Entry {
 /// One viewer's session.
 #[derive(Debug)]
 pub(crate) struct Session {
+    name: Name,
     hub: Hub,
     options: Arc<SessionOptions>,
     metrics: Arc<Metrics>,
@@ -98,6 +103,7 @@ pub(crate) struct Session {
     ready: VecDeque<Slot>,
     next_slot: Slot,
     outbox: Outbox,
+    probe: Probe,
     faults: usize,
     pace: Pace,
     access: Access,
@@ -122,6 +128,7 @@ impl Session {
     ) -> Self {
         let hello = ServerMessage::hello(node, &options);
         let mut session = Self {
+            name: Name::new(),
             hub,
             options,
             metrics,
@@ -134,6 +141,7 @@ impl Session {
             ready: VecDeque::new(),
             next_slot: 0,
             outbox: Outbox::default(),
+            probe: Probe::default(),
             faults: 0,
             pace: Pace::new(),
             access,
@@ -176,6 +184,7 @@ impl Session {
                     return true;
                 }
                 self.drop_task(&task);
+                tracing::debug!(session.id = %self.name, task.id = %task, "follows");
                 let mut follower = Box::new(self.hub.follow(&task, start, filter));
                 follower.tell(&self.relay, self.mailbox.clone(), self.next_slot);
                 let slot = self.add(Subscription::Task(task.clone(), follower));
@@ -244,6 +253,7 @@ impl Session {
     /// Drops the frames that wait, because nobody will take them; what has been written in part stays.
     pub(crate) fn discard(&mut self) {
         self.outbox.discard();
+        self.probe.discard();
         self.ready.clear();
     }
 
@@ -333,6 +343,7 @@ impl Session {
             delivered = wanted.map(|(index, _)| self.outbox.push(batch.websocket(index), 1)).count();
         }
         self.metrics.delivered.inc_by(delivered as u64);
+        self.probe.pushed(batch, follower, &self.relay, self.outbox.bytes(), &self.metrics.tracer);
         // A change that this follower has not seen yet is in the mailbox, or will be.
         if follower.rests() { Phase::Asleep } else { Phase::Ready }
     }
@@ -347,6 +358,8 @@ impl Session {
 
     fn fault(&mut self, fault: &Fault) -> bool {
         self.faults += 1;
+        // What was said is not for the log.
+        tracing::debug!(session.id = %self.name, code = fault.code, "a message that makes no sense");
         self.say(&ServerMessage::error(fault.code, &fault.message, fault.task.as_ref()));
         self.faults < FAULTS
     }

@@ -1,4 +1,6 @@
-//! What a node says about itself while it runs: logs on standard error.
+//! What a node says about itself while it runs: logs on standard error, and traces to a collector.
+
+mod traces;
 
 use std::io::IsTerminal;
 
@@ -15,6 +17,11 @@ impl LogLevel {
         Ok(self.0(filter)?)
     }
 }
+
+pub(crate) use traces::{Span, SpanKind, Tracer, TracerOptions};
+
+/// What is not logged unless the level names it: the texts of statements, which say more of the store than a log should.
+const QUIET: &str = "sqlx::query=off";
 
 /// Starts logging for the whole process; a second call changes nothing. Fails if the level cannot be read.
 pub fn start(settings: &LogSettings) -> anyhow::Result<LogLevel> {
@@ -41,7 +48,7 @@ pub fn start(settings: &LogSettings) -> anyhow::Result<LogLevel> {
 
 /// What `log.level` asks for.
 pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    let filter = EnvFilter::try_new(level)
+    let filter = EnvFilter::try_new(format!("{QUIET},{level}"))
         .map_err(|error| anyhow::anyhow!("log.level = {level:?} is not a filter such as info or tasklight=debug: {error}"))?;
     // Who did what is told whatever else is wanted; `audit.trail` says whether.
     Ok(filter.add_directive(format!("{TRAIL}=info").parse()?))

@@ -25,8 +25,9 @@ use crate::{
     cluster::Lease,
     hub::Hub,
     metrics::Metrics,
-    model::{InvocationId, NewActivity, Offset, TaskId, Timestamp},
+    model::{InvocationId, NewActivity, Offset, TaskId, Timestamp, TraceContext},
     store::{Condition, Receipt, Refusal, Store, StoreError, TaskChange},
+    telemetry::SpanKind,
 };
 
 use commit::Committer;
@@ -111,6 +112,7 @@ struct Submission {
     reply: oneshot::Sender<Results>,
     lease: Option<Lease>,
     condition: Option<Condition>,
+    trace: Option<TraceContext>,
     room: Room,
 }
 
@@ -138,6 +140,10 @@ impl Writer {
         tracker: &TaskTracker,
         give_up: CancellationToken,
     ) -> Self {
+        metrics.store_healthy.set(1);
+        let level = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.queue_limit_activities.set(level(options.queue_activities));
+        metrics.queue_limit_bytes.set(level(options.queue_bytes));
         let (commands, queues): (Vec<_>, Vec<_>) = (0..store.lanes(options.lanes)).map(|_| mpsc::channel(QUEUE_COMMANDS)).unzip();
         let inner = Arc::new(Inner {
             commands,
@@ -167,12 +173,23 @@ impl Writer {
 
     /// Appends a request's activities, in order, and gives what became of each once they are committed.
     pub async fn append(&self, task: TaskId, activities: Vec<NewActivity>) -> Result<Results, WriterError> {
+        self.append_traced(task, activities, None).await
+    }
+
+    /// The same as part of a trace.
+    pub(crate) async fn append_traced(
+        &self,
+        task: TaskId,
+        activities: Vec<NewActivity>,
+        trace: Option<TraceContext>,
+    ) -> Result<Results, WriterError> {
         if activities.is_empty() {
             return Ok(Results::new());
         }
         let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Append(Submission { task, activities, reply, lease: None, condition: None, room }), answer).await
+        self.send(Command::Append(Submission { task, activities, reply, lease: None, condition: None, trace, room }), answer)
+            .await
     }
 
     /// The same of what was decided by what the store said, each activity only if `condition` still holds when it is committed.
@@ -185,7 +202,8 @@ impl Writer {
         let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
         let (reply, answer) = oneshot::channel();
         let condition = Some(condition);
-        self.send(Command::Append(Submission { task, activities, reply, lease: None, condition, room }), answer).await
+        self.send(Command::Append(Submission { task, activities, reply, lease: None, condition, trace: None, room }), answer)
+            .await
     }
 
     /// Leaves activities to be appended, in order, waiting for room as long as it takes. What became of them can be had from the receiver once
@@ -197,9 +215,14 @@ impl Writer {
         activities: Vec<NewActivity>,
         lease: Option<Lease>,
     ) -> Result<oneshot::Receiver<Results>, WriterError> {
+        let mut span = self.inner.metrics.tracer.begin("publish", SpanKind::Consumer, None);
+        let trace = span.as_mut().map(|span| {
+            span.note("task.id", task.as_str().to_owned());
+            span.context()
+        });
         let room = self.admit(&activities).await?;
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { task, activities, reply, lease, condition: None, room };
+        let submission = Submission { task, activities, reply, lease, condition: None, trace, room };
         let lane = self.lane(&submission.task);
         lane.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
         Ok(answer)
@@ -237,6 +260,15 @@ impl Writer {
     /// Whether the store took the last commit.
     pub fn is_healthy(&self) -> bool {
         *self.inner.healthy.borrow()
+    }
+
+    /// Notes in the metrics how much waits.
+    pub(crate) fn note_queue(&self) {
+        let Inner { options, metrics, activities, bytes, .. } = &*self.inner;
+        let gauge =
+            |most: usize, free: &Semaphore| i64::try_from(most.saturating_sub(free.available_permits())).unwrap_or(i64::MAX);
+        metrics.queue_activities.set(gauge(options.queue_activities, activities));
+        metrics.queue_bytes.set(gauge(options.queue_bytes, bytes));
     }
 
     /// Takes nothing more. What was taken is still committed.

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::model::{EventId, NewActivity, TaskId};
 
-pub(crate) use act::{Act, Took};
+pub(crate) use act::{Act, Move, Took};
 use place::{Claim, Place, Role};
 
 /// How often an unanswered `Ready` is repeated.

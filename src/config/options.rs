@@ -12,6 +12,7 @@ use crate::{
     redact::{CarryLimits, RedactOptions, Redactor, RuleError},
     session::SessionOptions,
     store::StoreOptions,
+    telemetry::TracerOptions,
     writer::WriterOptions,
 };
 
@@ -38,6 +39,20 @@ impl Settings {
     pub(crate) fn reconciler_options(&self) -> ReconcilerOptions {
         let (running, pending) = (self.reconciler.orphan_after.get(), self.reconciler.pending_orphan_after.get());
         ReconcilerOptions { patience: Patience { running, pending }, stalled_after: self.store_options().stalled_after }
+    }
+
+    /// Where traces go; nothing if nowhere.
+    pub(crate) fn tracer_options(&self) -> Option<TracerOptions> {
+        let telemetry = &self.telemetry;
+        (!telemetry.otlp_endpoint.is_empty()).then(|| TracerOptions {
+            endpoint: telemetry.otlp_endpoint.clone(),
+            service_name: telemetry.service_name.clone(),
+            sample_ratio: telemetry.sample_ratio,
+            traces_per_second: telemetry.traces_per_second,
+            queue_spans: telemetry.queue_spans,
+            export_interval: telemetry.export_interval.get(),
+            export_timeout: telemetry.export_timeout.get(),
+        })
     }
 
     pub(crate) fn writer_options(&self) -> WriterOptions {

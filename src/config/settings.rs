@@ -64,7 +64,7 @@ mod stored;
 
 pub use self::{
     nodes::{BrokerSettings, ClusterSettings, IngestSettings},
-    operations::{AuditSettings, LogSettings, NodeSettings, ReconcilerSettings},
+    operations::{AuditSettings, LogSettings, NodeSettings, ReconcilerSettings, TelemetrySettings},
     retention::{RetentionRule, RetentionRules, RetentionSettings},
     serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings, TlsSettings},
     stored::{HubSettings, RedactSettings, StoreSettings, WriterSettings},
@@ -101,6 +101,8 @@ settings! {
         node: NodeSettings = NodeSettings::default(),
         /// What it logs.
         log: LogSettings = LogSettings::default(),
+        /// Where its traces go.
+        telemetry: TelemetrySettings = TelemetrySettings::default(),
         /// The queue in front of the store.
         writer: WriterSettings = WriterSettings::default(),
         /// The rings of watched tasks.
@@ -133,6 +135,7 @@ impl Settings {
         StoreSettings::describe("store.", &mut all);
         NodeSettings::describe("node.", &mut all);
         LogSettings::describe("log.", &mut all);
+        TelemetrySettings::describe("telemetry.", &mut all);
         WriterSettings::describe("writer.", &mut all);
         HubSettings::describe("hub.", &mut all);
         SessionSettings::describe("session.", &mut all);

@@ -48,5 +48,8 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    // Levels that change with every activity are looked at when somebody asks, not each time.
+    app.writer.note_queue();
+    app.metrics.watched_tasks.set(i64::try_from(app.hub.watched_tasks()).unwrap_or(i64::MAX));
     ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], write_out(&app.registry))
 }

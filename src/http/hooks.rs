@@ -20,7 +20,6 @@ use super::{
 use crate::{
     auth::{Caller, Right},
     ingest::{Hook, HookPlace, Item, read_body, read_claude_hook, refused_by_store},
-    metrics::Code,
     model::{ActivityType, Data, Effect, EventId, NewActivity, Timestamp},
     store::Refusal,
     trail::Way,
@@ -76,8 +75,10 @@ where
 
 async fn publish(app: &App, caller: &Caller, hook: Hook) -> Result<(), Problem> {
     let Hook { task, body } = hook;
-    let parsed = read_body(&body, &task, Timestamp::now(), &app.limits, &app.redaction)
-        .map_err(|error| Problem::bad_request(error.code(), "body", error.to_string()))?;
+    let parsed = read_body(&body, &task, Timestamp::now(), &app.limits, &app.redaction).map_err(|error| {
+        app.metrics.reject(error.code());
+        Problem::bad_request(error.code(), "body", error.to_string())
+    })?;
     app.metrics.replaced_characters.inc_by(parsed.replaced as u64);
     let mut activities = Vec::new();
     for item in parsed.items {
@@ -85,11 +86,12 @@ async fn publish(app: &App, caller: &Caller, hook: Hook) -> Result<(), Problem> 
             Ok(Item::Activity(activity)) => activities.push(*activity),
             Ok(Item::Heartbeat(_)) => {}
             Err(rejected) => {
-                app.metrics.rejected.get_or_create(&Code { code: rejected.code }).inc();
+                app.metrics.reject(rejected.code);
                 return Err(rejected.into());
             }
         }
     }
+    app.metrics.accepted.hook.inc_by(activities.len() as u64);
     let results = app.writer.append(task.clone(), activities.clone()).await?;
     app.trail.published(caller, &task, Way::Hook, newly_stored(&results));
     let late = late_statuses(activities, &results)?;

@@ -13,6 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -77,7 +78,7 @@ impl Mail {
     }
 }
 
-/// One thread's way of hearing of changes. Handles are cheap to clone.
+/// One thread's way of hearing of changes, and what it counts for itself. Handles are cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Relay {
     inner: Arc<RelayInner>,
@@ -89,9 +90,20 @@ struct RelayInner {
     changed: Mutex<Vec<Arc<Branch>>>,
     /// One waits, and a permit is kept for it.
     bell: Notify,
+    hot_reads: Counter,
 }
 
 impl Relay {
+    /// Of a thread whose hot reads are counted here.
+    pub(crate) fn new(hot_reads: Counter) -> Self {
+        Self { inner: Arc::new(RelayInner { hot_reads, ..RelayInner::default() }) }
+    }
+
+    /// Counts a batch given to a session of this thread from a ring; gives how many there were before.
+    pub(crate) fn count_hot_read(&self) -> u64 {
+        self.inner.hot_reads.inc()
+    }
+
     /// Passes changes on to mailboxes, for ever. One task of the thread runs this.
     pub(crate) async fn run(&self) {
         let mut branches = Vec::new();

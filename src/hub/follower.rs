@@ -9,7 +9,8 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{
-    model::{Cursor, Epoch, Filter, FrameBatch, LogState, Offset},
+    metrics::Metrics,
+    model::{Cursor, Epoch, Filter, FrameBatch, LogState, Offset, Timestamp},
     store::ReadAfter,
 };
 
@@ -108,6 +109,10 @@ pub struct Follower {
     fell_short: bool,
     /// See [`Follower::rests`].
     rests: bool,
+    /// Since when it follows.
+    since: Timestamp,
+    /// Where it is counted whether the cursor that the viewer came with could be continued, until that is known.
+    resuming: Option<Arc<Metrics>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +123,7 @@ enum Verified {
 }
 
 impl Follower {
-    pub(super) fn new(interest: Interest, start: Start, filter: Filter, options: &HubOptions) -> Self {
+    pub(super) fn new(interest: Interest, start: Start, filter: Filter, options: &HubOptions, metrics: &Arc<Metrics>) -> Self {
         Self {
             view: interest.log().subscribe(),
             seat: None,
@@ -138,12 +143,24 @@ impl Follower {
             waiting: false,
             fell_short: false,
             rests: false,
+            since: Timestamp::now(),
+            resuming: start.after.map(|_| metrics.clone()),
         }
     }
 
     /// Whether the last step was the last one for now, so that asking again would only give [`Step::Asleep`].
     pub(crate) fn rests(&self) -> bool {
         self.rests
+    }
+
+    /// Whether the frames that were handed out last came from the ring.
+    pub(crate) fn is_hot(&self) -> bool {
+        self.cold_through < self.cursor
+    }
+
+    /// Since when it follows: what arrived before is history to the viewer.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
     }
 
     /// What is wanted of the frames in [`Step::Frames`].
@@ -210,8 +227,10 @@ impl Follower {
         let Some(state) = view.log else {
             return Some(if self.epoch.is_some() { Step::Deleted } else { Step::Asleep });
         };
-        if let Some(step) = self.reconcile(state) {
-            return Some(step);
+        let step = self.reconcile(state);
+        self.note_resume(step.as_ref());
+        if step.is_some() {
+            return step;
         }
         if self.cursor == state.head {
             return Some(self.at_the_head());
@@ -278,6 +297,17 @@ impl Follower {
             return Some(Step::Truncated { floor: state.floor });
         }
         None
+    }
+
+    /// Counts, once, whether the cursor that the viewer came with could be continued.
+    fn note_resume(&mut self, step: Option<&Step>) {
+        let undecided = matches!(step, Some(Step::Read(_) | Step::Asleep));
+        let Some(metrics) = self.resuming.take_if(|_| !undecided) else { return };
+        match step {
+            Some(Step::Reset { .. }) => metrics.resumes.reset.inc(),
+            Some(Step::Truncated { .. }) => metrics.resumes.truncated.inc(),
+            _ => metrics.resumes.recovered.inc(),
+        };
     }
 
     fn jump(&mut self, epoch: Epoch, to: Offset) {

@@ -14,15 +14,26 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Activity, ActivityType, Epoch, EventId, InvocationId, Offset, TaskId, text_frame::TextFrames};
+use super::{
+    Activity, ActivityType, Epoch, EventId, InvocationId, Offset, TaskId, Timestamp, TraceContext, text_frame::TextFrames,
+};
 
 /// What stands before `data:`'s JSON object and marks it as an activity among protocol messages.
 const OP: &[u8] = br#"{"op":"activity","#;
+
+/// What stands between an activity's `eventId` and its time.
+const BEFORE_TIMES: &[u8] = br#"","timestamp":"#;
+
+/// What stands between its two times.
+const RECEIVED_AT: &[u8] = br#","receivedAt":"#;
 
 /// The start of a chunk: its length in hexadecimal digits, filled in when it is closed.
 const CHUNK_HEAD: &[u8] = b"00000000\r\n";
@@ -35,6 +46,9 @@ const ENVELOPE: usize = 288;
 
 /// A buffer is closed once it is this long, so that a slow viewer's queue pins little beside its own frames.
 const BUFFER_TARGET: usize = 64 * 1024;
+
+/// Of how many deliveries of a batch a node tells, if it is traced: a thousand viewers are no thousand spans.
+const TRACED_DELIVERIES: u32 = 8;
 
 /// Activities of one task, in order, encoded. A handle on shared memory: cloning and narrowing copy nothing.
 #[derive(Debug, Clone)]
@@ -52,11 +66,14 @@ struct Encoded {
     buffer: Bytes,
     frames: Box<[Frame]>,
     websocket: OnceLock<TextFrames>,
+    /// What it follows from, if that is traced, and how many deliveries were told of.
+    trace: Option<(TraceContext, AtomicU32)>,
 }
 
 impl Encoded {
-    fn new(events: BytesMut, frames: Vec<Frame>) -> Arc<Self> {
-        Arc::new(Self { buffer: closed_chunk(events), frames: frames.into(), websocket: OnceLock::new() })
+    fn new(events: BytesMut, frames: Vec<Frame>, trace: Option<TraceContext>) -> Arc<Self> {
+        let trace = trace.map(|context| (context, AtomicU32::new(0)));
+        Arc::new(Self { buffer: closed_chunk(events), frames: frames.into(), websocket: OnceLock::new(), trace })
     }
 
     fn websocket(&self) -> &TextFrames {
@@ -102,7 +119,26 @@ impl FrameBatch {
         }
         let whole = start == chunk.len() && !frames.is_empty();
         let range = 0..frames.len();
-        whole.then(|| Self { epoch, encoded: Encoded::new(chunk, frames), range })
+        whole.then(|| Self { epoch, encoded: Encoded::new(chunk, frames, None), range })
+    }
+
+    /// The same batch, which follows from this; nothing happens to one that others have a handle on.
+    pub fn traced(mut self, trace: TraceContext) -> Self {
+        if let Some(encoded) = Arc::get_mut(&mut self.encoded) {
+            encoded.trace = Some((trace, AtomicU32::new(0)));
+        }
+        self
+    }
+
+    /// What it follows from, if that is traced.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.encoded.trace.as_ref().map(|(context, _)| *context)
+    }
+
+    /// The same for a delivery, of which a few are told.
+    pub fn trace_delivery(&self) -> Option<TraceContext> {
+        let (context, told) = self.encoded.trace.as_ref()?;
+        (told.fetch_add(1, Ordering::Relaxed) < TRACED_DELIVERIES).then_some(*context)
     }
 
     /// The frames, by offset; never empty. Without holes, unless a filter left some out.
@@ -123,6 +159,20 @@ impl FrameBatch {
     /// The bytes of its Server-Sent Events. What it keeps in memory is about that, and about twice that once a WebSocket wanted it.
     pub fn weight(&self) -> usize {
         self.encoded.frames[self.range.end - 1].sse.end - self.encoded.frames[self.range.start].sse.start
+    }
+
+    /// When its last activity arrived at a hub, as its text says; 1970 if the text is not of this form.
+    pub fn received_at(&self) -> Timestamp {
+        let json = &self.encoded.buffer[self.encoded.frames[self.range.end - 1].json.clone()];
+        // In a text of JSON a quotation mark is escaped, so that this can only be where it is written.
+        let at = json.windows(BEFORE_TIMES.len()).position(|window| window == BEFORE_TIMES);
+        let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let arrived = at.and_then(|at| {
+            let times = &json[at + BEFORE_TIMES.len()..];
+            let text = times[digits(times)..].strip_prefix(RECEIVED_AT)?;
+            std::str::from_utf8(&text[..digits(text)]).ok()?.parse().ok()
+        });
+        arrived.and_then(Timestamp::from_millis).unwrap_or_default()
     }
 
     /// What comes after `offset`; nothing if nothing does.
@@ -189,19 +239,26 @@ pub struct FrameBuilder {
     buffer: BytesMut,
     frames: Vec<Frame>,
     done: Vec<FrameBatch>,
+    trace: Option<TraceContext>,
 }
 
 impl FrameBuilder {
     /// Nothing encoded yet.
     pub fn new(task: &TaskId, epoch: Epoch) -> Self {
         let text = Unchanging::new(task, epoch);
-        Self { epoch, text, expected: 0, buffer: BytesMut::new(), frames: Vec::new(), done: Vec::new() }
+        Self { epoch, text, expected: 0, buffer: BytesMut::new(), frames: Vec::new(), done: Vec::new(), trace: None }
     }
 
     /// So many activities will come, whose payloads are so many bytes: room for them is made at once.
     pub fn expecting(mut self, activities: usize, data_bytes: usize) -> Self {
         self.expected = activities * ENVELOPE + data_bytes;
         self.frames.reserve(activities);
+        self
+    }
+
+    /// What is encoded follows from this, if that is traced.
+    pub fn traced(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
         self
     }
 
@@ -241,7 +298,7 @@ impl FrameBuilder {
         }
         let frames = std::mem::take(&mut self.frames);
         let range = 0..frames.len();
-        self.done.push(FrameBatch { epoch: self.epoch, encoded: Encoded::new(self.buffer.split(), frames), range });
+        self.done.push(FrameBatch { epoch: self.epoch, encoded: Encoded::new(self.buffer.split(), frames, self.trace), range });
     }
 }
 
@@ -299,9 +356,9 @@ impl Unchanging {
         serde_json::to_writer((&mut *out).writer(), activity.invocation.as_str()).expect("writing to memory does not fail");
         out.extend_from_slice(br#","eventId":""#);
         out.extend_from_slice(activity.event_id.encode(&mut [0; EventId::CHARS]).as_bytes());
-        out.extend_from_slice(br#"","timestamp":"#);
+        out.extend_from_slice(BEFORE_TIMES);
         out.extend_from_slice(itoa::Buffer::new().format(activity.timestamp.as_millis()).as_bytes());
-        out.extend_from_slice(br#","receivedAt":"#);
+        out.extend_from_slice(RECEIVED_AT);
         out.extend_from_slice(itoa::Buffer::new().format(activity.received_at.as_millis()).as_bytes());
         out.extend_from_slice(br#","type":""#);
         out.extend_from_slice(activity.kind.as_str().as_bytes());
@@ -314,7 +371,7 @@ impl Unchanging {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Data, Timestamp, text_frame};
+    use crate::model::{Data, text_frame};
 
     fn activity(invocation: &str, data: &'static str) -> Activity {
         Activity {
@@ -345,6 +402,7 @@ mod tests {
         let mut json = Vec::new();
         batch.write_json(frame, &mut json);
         assert_eq!(String::from_utf8(json).expect("UTF-8"), format!("{{{object}"));
+        assert_eq!((batch.received_at().as_millis(), batch.within(0).received_at()), (1_764_000_000_130, batch.received_at()));
         let second: serde_json::Value = serde_json::from_slice(&second[4..]).expect("valid whatever the ids hold");
         assert_eq!((&second["invocationId"], &second["offset"]), (&"é\"\\".into(), &10.into()));
         assert_eq!((batch.first().get(), batch.last().get()), (9, 10));

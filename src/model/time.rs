@@ -35,6 +35,11 @@ impl Timestamp {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// How long ago it is; zero for what is to come, as another node's clock may have it.
+    pub fn elapsed(self) -> Duration {
+        Duration::from_millis(Self::now().0.saturating_sub(self.0))
+    }
+
     /// Milliseconds since the epoch.
     pub fn as_millis(self) -> u64 {
         self.0

@@ -22,6 +22,17 @@ pub(crate) enum Denied {
     TooManySessions,
 }
 
+impl Denied {
+    /// As it is counted.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Unauthorized(refusal) => refusal.code(),
+            Self::OtherSubject => "other_subject",
+            Self::TooManySessions => "too_many_sessions",
+        }
+    }
+}
+
 /// Whom a session is for.
 #[derive(Debug)]
 pub(crate) struct Access {

@@ -20,6 +20,7 @@ use tokio_util::{
 
 use crate::{
     hub::Relay,
+    metrics::Metrics,
     tls::stream::{Parked, Stream},
 };
 
@@ -42,11 +43,11 @@ struct Shard {
 }
 
 impl Shards {
-    /// So many threads; 0 for one for each processor. Sessions are counted on `tracker`.
-    pub(crate) fn start(count: usize, tracker: TaskTracker) -> io::Result<Self> {
+    /// So many threads; 0 for one for each processor. Sessions are counted on `tracker`, what each thread reads from rings in `metrics`.
+    pub(crate) fn start(count: usize, metrics: &Metrics, tracker: TaskTracker) -> io::Result<Self> {
         let count = if count == 0 { thread::available_parallelism().map_or(1, usize::from) } else { count };
         let stop = CancellationToken::new();
-        let shards = (0..count).map(|number| Shard::start(number, stop.clone())).collect::<io::Result<_>>()?;
+        let shards = (0..count).map(|number| Shard::start(number, metrics, stop.clone())).collect::<io::Result<_>>()?;
         Ok(Self { shards, tracker, _stop: stop.drop_guard() })
     }
 
@@ -75,10 +76,10 @@ impl Shards {
 }
 
 impl Shard {
-    fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
+    fn start(number: usize, metrics: &Metrics, stop: CancellationToken) -> io::Result<Self> {
         let runtime =
             runtime::Builder::new_current_thread().enable_all().event_interval(61).max_io_events_per_tick(EVENTS).build()?;
-        let (handle, relay) = (runtime.handle().clone(), Relay::default());
+        let (handle, relay) = (runtime.handle().clone(), Relay::new(metrics.hot_reads_of(number)));
         let passing = relay.clone();
         thread::Builder::new().name(name(number)).spawn(move || {
             runtime.block_on(stop.run_until_cancelled(passing.run()));

@@ -18,10 +18,12 @@ use tokio::{
 
 use super::{
     SessionOptions,
-    access::Access,
+    access::{Access, Denied},
     beat::next_beat,
     ending::{Ending, Stage},
+    name::Name,
     outbox::Outbox,
+    probe::Probe,
     protocol::ServerMessage,
 };
 use crate::{
@@ -67,6 +69,8 @@ pub(crate) async fn serve(mut stream: Stream, mut session: SseSession, relay: Re
     session.follower.tell(&relay, mailbox.clone(), 0);
     let _seat = session.ending.hear(&relay, mailbox.clone());
     session.metrics.sessions.inc();
+    let name = Name::new();
+    tracing::debug!(session.id = %name, task.id = %session.task, transport = "sse", "a session begins");
     let metrics = session.metrics.clone();
     let beat = next_beat(session.options.heartbeat);
     let timer = Box::pin(sleep_until(beat));
@@ -75,10 +79,13 @@ pub(crate) async fn serve(mut stream: Stream, mut session: SseSession, relay: Re
         session,
         mailbox,
         mail,
+        relay,
         outbox,
+        probe: Probe::default(),
         chunked,
         stage,
         phase: Phase::Ready,
+        closed: None,
         blocked: None,
         heard: 0,
         beat,
@@ -89,6 +96,8 @@ pub(crate) async fn serve(mut stream: Stream, mut session: SseSession, relay: Re
         // A client that takes nothing more loses nothing by that.
         let _ = timeout(CLOSE_GRACE, streaming.finish(&mut stream)).await;
     }
+    tracing::debug!(session.id = %name, code = streaming.closed, "a session ends");
+    streaming.closed.into_iter().for_each(|why| metrics.close(why));
     metrics.sessions.dec();
 }
 
@@ -104,10 +113,14 @@ struct Streaming {
     session: SseSession,
     mailbox: Arc<Mailbox>,
     mail: Mail,
+    relay: Relay,
     outbox: Outbox,
+    probe: Probe,
     chunked: bool,
     stage: Stage,
     phase: Phase,
+    /// Why the hub ends it, as it is counted.
+    closed: Option<&'static str>,
     /// Since when the socket takes nothing although something waits.
     blocked: Option<Instant>,
     /// Bytes that the client has sent since its request.
@@ -134,7 +147,10 @@ impl Streaming {
             }
             match self.outbox.poll_write(context, stream)? {
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(_) => self.blocked = None,
+                Poll::Ready(written) => {
+                    self.blocked = None;
+                    self.probe.written(written, &self.session.metrics);
+                }
                 Poll::Pending => break,
             }
             if round == ROUNDS {
@@ -151,10 +167,8 @@ impl Streaming {
     /// Takes what has come into the mailbox, and looks whether the node stops.
     fn hear(&mut self, context: &Context<'_>) -> io::Result<()> {
         self.mailbox.empty(&mut self.mail, context);
-        if self.session.access.check().is_err() {
-            // What waits may not be seen any more.
-            self.outbox.discard();
-            self.phase = Phase::Ended;
+        if let Err(denied) = self.session.access.check() {
+            self.deny(denied);
             return Ok(());
         }
         if !self.mail.changed.is_empty() && matches!(self.phase, Phase::Asleep) {
@@ -193,6 +207,7 @@ impl Streaming {
             }
             if self.session.options.frame_bytes < self.heard {
                 self.session.metrics.reached.count("frame");
+                self.closed = Some("too_big");
                 return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
             }
         }
@@ -206,17 +221,18 @@ impl Streaming {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            if self.session.access.check_time().is_err() {
-                self.outbox.discard();
-                self.phase = Phase::Ended;
+            if let Err(denied) = self.session.access.check_time() {
+                self.deny(denied);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
             if self.leave.is_some_and(|leave| leave <= now) {
+                self.closed = Some("drain");
                 return Poll::Ready(Ok(()));
             }
             if too_slow.is_some_and(|limit| limit <= now) {
                 self.session.metrics.reached.count("write_timeout");
+                self.closed = Some("too_slow");
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             if self.beat <= now {
@@ -227,6 +243,14 @@ impl Streaming {
                 }
             }
         }
+    }
+
+    /// It may not go on: what waits may not be seen any more.
+    fn deny(&mut self, denied: Denied) {
+        self.outbox.discard();
+        self.probe.discard();
+        self.phase = Phase::Ended;
+        self.closed = Some(denied.label());
     }
 
     /// Asks the follower for chunks, while the queue has room.
@@ -281,6 +305,7 @@ impl Streaming {
             count
         };
         self.session.metrics.delivered.inc_by(count as u64);
+        self.probe.pushed(batch, &self.session.follower, &self.relay, self.outbox.bytes(), &self.session.metrics.tracer);
         if self.session.follower.rests() {
             self.phase = Phase::Asleep;
         }

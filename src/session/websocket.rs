@@ -34,7 +34,7 @@ use super::{
     meter::{Meter, MeterLimits, Metered},
     outside::Outside,
 };
-use crate::{metrics::Code, tls::stream::Stream};
+use crate::tls::stream::Stream;
 
 /// The buffer that each socket reads into. Clients send little: a subscription now and then, and pongs.
 const READ_BUFFER: usize = 256;
@@ -83,10 +83,12 @@ impl Connection {
     async fn drive(mut self) {
         let metrics = self.session.metrics.clone();
         metrics.sessions.inc();
+        tracing::debug!(session.id = %self.session.name, transport = "websocket", "a session begins");
         let _seat = self.ending.hear(&self.session.relay, self.session.mailbox.clone());
         let end = self.run().await;
+        tracing::debug!(session.id = %self.session.name, end = ?end, "a session ends");
         if let Some((code, reason, label)) = end.close() {
-            metrics.closed.get_or_create(&Code { code: label }).inc();
+            metrics.close(label);
             end.limit().into_iter().for_each(|limit| metrics.reached.count(limit));
             if end.discards() {
                 self.session.discard();
@@ -267,6 +269,7 @@ impl Connection {
             return Poll::Ready(Ok(false));
         }
         let written = ready!(outbox.poll_write(context, &mut self.socket.get_mut().stream))?;
+        self.session.probe.written(written, &self.session.metrics);
         self.blocked = None;
         Poll::Ready(if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(true) })
     }

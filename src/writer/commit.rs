@@ -1,6 +1,6 @@
 //! The one that commits: batches in order, patience with a store that does not answer, and each refusal to the item that earned it.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Change, ChangeDone, Command, Inner, QUEUE_COMMANDS, Results, Submission, tell::News};
 use crate::{
     backoff::Backoff,
-    metrics::Code,
     model::{LogState, TaskId},
     store::{Append, Appended, Attempt, Condition, Fence, Heartbeat, Refusal, Store, StoreError, TaskCommit},
+    telemetry::{Span, SpanKind},
 };
 
 /// The first and the longest wait before a commit is tried again.
@@ -93,7 +93,8 @@ impl Committer {
         let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
         let mut waiting = Vec::with_capacity(submissions.len());
         let mut only_if: Option<Condition> = None;
-        for Submission { task, activities, reply, lease, condition, room } in submissions {
+        let mut traced = Vec::new();
+        for Submission { task, activities, reply, lease, condition, trace, room } in submissions {
             if lease.is_some_and(|lease| !lease.holds()) {
                 // Whoever waits may have gone with the node.
                 let _ = reply.send(Results::new());
@@ -103,17 +104,23 @@ impl Committer {
                 (Some(all), Some(more)) => all.runs.extend(more.runs),
                 (all, condition) => *all = all.take().or(condition),
             }
+            let span = self.inner.metrics.tracer.within(trace, "commit", SpanKind::Internal);
+            traced.extend(span.map(|span| (batch.len()..batch.len() + activities.len(), span)));
             waiting.push((activities.len(), reply, room));
             batch.extend(activities.into_iter().map(|activity| Append { task: task.clone(), activity }));
         }
         if batch.is_empty() {
             return;
         }
-        let metrics = &self.inner.metrics;
-        metrics.queue_activities.set(gauge(self.inner.options.queue_activities - self.inner.activities.available_permits()));
-        metrics.queue_bytes.set(gauge(self.inner.options.queue_bytes - self.inner.bytes.available_permits()));
         let Some((results, commits)) = self.append_all(&batch, only_if.as_ref()).await else { return };
-        self.tell(News::Appended { batch, commits, results, waiting }).await;
+        let activities = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+        let end = |(range, mut span): (Range<usize>, Span)| {
+            span.note("task.id", batch[range.start].task.as_str().to_owned());
+            span.note("tasklight.batch.activities", activities);
+            (range, span.context())
+        };
+        let traces = traced.into_iter().map(end).collect();
+        self.tell(News::Appended { batch, commits, results, waiting, traces }).await;
     }
 
     async fn tell(&self, news: News) {
@@ -183,9 +190,13 @@ impl Committer {
             match result {
                 Ok(receipt) if receipt.duplicate => metrics.duplicates.inc(),
                 Ok(_) => metrics.appended.inc(),
-                Err(refusal) => metrics.rejected.get_or_create(&Code { code: refusal.code() }).inc(),
+                Err(refusal) => {
+                    metrics.reject(refusal.code());
+                    continue;
+                }
             };
         }
+        tracing::debug!(activities, duration_ms = took.as_secs_f64() * 1e3, "committed");
         metrics.batch_activities.observe(u32::try_from(activities).map_or(f64::MAX, f64::from));
         metrics.commit_seconds.observe(took.as_secs_f64());
     }
@@ -220,6 +231,7 @@ impl Committer {
     }
 
     fn set_healthy(&self, healthy: bool) {
+        self.inner.metrics.store_healthy.set(i64::from(healthy));
         self.inner.healthy.send_if_modified(|now| std::mem::replace(now, healthy) != healthy);
     }
 }
@@ -228,8 +240,4 @@ impl Submission {
     fn fence(&self) -> Option<Fence> {
         self.condition.as_ref().map(|condition| condition.fence)
     }
-}
-
-fn gauge(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -30,8 +30,19 @@ pub(crate) enum Act {
     Mark(TaskId, Mark),
     /// Say `Released` to this node once everything before is stored.
     Release(TaskId, NodeId, Took),
+    /// Nothing but to take note: the task changed hands here.
+    Moved(Move),
     /// Store these, after everything before.
     Append(TaskId, Vec<NewActivity>),
+}
+
+/// Which way a task changed hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// This node takes its activities now.
+    Gained,
+    /// This node takes them no more.
+    Lost,
 }
 
 /// Whether a node that lets go of a task may have taken what the coming owner has heard too.

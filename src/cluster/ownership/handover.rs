@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Act, Ownership, Took,
+    Act, Move, Ownership, Took,
     place::{Claim, Place, Role},
 };
 use crate::{
@@ -26,6 +26,7 @@ impl Ownership {
             // What came while the connection was lost the standby has heard alone, and it comes before what is heard from here on.
             if again && place.role == Role::Owner {
                 place.role = Role::arriving(others, Claim::Perhaps);
+                self.acts.push(Act::Moved(Move::Lost));
             }
             place.since = place.held.next_number();
             let mark = Mark::Listens { from: self.me.clone() };
@@ -55,6 +56,7 @@ impl Ownership {
             }
             (Mark::Passes { from, to, .. }, Role::Leaving { to: next }) if *from == self.me && next == to => {
                 place.role = Role::Lingering { since: now };
+                self.acts.push(Act::Moved(Move::Lost));
                 self.acts.push(Act::Release(task.clone(), to.clone(), Took::Nothing));
                 self.acts.push(Act::HearAcks(task.clone()));
                 self.review(task, now);
@@ -180,6 +182,7 @@ impl Ownership {
         if waiting.is_empty() {
             place.role = Role::Owner;
             place.heard = now;
+            self.acts.push(Act::Moved(Move::Gained));
             if !std::mem::replace(&mut place.listens, true) {
                 self.acts.push(Act::Subscribe(task.clone()));
             }

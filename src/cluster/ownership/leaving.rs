@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Act, Ownership,
+    Act, Move, Ownership,
     place::{Claim, Role},
 };
 
@@ -18,7 +18,11 @@ impl Ownership {
                 self.acts.push(Act::Unsubscribe(task.clone()));
             }
             match place.role {
-                Role::Owner | Role::Leaving { .. } | Role::Withdrawn { .. } => place.role = Role::Withdrawn { since: now },
+                Role::Owner | Role::Leaving { .. } => {
+                    place.role = Role::Withdrawn { since: now };
+                    self.acts.push(Act::Moved(Move::Lost));
+                }
+                Role::Withdrawn { .. } => place.role = Role::Withdrawn { since: now },
                 Role::Arriving { claim, .. } => {
                     place.role = Role::Withdrawn { since: now };
                     if claim != Claim::Mine {
@@ -55,6 +59,9 @@ impl Ownership {
             let Some(place) = self.places.get_mut(&task) else { continue };
             if place.let_go() {
                 self.acts.push(Act::Unsubscribe(task.clone()));
+            }
+            if matches!(place.role, Role::Owner | Role::Leaving { .. }) {
+                self.acts.push(Act::Moved(Move::Lost));
             }
             place.role = Role::Lingering { since: now };
             if place.held.is_empty() {

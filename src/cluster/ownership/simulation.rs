@@ -175,7 +175,7 @@ impl World {
                     self.subscribed.remove(&(index, task.clone()));
                     self.nodes.entry(index).and_modify(|node| node.wanted.retain(|wanted| *wanted != task));
                 }
-                Act::HearAcks(_) | Act::IgnoreAcks(_) => {}
+                Act::HearAcks(_) | Act::IgnoreAcks(_) | Act::Moved(_) => {}
                 Act::Tell(task, to) => self.send_to_id(&to, Event::Tell(task)),
                 Act::Ready(task, marked) => self.broadcast(&Event::Ready(task, id.clone(), marked)),
                 Act::Holding(task, to, since) => self.send_to_id(&to, Event::Holding(task, id.clone(), since)),

@@ -18,7 +18,7 @@ use crate::{
     broker::{Channel, LinkEvent, LinkReader, RedisBroker},
     cluster::{CONTROL_TASKS, Control, Mark, Members, Ownership, Standing, Took},
     ingest::{Body, BodyError, Envelopes, IngestLimits, Item, Redaction, Rejected, Unopened, event_id_of, events_in, read_body},
-    metrics::{Code, Metrics},
+    metrics::Metrics,
     model::{EventId, NewActivity, TaskId, Timestamp},
     store::Store,
     writer::Writer,
@@ -150,6 +150,7 @@ impl Keeper {
         match question {
             Question::Members(members) => {
                 self.member.send_if_modified(|member| !std::mem::replace(member, true));
+                self.tools.metrics.channel.member.set(1);
                 self.tools.metrics.channel.members.set(i64::try_from(members.alive.len()).unwrap_or(i64::MAX));
                 self.ownership.members(members, now);
                 self.lookups.want_open();
@@ -157,6 +158,7 @@ impl Keeper {
             Question::Lapsed(done) => {
                 tracing::warn!("this node was no member of the cluster for a while; others have taken over its tasks");
                 self.member.send_replace(false);
+                self.tools.metrics.channel.member.set(0);
                 self.tools.metrics.channel.lapses.inc();
                 self.ownership.lapsed(now);
                 self.act();
@@ -200,7 +202,7 @@ impl Keeper {
                     Ok(announcement) => {
                         self.ownership.announced(&announcement.task_id, now);
                     }
-                    Err(_) => drop(self.tools.metrics.rejected.get_or_create(&Code { code: "invalid_announcement" }).inc()),
+                    Err(_) => self.tools.metrics.reject("invalid_announcement"),
                 },
                 Some(Channel::Cluster | Channel::Node) => {
                     if let Some(message) = Control::decode(&payload) {
@@ -281,7 +283,7 @@ impl Keeper {
         }
         if answers {
             for (_, rejected, _) in &refused {
-                metrics.rejected.get_or_create(&Code { code: rejected.code }).inc();
+                metrics.reject(rejected.code);
             }
             self.tools.rejections.say(task, refused);
         }

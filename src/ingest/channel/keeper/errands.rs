@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Tools;
 use crate::{
-    cluster::{Act, CONTROL_TASKS, Control, NodeId},
+    cluster::{Act, CONTROL_TASKS, Control, Move, NodeId},
     model::TaskId,
 };
 
@@ -41,7 +41,10 @@ pub(super) fn run(acts: Vec<Act>, tools: &Tools) {
             Act::Flush(task, to, early) => words.entry((Word::Flush, to)).or_default().push((task, early)),
             Act::Mark(task, mark) => drop(redis.letters.send(names.task(&task), mark.encode())),
             Act::Release(task, to, took) => drop(tools.queue.release(&task, &to, took)),
+            Act::Moved(Move::Gained) => drop(tools.metrics.moves.gained.inc()),
+            Act::Moved(Move::Lost) => drop(tools.metrics.moves.lost.inc()),
             Act::Append(task, activities) => {
+                tools.metrics.accepted.redis.inc_by(activities.len() as u64);
                 let lost = tools.queue.append(&task, activities, &tools.beat.lease);
                 if lost != 0 {
                     tools.metrics.channel.overflowed.inc_by(lost as u64);
