@@ -34,7 +34,7 @@ pub(super) async fn runtime(State(app): State<Arc<App>>, query: Query) -> Result
     let runtimes = app.runtimes.iter().zip(&busy).map(|((name, metrics), before)| told(name, metrics, before));
     Ok(Json(json!({
         "node": app.node,
-        "measuredMs": took.map(|took| millis(took)),
+        "measuredMs": took.map(millis),
         "runtimes": runtimes.collect::<Vec<_>>(),
         "threads": used(&threads),
         "memory": memory(),

@@ -194,12 +194,11 @@ async fn answers_sockets_and_streams_come_by_tls_and_are_drained_in_order() {
     assert_eq!(secure.publish(None, "t", &"x".repeat(60_000)).await, 200);
     let texts = viewer.texts(2).await;
     assert_eq!((texts[0].as_str(), texts[1].len()), ("first", 60_000));
-    let reading = tokio::spawn(events(stream));
-    assert!(secure.hub.stop().await, "it stops by itself");
+    let (stopped, events) = tokio::join!(secure.hub.stop(), events(stream));
+    assert!(stopped, "it stops by itself");
     let told = viewer.until("drain").await;
     assert!(told.last().is_some_and(|drain| drain["cursors"]["t"].is_string()), "{told:?}");
     assert_eq!(viewer.closed().await.0, 1012);
-    let events = reading.await.expect("the stream ends with a goodbye");
     assert_eq!(events.last().map(String::as_str), Some("drain"), "{events:?}");
 }
 
