@@ -335,6 +335,14 @@ impl Store {
         each!(self, store => store.activities_kept().await)
     }
 
+    /// Sees whether the database was put back to an earlier state meanwhile; if so, gives every log another life. An embedded one cannot be while it is open.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(store) => store.settle().await,
+        }
+    }
+
     /// Gives every log another life, so that cursors from before cannot be continued: after a restore that the database itself does not
     /// show, such as that of a file system's snapshot.
     pub async fn renew_epochs(&self) -> Result<(), StoreError> {

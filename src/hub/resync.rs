@@ -104,6 +104,9 @@ pub(super) async fn sweep(hub: Hub) {
             Ok(()) = asked.changed() => {}
             () = hub.inner.stop.cancelled() => return,
         }
+        if let Err(error) = hub.inner.store.settle().await {
+            tracing::debug!(%error, "whether the store was restored could not be seen; trying again");
+        }
         forget_idle(&hub);
         hub.inner.pages.forget_old();
         cleanings.look(&hub).await;

@@ -35,6 +35,8 @@ pub(super) struct Writer {
     connection: Option<PgConnection>,
     /// Keys for new invocations: the next one, and how many are left.
     pub(super) keys: (i64, u32),
+    /// The store's salt when they were given out.
+    salt: i64,
 }
 
 impl Writer {
@@ -48,6 +50,13 @@ impl Writer {
 
     pub(super) fn put_back(&mut self, connection: PgConnection) {
         self.connection = Some(connection);
+    }
+
+    /// Drops the keys if the store has another salt by now: one that was restored may give the same ones to somebody else.
+    pub(super) fn keys_of(&mut self, salt: i64) {
+        if std::mem::replace(&mut self.salt, salt) != salt {
+            self.keys = (0, 0);
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     Append, Appended, Attempt, StoreError,
     plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
     postgres::{PostgresStore, Writer, collided, foreign, refuses, stored},
-    postgres_open::{IDENTITY, settle},
+    postgres_open::{is_here, settle},
     postgres_read::HEAD,
     postgres_write::{self, Basis},
 };
@@ -32,8 +32,8 @@ const AT_ONCE: usize = 5;
 
 /// What loading found.
 enum Loaded {
-    /// Everything.
-    Rows(Rows),
+    /// Everything, and the store's salt.
+    Rows(Rows, i64),
     /// Not all tasks.
     TasksMissing,
     /// Another server, database or timeline than the log was written on last.
@@ -116,7 +116,10 @@ impl PostgresStore {
     ) -> Result<Result<Appended, Loaded>, sqlx::Error> {
         let mut transaction = connection.begin_with(AssertSqlSafe(begin(batch, make))).await?;
         let mut rows = match load(&mut transaction, batch, attempt).await? {
-            Loaded::Rows(rows) => rows,
+            Loaded::Rows(rows, salt) => {
+                writer.keys_of(salt);
+                rows
+            }
             other => {
                 transaction.rollback().await?;
                 return Ok(Err(other));
@@ -179,7 +182,7 @@ SELECT 'k', a.\"offset\", NULL, t.id, NULL, NULL, NULL, NULL, w.event \
 FROM unnest($4::text[], $5::uuid[]) AS w(task, event) JOIN tasks AS t ON t.name = w.task \
 CROSS JOIN LATERAL (SELECT \"offset\" FROM activities WHERE task = t.id AND event_id = w.event LIMIT 1) AS a \
 UNION ALL \
-SELECT 's', current_setting('tasklight.locked')::int8, NULL, NULL, identity, NULL, NULL, NULL, NULL FROM store_identity WHERE identity = ";
+SELECT 's', current_setting('tasklight.locked')::int8, s.salt, NULL, s.identity, NULL, NULL, NULL, NULL FROM store_identity AS s WHERE ";
 
 async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt) -> Result<Loaded, sqlx::Error> {
     let mut tasks: Vec<&str> = batch.iter().map(|item| item.task.as_str()).collect();
@@ -192,7 +195,7 @@ async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt)
     let wanted = batch.iter().filter(|item| attempt == Attempt::Again || item.activity.event_id_given);
     let (event_tasks, events): (Vec<&str>, Vec<Uuid>) =
         wanted.map(|item| (item.task.as_str(), Uuid::from_bytes(*item.activity.activity.event_id.as_bytes()))).unzip();
-    let found = sqlx::query(AssertSqlSafe(format!("SELECT 't' AS kind, {HEAD}{LOAD}{IDENTITY}")))
+    let found = sqlx::query(AssertSqlSafe(format!("SELECT 't' AS kind, {HEAD}{LOAD}{}", is_here("s"))))
         .bind(&tasks)
         .bind(run_tasks)
         .bind(run_names)
@@ -204,7 +207,7 @@ async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt)
     let mut locked = None;
     for row in &found {
         match row.try_get::<&str, _>("kind")? {
-            "s" => locked = row.try_get::<Option<i64>, _>("head")?,
+            "s" => locked = row.try_get::<Option<i64>, _>("head")?.zip(Some(row.try_get::<i64, _>("id")?)),
             "t" => drop(rows.tasks.insert(name(row)?, task(row)?)),
             "i" => drop(rows.invocations.insert((row.try_get("task")?, name(row)?), invocation(row)?)),
             _ => {
@@ -215,7 +218,7 @@ async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt)
     }
     Ok(match locked {
         None => Loaded::Elsewhere,
-        Some(locked) if usize::try_from(locked) == Ok(tasks.len()) => Loaded::Rows(rows),
+        Some((locked, salt)) if usize::try_from(locked) == Ok(tasks.len()) => Loaded::Rows(rows, salt),
         Some(_) => Loaded::TasksMissing,
     })
 }

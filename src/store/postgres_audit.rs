@@ -133,6 +133,8 @@ impl PostgresStore {
 }
 
 async fn note_cleaning(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("UPDATE store_identity SET cleanings = cleanings + 1").execute(connection).await?;
+    sqlx::query("UPDATE store_identity SET cleanings = cleanings + 1, written = pg_current_xact_id()::xid")
+        .execute(connection)
+        .await?;
     Ok(())
 }

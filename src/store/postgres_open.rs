@@ -28,9 +28,15 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
 /// What names the server, the database and the timeline on which it writes, which a failover or a restore to a point in time changes.
-pub(super) const IDENTITY: &str = "(SELECT system_identifier FROM pg_control_system())::text || '/' || \
+const IDENTITY: &str = "(SELECT system_identifier FROM pg_control_system())::text || '/' || \
      (SELECT oid FROM pg_database WHERE datname = current_database())::text || '/' || \
      substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
+
+/// Whether the row of `store_identity`, under this name, was written here: on this server, database and timeline, and by the transaction that it names. What
+/// is put back from a dump was written by another one.
+pub(super) fn is_here(row: &str) -> String {
+    format!("({row}.identity = {IDENTITY} AND {row}.written IS NOT DISTINCT FROM {row}.xmin)")
+}
 
 /// All our statements find rows by their keys and read logs in order of an index, and must go on to do so however small or new the tables are when
 /// they are planned: a page of a log that was just filled was read by sorting the whole log. A plan that reads a small table through all
@@ -96,6 +102,13 @@ impl PostgresStore {
             remembered: Arc::default(),
             stalled_after: options.stalled_after,
         })
+    }
+
+    /// Sees whether the logs are still those that were written last; if not, gives every one another life. Cheap: to be asked every few seconds.
+    pub(super) async fn settle(&self) -> Result<(), StoreError> {
+        let sql = AssertSqlSafe(format!("SELECT {} FROM store_identity", is_here("store_identity")));
+        let same = self.within(async { Ok(sqlx::query_scalar::<_, bool>(sql).fetch_optional(&self.readers).await?) }).await?;
+        if same == Some(true) { Ok(()) } else { self.write(settle).await }
     }
 
     /// Gives every log another life: after a restore that the server itself does not show.
@@ -167,10 +180,10 @@ impl Connector {
 
 /// Sees that the log was written here last, and gives every task another epoch if not.
 pub(super) async fn settle(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let sql = AssertSqlSafe(format!("SELECT identity = {IDENTITY} FROM store_identity"));
+    let sql = AssertSqlSafe(format!("SELECT {} FROM store_identity", is_here("store_identity")));
     let same: Option<bool> = sqlx::query_scalar(sql).fetch_optional(&mut *connection).await?;
     if same != Some(true) {
-        let renewed = renew(connection, &format!("store_identity.identity <> {IDENTITY}")).await?;
+        let renewed = renew(connection, &format!("NOT {}", is_here("store_identity"))).await?;
         if renewed && same.is_some() {
             tracing::warn!("the database was restored or has failed over: every task's log begins another epoch");
         }
@@ -182,8 +195,8 @@ pub(super) async fn settle(connection: &mut PgConnection) -> Result<(), StoreErr
 /// the same, one does it.
 async fn renew(connection: &mut PgConnection, condition: &str) -> Result<bool, StoreError> {
     let sql = AssertSqlSafe(format!(
-        "INSERT INTO store_identity (id, identity, salt) VALUES (1, {IDENTITY}, $1) \
-         ON CONFLICT (id) DO UPDATE SET identity = excluded.identity, salt = excluded.salt WHERE {condition}"
+        "INSERT INTO store_identity (id, identity, salt, written) VALUES (1, {IDENTITY}, $1, pg_current_xact_id()::xid) \
+         ON CONFLICT (id) DO UPDATE SET identity = excluded.identity, salt = excluded.salt, written = excluded.written WHERE {condition}"
     ));
     let done = sqlx::query(sql).bind(i64::from(Epoch::generate().get())).execute(connection).await?;
     Ok(done.rows_affected() == 1)

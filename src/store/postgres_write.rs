@@ -9,7 +9,7 @@ use super::{
     Append, Appended, TaskCommit,
     plan::{InvocationRow, Rows, TaskRow},
     postgres::stored,
-    postgres_open::IDENTITY,
+    postgres_open::is_here,
 };
 use crate::model::{InvocationId, Status, Timestamp};
 
@@ -73,11 +73,12 @@ SELECT unnest($1::int8[]), unnest($2::int8[]), unnest($3::int8[]), unnest($4::uu
 /// The check of what was remembered; its parameters begin with this one.
 fn check(first: usize) -> String {
     let [tasks, offsets, epochs, cleanings, event_tasks, events] = [0, 1, 2, 3, 4, 5].map(|n| first + n);
+    let here = is_here("s");
     format!(
         "locked AS MATERIALIZED ( \
   SELECT t.id FROM unnest(${tasks}::int8[], ${offsets}::int8[], ${epochs}::int8[], ${cleanings}::int8[]) AS w(id, first, epoch, cleanings) \
   JOIN tasks AS t ON t.id = w.id CROSS JOIN store_identity AS s \
-  WHERE t.floor <= w.first AND t.cleanings = w.cleanings AND t.epoch # s.salt = w.epoch AND s.identity = {IDENTITY} \
+  WHERE t.floor <= w.first AND t.cleanings = w.cleanings AND t.epoch # s.salt = w.epoch AND {here} \
     AND NOT EXISTS (SELECT 1 FROM activities AS a WHERE a.task = w.id AND a.\"offset\" >= w.first) \
   ORDER BY t.name COLLATE \"C\" FOR NO KEY UPDATE OF t \
 ), sure AS MATERIALIZED ( \

@@ -9,7 +9,11 @@ use sqlx::{SqlitePool, sqlite::SqliteRow};
 
 use crate::model::{Epoch, LogState, Offset, StalledAfter, Timestamp};
 
-use super::{StoreError, remembered::Remembered, sqlite_open::FileLock};
+use super::{
+    StoreError,
+    remembered::Remembered,
+    sqlite_open::{FileLock, note_end},
+};
 
 /// The embedded store.
 #[derive(Debug, Clone)]
@@ -30,6 +34,9 @@ impl SqliteStore {
 
     pub(super) async fn close(&self) {
         self.readers.close().await;
+        if let Err(error) = note_end(&self.writer, &self.lock).await {
+            tracing::warn!(%error, "the end could not be noted: a copy made since the start may be taken for this database");
+        }
         self.writer.close().await;
         self.lock.release();
     }

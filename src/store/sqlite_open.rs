@@ -117,6 +117,11 @@ async fn renew_identity(writer: &SqlitePool, lock: &FileLock) -> anyhow::Result<
     Ok(lock.note(&[&opening])?)
 }
 
+/// At the end, notes once more that it was open, so that a copy that was made meanwhile is told from what the database is now.
+pub(super) async fn note_end(writer: &SqlitePool, lock: &FileLock) -> anyhow::Result<()> {
+    renew_identity(writer, lock).await
+}
+
 /// The file beside the database that one process at a time holds locked; the system lets go of it whenever that process ends.
 #[derive(Debug)]
 pub(super) struct FileLock {
