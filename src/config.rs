@@ -4,6 +4,7 @@
 mod access;
 mod check;
 mod options;
+mod reference;
 mod settings;
 mod values;
 
@@ -12,7 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
     AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings,
-    NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
+    Meaning, NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
 };
 pub use values::{Hidden, List, Size, Span};
 

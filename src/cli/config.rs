@@ -17,10 +17,17 @@ pub(crate) struct ConfigArgs {
     /// One JSON object: key → {value, origin, meaning}
     #[arg(long)]
     json: bool,
+    /// Every key with its form, default and meaning, as Markdown: the table of docs/configuration.md
+    #[arg(long, conflicts_with_all = ["json", "config"])]
+    reference: bool,
 }
 
 /// Prints every key with its value, origin and meaning. Passwords are masked.
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    if args.reference {
+        write!(anstream::stdout().lock(), "{}", Settings::reference_text())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let loaded = Settings::load(&Sources { file: args.config.clone(), flags: Vec::new() })?;
     let meanings = Settings::reference();
     let values = loaded.settings.values();
@@ -31,7 +38,10 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
             .iter()
             .map(|(key, value)| {
                 let value: serde_json::Value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
-                (key.clone(), json!({"value": value, "origin": origin(key), "meaning": meanings.get(key)}))
+                (
+                    key.clone(),
+                    json!({"value": value, "origin": origin(key), "meaning": meanings.get(key).map(|meaning| &meaning.text)}),
+                )
             })
             .collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
@@ -41,7 +51,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     for (key, value) in &values {
         let origin = origin(key);
         let style = if origin == "default" { faint } else { set };
-        let meaning = meanings.get(key).map_or("", String::as_str);
+        let meaning = meanings.get(key).map_or("", |meaning| meaning.text.as_str());
         writeln!(out, "{key} = {value}  {style}# {origin}{style:#}{faint}: {meaning}{faint:#}")?;
     }
     Ok(ExitCode::SUCCESS)

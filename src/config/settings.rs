@@ -21,11 +21,39 @@ macro_rules! settings {
 
         impl $name {
             /// Each key of this section and what it means.
-            pub(super) fn describe(section: &str, into: &mut BTreeMap<String, String>) {
-                $(into.insert(format!("{section}{}", stringify!($field)), concat!($($doc),+).trim().to_owned());)*
+            pub(super) fn describe(section: &str, into: &mut BTreeMap<String, $crate::config::settings::Meaning>) {
+                $(into.insert(
+                    format!("{section}{}", stringify!($field)),
+                    $crate::config::settings::Meaning { text: concat!($($doc),+).trim().to_owned(), form: $crate::config::settings::form(stringify!($type)) },
+                );)*
             }
         }
     };
+}
+
+/// What a key means, and what its values look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meaning {
+    /// Its meaning, in a sentence.
+    pub text: String,
+    /// Which form its value has; empty for a section.
+    pub form: &'static str,
+}
+
+/// What people call the form of a type's values.
+fn form(kind: &str) -> &'static str {
+    match kind {
+        "Span" => "duration",
+        "Size" => "size",
+        "List" => "list",
+        "Hidden" => "secret",
+        "String" => "text",
+        "bool" => "`true`, `false`",
+        "SocketAddr" => "address",
+        "f32" | "f64" => "number",
+        _ if kind.starts_with(['u', 'i']) => "integer",
+        _ => "",
+    }
 }
 
 mod nodes;
@@ -82,7 +110,7 @@ settings! {
 
 impl Settings {
     /// Each key and what it means.
-    pub fn reference() -> BTreeMap<String, String> {
+    pub fn reference() -> BTreeMap<String, Meaning> {
         let mut all = BTreeMap::new();
         Self::describe("", &mut all);
         BrokerSettings::describe("broker.", &mut all);
