@@ -193,6 +193,11 @@ pub(super) async fn discard(headers: &HeaderMap, body: Body) {
 pub(super) async fn json<T: serde::de::DeserializeOwned>(app: &App, headers: &HeaderMap, from: Body) -> Result<T, Problem> {
     let bytes = body(app, headers, from, app.limits.activity_bytes).await?;
     let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
+    let no_object = || Problem::bad_request("invalid_json", "body", "the body is not a JSON object");
+    // The parser would also take the fields' values in order, as an array.
+    if text.trim_ascii().starts_with(b"[") {
+        return Err(no_object());
+    }
     serde_json::from_slice(text).map_err(|error| {
         if error.is_data() {
             let text = error.to_string();
@@ -200,6 +205,6 @@ pub(super) async fn json<T: serde::de::DeserializeOwned>(app: &App, headers: &He
             let field = words.split('`').nth(1).unwrap_or("body").to_owned();
             return Problem::bad_request("invalid_field", &field, words);
         }
-        Problem::bad_request("invalid_json", "body", "the body is not a JSON object")
+        no_object()
     })
 }

@@ -88,6 +88,9 @@ impl<'a> Envelope<'a> {
             }
         }
         let [task, invocation, kind, event_id, timestamp, data] = values.map(present);
+        if data.is_some_and(|raw| !raw.get().starts_with('{')) {
+            return Err(Rejected::new("wrong_type", Some("data"), "data must be an object"));
+        }
         let kind = text_as(required(kind, "type")?, "type", "unknown_type", |text| match text {
             "heartbeat" => Ok(None),
             other => other.parse().map(Some),
@@ -139,9 +142,6 @@ fn time(raw: &RawValue) -> Result<Timestamp, Rejected> {
 /// The payload as it will be stored and sent: the request's own bytes, unless something in it had to be mended.
 fn payload(text: &Bytes, data: Option<&RawValue>, limits: &IngestLimits, replaced: &mut usize) -> Result<Data, Rejected> {
     let Some(raw) = data else { return Ok(Data::empty()) };
-    if !raw.get().starts_with('{') {
-        return Err(Rejected::new("wrong_type", Some("data"), "data must be an object"));
-    }
     let bytes = text.slice_ref(raw.get().as_bytes());
     let (bytes, count) = check_json(bytes, limits.json).map_err(|fault| {
         let (code, message) = match fault {

@@ -42,6 +42,7 @@ class Described:
             names = [message["$ref"].rsplit("/", 1)[1] for message in operation["messages"]]
             self.directions.setdefault((channel, operation["action"]), set()).update(names)
         self.seen = {}
+        self.values = {}
         self.closed = set()
 
     @staticmethod
@@ -65,6 +66,14 @@ class Described:
         fits = self.names(channel, action, payload, headers)
         assert len(fits) == 1, f"{channel}, {action}: {payload} {headers} is {fits or 'not described'}"
         self.seen.setdefault((channel, action, fits[0]), (payload, headers))
+        for field in self.growing(fits[0]):
+            self.values.setdefault((fits[0], field), set()).add(payload[field])
+
+    def growing(self, message):
+        """Fields of a message whose values are listed, in a list that may grow; with the list."""
+        schema = self.document["components"]["messages"][message]["payload"]["$ref"].rsplit("/", 1)[1]
+        fields = self.document["components"]["schemas"][schema].get("properties", {})
+        return {name: field["x-extensible-enum"] for name, field in fields.items() if "x-extensible-enum" in field}
 
     def missing(self):
         """What is described and was never there."""

@@ -15,9 +15,10 @@ from viewer import Viewer
 SECRET = "a secret of more than thirty-two bytes, for tests"
 
 
-def token(subject, read, expires=600, **header):
+def token(subject, tasks, expires=600, admin=False, **header):
     """A JWT as a signer of people would make it."""
-    claims = {"sub": subject, "iat": int(time.time()), "exp": int(time.time()) + expires, "tasklight": {"read": read, "publish": read}}
+    now, grants = int(time.time()), {"read": tasks, "publish": tasks, "admin": admin}
+    claims = {"sub": subject, "iat": now, "exp": now + expires, "tasklight": grants}
     parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT", **header}, claims)]
     text = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
     mac = hmac.new(SECRET.encode(), text, hashlib.sha256).digest()
