@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6
+.PHONY: run web docs test test-unit test-clients e2e page-bench screenshots schemathesis test-upgrade test-k6 test-chaos chaos fuzz services lint fmt clean bench k6
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -29,6 +29,11 @@ web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
 web/node_modules/.installed: web/package-lock.json
 	npm ci --prefix web --no-audit --no-fund
 	touch $@
+
+## docs: the tables of docs/configuration.md anew, from the settings themselves
+docs:
+	$(CARGO) build --quiet
+	bash docs/configuration.sh ./$(BIN)
 
 ## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then independent clients against the
 ## real program, then k6, then three hubs that are killed, frozen and cut off while agents publish
@@ -56,6 +61,16 @@ page-bench: web
 screenshots: web
 	$(CARGO) build --quiet
 	cd web && TASKLIGHT_BIN=$(CURDIR)/$(BIN) node e2e/screenshots.mjs
+
+## schemathesis: the HTTP API against its own description for ten minutes, or SCHEMATHESIS_SECONDS
+schemathesis:
+	$(CARGO) build --quiet
+	SCHEMATHESIS_SECONDS=$${SCHEMATHESIS_SECONDS:-600} TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/clients/schemathesis.sh
+
+## test-upgrade: hubs of an older release and of this one side by side on one store; OLD_REF=COMMIT names the older one
+test-upgrade:
+	$(CARGO) build --quiet
+	TASKLIGHT_BIN=$(CURDIR)/$(BIN) bash tests/services.sh bash tests/upgrade/run.sh $(OLD_REF)
 
 ## test-k6: every k6 script at its small size against the real program, in two minutes
 test-k6:
