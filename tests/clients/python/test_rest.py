@@ -158,3 +158,11 @@ def test_cursors_that_cannot_be_continued_are_named(hub, task):
     ]:
         answer = hub.request("GET", f"/v1/tasks/{task}/activities?{query}")
         assert (answer.status, answer.json["code"], answer.json["field"]) == (status, code, field), query
+
+
+def test_a_heartbeat_is_held_to_the_form_of_an_activity(hub, task):
+    beat = {"invocationId": "run-1", "type": "heartbeat"}
+    assert hub.post(task, {**beat, "data": {"any": 1}}).json == {"results": [{"heartbeat": True}]}
+    assert hub.post(task, {**beat, "data": None}).json == {"results": [{"heartbeat": True}]}
+    refused = hub.post(task, {**beat, "data": [1]})
+    assert (refused.status, refused.json["code"], refused.json["field"]) == (400, "wrong_type", "data")

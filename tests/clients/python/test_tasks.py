@@ -193,3 +193,11 @@ def test_health_readiness_and_metrics_are_the_operators_alone(hub):
     assert hub.admin("/readyz").json["ready"] is True
     assert hub.admin("/metrics").body.decode().rstrip().endswith("# EOF")
     assert hub.admin("/v1/tasks").status == 404, "and they get nothing else there"
+
+
+@pytest.mark.parametrize("body", ["[null, null]", "[]", ' [{"title": "x"}]', "1", '"x"'])
+def test_a_body_that_is_no_object_describes_nothing(hub, task, body):
+    for method in ("PUT", "PATCH"):
+        answer = hub.request(method, f"/v1/tasks/{task}", body)
+        assert answer.status == 400 and answer.json["code"] in ("invalid_json", "invalid_field"), (method, body, answer)
+    assert hub.request("GET", f"/v1/tasks/{task}").status == 404
