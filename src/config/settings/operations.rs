@@ -61,9 +61,9 @@ settings! {
     ReconcilerSettings {
         /// A running invocation of which nothing is heard for so long, no activity and no heartbeat, is lost; 0 for never.
         orphan_after: Span = Span::seconds(1_800),
-        /// The same of one that is pending; 0 for never.
+        /// The same of an invocation that is pending; 0 for never.
         pending_orphan_after: Span = Span::seconds(86_400),
-        /// How often such invocations are looked for.
+        /// How often silent invocations are looked for.
         interval: Span = Span::seconds(30),
         /// A running invocation without an activity for so long is stalled, even if its heartbeats come.
         stalled_after: Span = Span::seconds(300),

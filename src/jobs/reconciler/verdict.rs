@@ -160,7 +160,7 @@ mod tests {
         for other in [
             OpenRun { heard, ..silent.clone() },
             OpenRun { epoch: Epoch::from_stored(18), ..silent.clone() },
-            OpenRun { invocation: "run 8".parse().expect("valid"), ..silent.clone() },
+            OpenRun { invocation: "run 8".parse().expect("valid"), ..silent },
         ] {
             assert_ne!(lost(&other).activity.event_id, first.activity.event_id, "{other:?}");
         }
