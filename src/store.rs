@@ -31,10 +31,12 @@ mod postgres_open;
 mod postgres_open_runs;
 mod postgres_rates;
 mod postgres_read;
+mod postgres_retention;
 mod postgres_tasks;
 mod postgres_write;
 mod rates;
 mod remembered;
+mod retention;
 mod sqlite;
 mod sqlite_access;
 mod sqlite_append;
@@ -46,6 +48,7 @@ mod sqlite_open;
 mod sqlite_open_runs;
 mod sqlite_rates;
 mod sqlite_read;
+mod sqlite_retention;
 mod sqlite_tasks;
 mod sqlite_write;
 mod stalls;
@@ -69,6 +72,7 @@ pub use leases::{Fence, HeldLease, LeaseName, LeaseRow};
 pub use open_runs::{OpenRun, SaidStatus};
 pub(crate) use plan::LAG;
 pub use rates::RATE_ACTIVITIES;
+pub use retention::{Bite, Bitten, EmptyTask, KeptTask, LogSize, Removal};
 use terms::REJECTS;
 pub use terms::{
     Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, StallSpan, TaskChange, TaskCommit,
@@ -251,15 +255,9 @@ impl Store {
         each!(self, store => store.patch_task(task, change).await)
     }
 
-    /// Deletes a task with everything below it; says whether there was one.
+    /// Deletes a task with everything below it, in one transaction: see [`Store::lighten`]. Says whether there was one.
     pub async fn delete_task(&self, task: &TaskId) -> Result<bool, StoreError> {
         each!(self, store => store.delete_task(task).await)
-    }
-
-    /// Removes the activities below `floor` (at most head + 1) and raises the task's floor in the same transaction. Gives the log's state
-    /// afterwards, or nothing if there is no such task.
-    pub async fn trim(&self, task: &TaskId, floor: Offset) -> Result<Option<LogState>, StoreError> {
-        each!(self, store => store.trim(task, floor).await)
     }
 
     /// The task's newest invocations, newest first; nothing if there is no such task.

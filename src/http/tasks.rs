@@ -191,6 +191,8 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Task(task): Task) -> Res
     if !app.is_running() {
         return Err(Problem::stopping());
     }
+    // A long log goes bite by bite first, or others would wait for the transaction that takes all of it.
+    app.store.lighten(&task).await?;
     if !app.writer.delete_task(task).await?? {
         return Err(Problem::no_task());
     }

@@ -23,6 +23,8 @@ pub struct PostgresStore {
     pub(super) readers: PgPool,
     /// Each is used by one operation at a time.
     pub(super) writers: Arc<[Mutex<Writer>]>,
+    /// Removes what is kept no longer; never waited for by those that append.
+    pub(super) purger: Arc<Mutex<Writer>>,
     pub(super) connector: Arc<Connector>,
     pub(super) remembered: Arc<Remembered>,
     pub(super) stalled_after: StalledAfter,
@@ -58,7 +60,7 @@ impl PostgresStore {
 
     pub(super) async fn close(&self) {
         self.readers.close().await;
-        for writer in &*self.writers {
+        for writer in self.writers.iter().chain([&*self.purger]) {
             if let Some(connection) = writer.lock().await.connection.take()
                 && let Err(error) = connection.close().await
             {
@@ -87,8 +89,24 @@ impl PostgresStore {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.write_on(async || self.free_writer().await, work).await
+    }
+
+    /// The same on the connection for removals, which no append waits for.
+    pub(super) async fn purge<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write_on(async || self.purger.lock().await, work).await
+    }
+
+    async fn write_on<'a, T>(
+        &'a self,
+        writer: impl AsyncFnOnce() -> MutexGuard<'a, Writer>,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.within(async {
-            let mut writer = self.free_writer().await;
+            let mut writer = writer().await;
             let mut connection = writer.take(&self.connector).await?;
             let done = work(&mut connection).await?;
             writer.put_back(connection);

@@ -16,7 +16,7 @@ use super::{
 use crate::model::{Offset, Timestamp};
 
 /// The server's time. (`now()` is that of the transaction's begin, which may be long ago.)
-const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::int8";
+pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
 fn millis(term: Duration) -> i64 {
     i64::try_from(term.as_millis()).unwrap_or(i64::MAX)

@@ -97,6 +97,7 @@ impl PostgresStore {
         Ok(Self {
             readers,
             writers: (0..options.writers.max(1)).map(|_| Mutex::default()).collect(),
+            purger: Arc::default(),
             connector,
             remembered: Arc::default(),
             stalled_after: options.stalled_after,
@@ -113,7 +114,7 @@ impl PostgresStore {
         let role = role.replace('"', "\"\"");
         let sql = format!(
             "GRANT USAGE ON SCHEMA public TO \"{role}\"; \
-             GRANT SELECT, INSERT, UPDATE, DELETE ON store_identity, tasks, invocations, activities, rejects, revocations, tickets, leases TO \"{role}\"; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON store_identity, tasks, invocations, activities, rejects, revocations, tickets, leases, log_sizes TO \"{role}\"; \
              GRANT USAGE ON SEQUENCE invocation_blocks TO \"{role}\"; GRANT SELECT ON _sqlx_migrations TO \"{role}\""
         );
         self.write(async |connection: &mut PgConnection| {

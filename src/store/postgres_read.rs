@@ -13,9 +13,10 @@ use super::{
 /// A task's epoch as it is seen outside.
 pub(super) const EPOCH: &str = "(tasks.epoch # (SELECT salt FROM store_identity)) AS epoch";
 
-/// Where a task's log ends: its row may be behind (see `plan::LAG`), and alone knows it when everything was trimmed.
-pub(super) const HEAD: &str =
-    "greatest(tasks.head, (SELECT max(a.\"offset\") FROM activities AS a WHERE a.task = tasks.id)) AS head";
+/// Where a task's log ends: its row may be behind (see `plan::LAG`), and alone knows it when everything was trimmed. Below the floor the index may be full of
+/// entries of rows that are gone: they are not looked at.
+pub(super) const HEAD: &str = "greatest(tasks.head, (SELECT max(a.\"offset\") FROM activities AS a \
+                               WHERE a.task = tasks.id AND a.\"offset\" >= tasks.floor)) AS head";
 
 /// Columns of what was chosen from the log, under the name `chosen`, with the run's name; the payload comes after them. The log is cut to its page before
 /// anything is joined, so that no plan reads more of it.

@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
 
 use crate::auth::Pattern;
-use crate::model::{Epoch, Invocation, InvocationId, LogState, Offset, StatusCounts, TaskId, TaskSummary, Timestamp};
+use crate::model::{Epoch, Invocation, InvocationId, StatusCounts, TaskId, TaskSummary, Timestamp};
 
 use super::{
     Heartbeat, StoreError, TaskChange, TaskPlace, TaskQuery,
-    postgres::{PostgresStore, count, epoch, foreign, log_state, maybe_time, names, offset, stored, time, word},
+    postgres::{PostgresStore, count, epoch, foreign, maybe_time, names, offset, stored, time, word},
     postgres_read::{EPOCH, HEAD},
     stalls::{NEWEST_RUNS, RUNNING_RUNS, agents, doing, parse_doing, stalled as stalled_of},
 };
@@ -19,7 +19,8 @@ use super::{
 const SUMMARY: &str = "tasks.id, tasks.name, tasks.floor, tasks.title, tasks.labels::text AS labels, tasks.status, \
                        tasks.pending, tasks.running, tasks.completed, tasks.failed, tasks.cancelled, tasks.lost, \
                        tasks.created_at, tasks.listed_at, greatest(tasks.last_activity_at, (SELECT a.received_at \
-                       FROM activities AS a WHERE a.task = tasks.id ORDER BY a.\"offset\" DESC LIMIT 1)) AS last_activity_at";
+                       FROM activities AS a WHERE a.task = tasks.id AND a.\"offset\" >= tasks.floor \
+                       ORDER BY a.\"offset\" DESC LIMIT 1)) AS last_activity_at";
 
 /// What a task's runs tell of it.
 fn runs() -> String {
@@ -38,7 +39,7 @@ fn runs() -> String {
 fn newest() -> String {
     format!(
         "LEFT JOIN LATERAL (SELECT a.received_at AS newest_at, {} AS doing FROM activities AS a WHERE a.invocation = run.id \
-         ORDER BY a.\"offset\" DESC LIMIT 1) AS newest ON true",
+         AND a.\"offset\" >= tasks.floor ORDER BY a.\"offset\" DESC LIMIT 1) AS newest ON true",
         doing("a.data::json")
     )
 }
@@ -125,31 +126,6 @@ impl PostgresStore {
             let deleted = sqlx::query("DELETE FROM tasks WHERE name = $1").bind(task.as_str()).execute(&mut *transaction).await?;
             transaction.commit().await?;
             Ok(deleted.rows_affected() == 1)
-        })
-        .await
-    }
-
-    pub(super) async fn trim(&self, task: &TaskId, floor: Offset) -> Result<Option<LogState>, StoreError> {
-        let sql = AssertSqlSafe(format!(
-            "UPDATE tasks SET head = now.head, floor = greatest(tasks.floor, least($2, now.head + 1)) \
-             FROM (SELECT id, {HEAD} FROM tasks WHERE name = $1) AS now WHERE tasks.id = now.id \
-             RETURNING tasks.id, {EPOCH}, tasks.head, tasks.floor"
-        ));
-        self.write(async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            // What is appended meanwhile waits, so that the head that is written is the log's.
-            let lock = sqlx::query("SELECT 1 FROM tasks WHERE name = $1 FOR NO KEY UPDATE").bind(task.as_str());
-            lock.execute(&mut *transaction).await?;
-            let row = sqlx::query(sql).bind(task.as_str()).bind(stored(floor.get())).fetch_optional(&mut *transaction).await?;
-            let Some(row) = row else { return Ok(None) };
-            let state = log_state(&row)?;
-            sqlx::query("DELETE FROM activities WHERE task = $1 AND \"offset\" < $2")
-                .bind(row.try_get::<i64, _>("id")?)
-                .bind(stored(state.floor.get()))
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            Ok(Some(state))
         })
         .await
     }

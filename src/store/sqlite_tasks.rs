@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
 
-use crate::model::{Epoch, Invocation, InvocationId, LogState, Offset, TaskId, TaskSummary, Timestamp};
+use crate::model::{Epoch, Invocation, InvocationId, TaskId, TaskSummary, Timestamp};
 
 use super::{
     StoreError, TaskChange, TaskPlace, TaskQuery,
@@ -128,25 +128,6 @@ impl SqliteStore {
             sqlx::query("DELETE FROM tasks WHERE name = ?1").bind(task.as_str().to_owned()).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(deleted.rows_affected() == 1)
-    }
-
-    pub(super) async fn trim(&self, task: &TaskId, floor: Offset) -> Result<Option<LogState>, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let Some((key, mut state)) = log_row(&mut transaction, task).await? else { return Ok(None) };
-        state.floor = state.floor.max(floor.min(state.head.next()));
-        sqlx::query("DELETE FROM activities WHERE task = ?1 AND \"offset\" < ?2")
-            .bind(key)
-            .bind(stored(state.floor.get()))
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("UPDATE tasks SET floor = ?2, head = ?3 WHERE id = ?1")
-            .bind(key)
-            .bind(stored(state.floor.get()))
-            .bind(stored(state.head.get()))
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Some(state))
     }
 
     pub(super) async fn invocations(&self, task: &TaskId, limit: usize) -> Result<Option<Vec<Invocation>>, StoreError> {

@@ -2,6 +2,7 @@
 
 mod leases;
 mod logs;
+mod retention;
 mod stalls;
 mod tasks;
 
@@ -18,7 +19,7 @@ use tasklight::{
 };
 use tempfile::TempDir;
 
-use self::{leases::*, logs::*, stalls::*, tasks::*};
+use self::{leases::*, logs::*, retention::*, stalls::*, tasks::*};
 use crate::services::{Database, postgres_database};
 
 const STALLED_AFTER: StalledAfter =
@@ -130,6 +131,13 @@ macro_rules! contract {
             pieces_of_finished_series_can_be_left_out
             payloads_come_back_byte_for_byte
             trimming_raises_the_floor_and_keeps_offsets
+            a_bite_goes_with_its_floor
+            an_event_is_known_as_long_as_it_is_kept
+            nothing_goes_after_the_lease
+            sizes_follow_what_goes
+            what_goes_is_found_by_time_and_by_bytes
+            a_task_goes_if_nothing_was_added
+            a_purge_beside_a_writer_leaves_no_holes
             what_a_log_tells_is_exact_although_rows_are_written_seldom
             a_task_made_again_lives_another_life
             tasks_are_described_listed_and_found
