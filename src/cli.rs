@@ -18,6 +18,7 @@ mod publish;
 mod redact;
 mod redact_args;
 mod rejects;
+mod retention;
 mod run;
 mod serve;
 mod tail;
@@ -86,6 +87,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Look at the store, Redis and the hubs from outside, and say what is wrong and what to do.
     Doctor(doctor::DoctorArgs),
+    /// Show what retention would remove, or remove it now.
+    Retention(retention::RetentionArgs),
     /// Make tokens, API keys and secrets, look at them, and take them back.
     Token(token::TokenArgs),
     /// Bring the store's schema up to date without serving.
@@ -132,6 +135,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Redact(args) => redact::run(&args),
         Command::Audit(args) => audit::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
+        Command::Retention(args) => retention::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),

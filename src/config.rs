@@ -4,6 +4,7 @@
 mod access;
 mod check;
 mod options;
+mod retention;
 mod settings;
 mod values;
 
@@ -12,7 +13,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
     AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings,
-    NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
+    NodeSettings, ReconcilerSettings, RedactSettings, RetentionRule, RetentionRules, RetentionSettings, SessionSettings,
+    Settings, StoreSettings, WriterSettings,
 };
 pub use values::{Hidden, List, Size, Span};
 

@@ -169,6 +169,14 @@ impl Hub {
         }
     }
 
+    /// The task was removed from the store, beside the writer: it may be there again already, so the store is asked.
+    pub(crate) fn removed(&self, task: &TaskId) {
+        self.touched(task);
+        let another = Epoch::generate();
+        self.inner.broker.changed(task, another, Offset::ZERO);
+        self.heard_of(task, another, Offset::ZERO);
+    }
+
     /// This node has created or trimmed the task's log, which stands here now.
     pub fn changed(&self, task: &TaskId, state: LogState) {
         self.touched(task);

@@ -4,6 +4,7 @@
 mod lease;
 mod metrics;
 mod reconciler;
+pub(crate) mod retention;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +16,7 @@ use crate::store::{LeaseName, Store};
 pub(crate) use lease::{Held, Lease};
 pub(crate) use metrics::JobMetrics;
 pub(crate) use reconciler::{Patience, Reconciler, ReconcilerOptions};
+pub(crate) use retention::{Retention, RetentionMetrics};
 
 /// Work that is done in rounds, on one node at a time.
 pub(crate) trait Job: Send + 'static {

@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod fuzzing;
 
 mod access;
+mod archive;
 mod backoff;
 mod http;
 mod jobs;

@@ -21,7 +21,7 @@ use crate::{
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
     ingest::{ChannelIngest, Envelopes, Redaction},
-    jobs::{JobMetrics, Jobs, Reconciler},
+    jobs::{JobMetrics, Jobs, Reconciler, Retention, RetentionMetrics},
     limits::{Limits, Memory},
     metrics::Metrics,
     session::{
@@ -74,6 +74,7 @@ impl Node {
         let store = Store::open(&settings.store_options()).await?;
         let (metrics, mut registry) = Metrics::new();
         let job_metrics = JobMetrics::register(&mut registry);
+        let retention_metrics = RetentionMetrics::register(&mut registry);
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
         let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
         let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
@@ -118,6 +119,10 @@ impl Node {
         let reconciler =
             Reconciler::new(store.clone(), writer.clone(), settings.reconciler_options(), listens, jobs.metrics.clone());
         jobs.start(reconciler, settings.reconciler.interval.get(), &work, jobs_stop.clone());
+        if let Some(options) = settings.retention_options()? {
+            let retention = Retention::new(store.clone(), Some(hub.clone()), options, retention_metrics);
+            jobs.start(retention, settings.retention.interval.get(), &work, jobs_stop.clone());
+        }
         let (phase, ending) = (watch::Sender::new(Phase::Running), Arc::<Ending>::default());
         let shards = Arc::new(Shards::start(settings.session.shards, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);

@@ -1,5 +1,6 @@
 //! `tasklight import`: what was recorded elsewhere, as finished invocations with the times of then.
 
+mod archive;
 mod files;
 mod legacy;
 mod row;
@@ -28,6 +29,11 @@ and results, tokens, with the times at which they were, marked as recorded
 afterwards. What is not known is kept as it is and counted. A session that the
 hub has seen live is left alone, because it would be there twice.
 
+--archive FILE… brings back what retention archived before it was removed: the
+same activities with their eventIds and times and, byte for byte, their payloads,
+as new offsets; the task's title and labels, if the task is not there. Its runs
+are marked as recorded afterwards. docs/retention.md says exactly what.
+
 --legacy FILE imports the table task_invocations of an old SQLite database, which
 is only read. Each row becomes a completed invocation that started and ended at
 its created_at; columns that are not known are kept with it. Rows whose date
@@ -41,6 +47,7 @@ Examples:
   tasklight import --task old-runs session.jsonl
   tasklight import --legacy old.db --dry-run
   tasklight import --legacy old.db
+  tasklight import --archive /var/lib/tasklight/archive/build-42
 
 Exit codes: 0 everything is stored, 1 something could not be imported as it is
 (standard error says what), 2 wrong usage, 3 hub not reachable.";
@@ -50,8 +57,11 @@ Exit codes: 0 everything is stored, 1 something could not be imported as it is
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ImportArgs {
     /// Session files of agents, or folders of them
-    #[arg(value_name = "PATH", required_unless_present = "legacy", conflicts_with = "legacy")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["legacy", "archive"], conflicts_with_all = ["legacy", "archive"])]
     paths: Vec<PathBuf>,
+    /// Files that retention archived, or folders of them
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "legacy")]
+    archive: Vec<PathBuf>,
     /// The old SQLite database
     #[arg(long, value_name = "FILE")]
     legacy: Option<PathBuf>,
@@ -107,6 +117,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new();
     let done = match &args.legacy {
         Some(file) => legacy::import(file, &args.table, args.task.as_ref(), &mut sender, &mut progress).await,
+        None if !args.archive.is_empty() => archive::import(&args.archive, args.task.as_ref(), &mut sender, &mut progress).await,
         None => session::import(&args.paths, args.task.as_ref(), args.seen_live, &mut sender, &mut progress).await,
     };
     progress.clear();

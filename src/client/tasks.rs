@@ -1,5 +1,7 @@
 //! Listing, showing and deleting tasks.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -108,6 +110,21 @@ impl Client {
         url.query_pairs_mut().append_pair("limit", &limit.to_string());
         let Rejects { rejects } = read(&self.call(Method::GET, url).await?)?;
         Ok(rejects)
+    }
+
+    /// Creates the task if it is not there, with this title and these labels; one that is there gets them, too.
+    pub async fn put_task(
+        &self,
+        task: &TaskId,
+        title: Option<&str>,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), ClientError> {
+        let mut body = serde_json::json!({"labels": labels});
+        if let Some(title) = title {
+            body["title"] = title.into();
+        }
+        let request = self.request(Method::PUT, self.url(&["tasks", task.as_str()])).json(&body);
+        self.send(request).await?.success().map(drop)
     }
 
     /// Deletes a task and everything below it.

@@ -19,6 +19,7 @@ impl Settings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let bad = |text: String| Err(ConfigError::BadValue(text));
         self.validate_auth()?;
+        self.validate_retention()?;
         self.proxies()?;
         if !self.insecure_listen {
             let guarded = self.asks_for_tokens();
@@ -96,6 +97,7 @@ impl Settings {
             ("ingest.idle_timeout", self.ingest.idle_timeout),
             ("hub.resync_interval", self.hub.resync_interval),
             ("hub.list_interval", self.hub.list_interval),
+            ("retention.interval", self.retention.interval),
             ("session.heartbeat", self.session.heartbeat),
             ("session.idle_timeout", self.session.idle_timeout),
             ("session.write_timeout", self.session.write_timeout),

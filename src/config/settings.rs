@@ -30,12 +30,14 @@ macro_rules! settings {
 
 mod nodes;
 mod operations;
+mod retention;
 mod serving;
 mod stored;
 
 pub use self::{
     nodes::{BrokerSettings, ClusterSettings, IngestSettings},
     operations::{LogSettings, NodeSettings, ReconcilerSettings},
+    retention::{RetentionRule, RetentionRules, RetentionSettings},
     serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings},
     stored::{HubSettings, RedactSettings, StoreSettings, WriterSettings},
 };
@@ -77,6 +79,8 @@ settings! {
         limits: LimitSettings = LimitSettings::default(),
         /// When silence means something.
         reconciler: ReconcilerSettings = ReconcilerSettings::default(),
+        /// What is kept no longer.
+        retention: RetentionSettings = RetentionSettings::default(),
     }
 }
 
@@ -99,6 +103,7 @@ impl Settings {
         HttpSettings::describe("http.", &mut all);
         LimitSettings::describe("limits.", &mut all);
         ReconcilerSettings::describe("reconciler.", &mut all);
+        RetentionSettings::describe("retention.", &mut all);
         all
     }
 }

@@ -84,6 +84,11 @@ impl Sender {
     /// Takes one; those of a task are stored in this order.
     pub(super) async fn push(&mut self, past: Past<'_>) -> Result<(), ClientError> {
         let text = past.data.to_string();
+        self.push_text(past, text).await
+    }
+
+    /// The same with a payload that stays as it is written, unless there is a secret in it.
+    pub(super) async fn push_text(&mut self, past: Past<'_>, text: String) -> Result<(), ClientError> {
         let text = self.scrubber.payload(&text, past.kind == ActivityType::Output, past.invocation.as_str()).unwrap_or(text);
         let activity = format!(
             r#"{{"invocationId":{},"type":"{}","eventId":"{}","timestamp":{},"data":{}}}"#,
