@@ -15,6 +15,7 @@ mod open_tasks;
 mod page;
 mod plot;
 mod publisher;
+mod purge;
 mod reference;
 mod report;
 mod request;
@@ -79,6 +80,8 @@ enum Command {
     OpenTasks,
     /// Ways to write activities to Postgres: UNNEST, COPY and VALUES, short keys and names.
     Inserts,
+    /// What a publisher notices while millions of activities are removed.
+    Purge(purge::Options),
     /// A reference server: one thread, one write(2) per viewer.
     #[command(hide = true)]
     Floor {
@@ -113,6 +116,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Nodes => return nodes::run(&bench.binary, bench.services()?).await,
         Command::OpenTasks => return open_tasks::run(&bench.binary, bench.services()?).await,
         Command::Inserts => return inserts::run(bench.services()?).await,
+        Command::Purge(options) => return purge::run(&bench, options).await,
         Command::Floor { in_turn } => return reference::floor::run(*in_turn),
         Command::Beats => return reference::beats::run(),
         Command::Tutorial => return reference::tutorial::run().await,

@@ -24,8 +24,7 @@ const INVOCATIONS: usize = 64;
 /// An empty database with the hub's tables, a task for each invocation and these.
 pub async fn schema(binary: &Path, services: &Services) -> anyhow::Result<(String, PgConnection)> {
     let (url, mut database) = services.database().await?;
-    let migrated = Command::new(binary).args(["migrate", "--store", &url]).output()?;
-    ensure!(migrated.status.success(), "the schema was not made: {}", String::from_utf8_lossy(&migrated.stderr));
+    migrate(binary, &url)?;
     let rows = format!(
         "INSERT INTO tasks (name, epoch, created_at) SELECT 't' || n, n, 0 FROM generate_series(1, {INVOCATIONS}) AS n; \
          INSERT INTO invocations (id, task, name, status, created_at, last_activity_at) \
@@ -33,6 +32,13 @@ pub async fn schema(binary: &Path, services: &Services) -> anyhow::Result<(Strin
     );
     database.execute(sqlx::raw_sql(AssertSqlSafe(rows))).await?;
     Ok((url, database))
+}
+
+/// Makes the hub's tables, on whichever store.
+pub fn migrate(binary: &Path, url: &str) -> anyhow::Result<()> {
+    let migrated = Command::new(binary).args(["migrate", "--store", url]).output()?;
+    ensure!(migrated.status.success(), "the schema was not made: {}", String::from_utf8_lossy(&migrated.stderr));
+    Ok(())
 }
 
 /// Rows a second by COPY, `batch` rows a transaction. Making the rows is not counted.
