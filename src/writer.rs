@@ -1,8 +1,8 @@
 //! Group commit: everything that waits while one batch commits is the next batch. No added delay, and one bound for all that waits.
 //!
-//! All changes of the store go through here. Those of one task are made in one order, in one lane, so that the hub hears of them in the order in
-//! which they happened; lanes commit side by side where the database can. An activity's receipt is sent after its commit, and
-//! viewers see it after its commit.
+//! All changes of the store go through here, but for the removal of what is kept no longer (`jobs/retention`), which only ever raises floors. Those
+//! of one task are made in one order, in one lane, so that the hub hears of them in the order in which they happened; lanes commit side by side
+//! where the database can. An activity's receipt is sent after its commit, and viewers see it after its commit.
 
 mod commit;
 mod tell;

@@ -1,7 +1,9 @@
-//! What others notice while millions of activities are removed: a publisher at a steady rate before and during the purge of one long log, by the time from
-//! when a request should have been sent to its answer, which comes after the commit. The long log is written by SQL, not through the hub.
+//! What others notice while millions of activities are removed: a publisher at a steady rate, by the time from when a request should have been sent to its
+//! answer, which comes after the commit. On Postgres the purge is a process of its own, which is stopped and goes on again every few seconds, so
+//! that what is compared is from the same minutes; on SQLite it is the hub's, before and during. The long log is written by SQL, not through the hub.
 
 use std::{
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -31,6 +33,9 @@ const BATCH: usize = 5;
 /// How many rows one statement fills in.
 const FILLED: u64 = 250_000;
 
+/// How long the purge runs, and is stopped, in turns.
+const WINDOW: Duration = Duration::from_secs(3);
+
 /// What is left of the long log.
 const KEPT: u64 = 1_000;
 
@@ -48,7 +53,7 @@ pub struct Options {
     /// Activities a second that are published meanwhile.
     #[arg(long, default_value_t = 500.0)]
     pub rate: f64,
-    /// How long it is measured before the purge, in seconds.
+    /// How long it is measured before the purge, in seconds (SQLite).
     #[arg(long, default_value_t = 60)]
     pub seconds: u64,
     /// A database of Postgres with such a log, of which copies are purged; without one it is filled first.
@@ -74,7 +79,7 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<()> {
         options.rate, options.busy
     );
     println!(
-        "| store | activities removed | bite | took | a second | p50 before | during | p99 before | during | ratio | most before | during |"
+        "| store | activities removed | bite | took | a second | p50 without | during | p99 without | during | ratio | most without | during |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     if options.sqlite {
@@ -158,7 +163,7 @@ async fn on_postgres(bench: &Bench, options: &Options, bite: u64, services: &Ser
     let url = format!("{base}/{name}");
     // What filling left to write is not the purge's.
     server.execute("CHECKPOINT").await?;
-    let purge = measure(bench, options, bite, &url).await?;
+    let purge = alternate(bench, options, bite, &url).await?;
     let mut database = PgConnection::connect(&url).await?;
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM activities WHERE task = 1").fetch_one(&mut database).await?;
     ensure!(left == i64::try_from(KEPT)?, "{left} activities of the long log are left");
@@ -206,15 +211,59 @@ fn rows_of_long(rows: u64) -> String {
     )
 }
 
+/// The purge runs for a while, and is stopped for a while.
+async fn alternate(bench: &Bench, options: &Options, bite: u64, url: &str) -> anyhow::Result<Purge> {
+    let hub = Hub::start_node(&bench.binary, url, &[])?;
+    publish_until(&hub, options.rate, &AtomicBool::new(false), for_a_while(Duration::from_secs(3))).await?;
+    label(&hub).await?;
+    let removing = AtomicBool::new(true);
+    let (requests, took) = publish_until(&hub, options.rate, &removing, async {
+        let mut child = Command::new(&bench.binary)
+            .args(["retention", "--now", "--store", url])
+            .envs(settings(options, bite))
+            .env("TASKLIGHT__CLUSTER__LEASE_TIMEOUT", "5m")
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut took = Duration::ZERO;
+        let mut began = Instant::now();
+        let code = loop {
+            if let Some(code) = child.try_wait()? {
+                break code;
+            }
+            if WINDOW <= began.elapsed() {
+                took += began.elapsed();
+                removing.store(false, Ordering::Relaxed);
+                signal(&child, "-STOP")?;
+                sleep(WINDOW).await;
+                removing.store(true, Ordering::Relaxed);
+                signal(&child, "-CONT")?;
+                began = Instant::now();
+            }
+            sleep(Duration::from_millis(20)).await;
+        };
+        ensure!(code.success(), "the purge failed: {code}");
+        Ok(took + began.elapsed())
+    })
+    .await?;
+    let of = |wanted| requests.iter().filter(|(_, removing)| *removing == wanted).map(|(took, _)| *took).collect();
+    Ok(Purge { rows: options.rows - KEPT, bite, took, before: of(false), during: of(true) })
+}
+
+fn signal(child: &Child, name: &str) -> anyhow::Result<()> {
+    ensure!(Command::new("kill").args([name, &child.id().to_string()]).status()?.success(), "the purge has ended");
+    Ok(())
+}
+
 async fn measure(bench: &Bench, options: &Options, bite: u64, url: &str) -> anyhow::Result<Purge> {
     let settings = settings(options, bite);
     let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
     let hub = Hub::start_node(&bench.binary, url, &settings)?;
     // Tasks and runs are made, and what is remembered of them.
-    publish_until(&hub, options.rate, async { Ok(sleep(Duration::from_secs(3)).await) }).await?;
+    let removing = &AtomicBool::new(false);
+    publish_until(&hub, options.rate, removing, for_a_while(Duration::from_secs(3))).await?;
     let time = bench.seconds(options.seconds);
-    let (before, ()) = publish_until(&hub, options.rate, async { Ok(sleep(time).await) }).await?;
-    let (during, took) = publish_until(&hub, options.rate, async {
+    let (before, ()) = publish_until(&hub, options.rate, removing, for_a_while(time)).await?;
+    let (during, took) = publish_until(&hub, options.rate, removing, async {
         label(&hub).await?;
         let began = Instant::now();
         while hub.task("long").await?["floor"].as_u64() != Some(options.rows - KEPT + 1) {
@@ -225,7 +274,13 @@ async fn measure(bench: &Bench, options: &Options, bite: u64, url: &str) -> anyh
     .await?;
     let removed = hub.metric("tasklight_retention_activities_total").await?;
     ensure!(removed as u64 == options.rows - KEPT, "the hub says that it removed {removed}");
-    Ok(Purge { rows: options.rows - KEPT, bite, took, before, during })
+    let times = |requests: Vec<(f64, bool)>| requests.into_iter().map(|(took, _)| took).collect();
+    Ok(Purge { rows: options.rows - KEPT, bite, took, before: times(before), during: times(during) })
+}
+
+async fn for_a_while(time: Duration) -> anyhow::Result<()> {
+    sleep(time).await;
+    Ok(())
 }
 
 /// From now on the long log is to be trimmed.
@@ -236,8 +291,13 @@ async fn label(hub: &Hub) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Publishes at this rate until `work` is done; gives how long each request took, in milliseconds.
-async fn publish_until<T>(hub: &Hub, rate: f64, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<(Vec<f64>, T)> {
+/// Publishes at this rate until `work` is done; gives how long each request took, in milliseconds, and whether something was being removed then.
+async fn publish_until<T>(
+    hub: &Hub,
+    rate: f64,
+    removing: &AtomicBool,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<(Vec<(f64, bool)>, T)> {
     let over = &AtomicBool::new(false);
     let pace = &Mutex::new((Pace::new(rate / BATCH as f64), 0_usize));
     let lanes = (0..LANES).map(|lane| async move {
@@ -249,10 +309,11 @@ async fn publish_until<T>(hub: &Hub, rate: f64, work: impl Future<Output = anyho
                 turn.1 += 1;
                 (turn.0.tick().await, turn.1)
             };
+            let during = removing.load(Ordering::Relaxed);
             let one = |n| format!(r#"{{"invocationId":"r","type":"message","data":{}}}"#, data(due, number * BATCH + n));
             let body: Vec<_> = (0..BATCH).map(one).collect();
             connection.publish(&task, body.join("\n").as_bytes()).await?;
-            took.push((clock::nanos() - due) as f64 / 1e6);
+            took.push(((clock::nanos() - due) as f64 / 1e6, during));
         }
         anyhow::Ok(took)
     });

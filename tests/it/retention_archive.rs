@@ -18,7 +18,7 @@ use crate::{
     harness::TestHub,
     program::{Finished, finish, tasklight},
     retention::retention,
-    services::postgres_database,
+    services::{execute_on, postgres_database},
     store_contract::{activity, everything, options, task},
 };
 
@@ -178,11 +178,11 @@ async fn a_long_log_is_archived_in_parts_and_what_stays_is_not() {
     let folder = TempDir::new().expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("log.db").display());
     let store = Store::open(&options(url.clone())).await.expect("it opens");
-    for _ in 0..21 {
-        let many: Vec<_> =
-            (0..5_000).map(|_| activity("t", r#"{"invocationId":"r","type":"message","data":{"text":"x"}}"#)).collect();
-        store.append(&many, Attempt::First).await.expect("it is stored");
-    }
+    store.append(&[activity("t", r#"{"invocationId":"r","type":"message"}"#)], Attempt::First).await.expect("it is stored");
+    let many = "WITH RECURSIVE n(n) AS (VALUES (2) UNION ALL SELECT n + 1 FROM n WHERE n < 105000) INSERT INTO activities \
+                (task, \"offset\", invocation, event_id, type, timestamp, received_at, data) \
+                SELECT 1, n, 1, randomblob(16), 'message', n, n, '{\"n\":' || n || '}' FROM n";
+    execute_on(&url, many).await;
     let before = log_after(&store, "t", 104_000).await;
     store.close().await;
     let archive = folder.path().join("archive");

@@ -30,7 +30,7 @@ pub(crate) enum ArchivePlace {
     /// In files below a folder.
     Folder(PathBuf),
     /// In objects of a bucket.
-    Bucket(Bucket),
+    Bucket(Box<Bucket>),
 }
 
 impl ArchivePlace {
@@ -44,7 +44,7 @@ impl ArchivePlace {
             };
         }
         match url.strip_prefix("s3://") {
-            Some(rest) => Bucket::parse(rest, endpoint, region).map(Self::Bucket),
+            Some(rest) => Bucket::parse(rest, endpoint, region).map(|bucket| Self::Bucket(Box::new(bucket))),
             None => Err("an archive is file:///PATH or s3://BUCKET/PREFIX".to_owned()),
         }
     }

@@ -58,6 +58,8 @@ fn rest_after(took: Duration, busy_percent: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -66,5 +68,20 @@ mod tests {
         for (took, percent, rest) in [(10, 25, 30), (10, 50, 10), (10, 100, 0), (10, 1, 990), (0, 25, 0), (60_000, 25, 10_000)] {
             assert_eq!(rest_after(millis(took), percent), millis(rest), "{took} ms at {percent} %");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_is_followed_by_its_rest_and_long_work_by_none() {
+        let mut turn = Turn::new(None, 10);
+        let began = Instant::now();
+        turn.rest(Duration::from_millis(20)).await;
+        assert!((180..185).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+        let began = Instant::now();
+        let done = turn.during(async {
+            sleep(10 * KEEP).await;
+            7
+        });
+        assert_eq!(done.await, 7);
+        assert!(began.elapsed() < 10 * KEEP + Duration::from_millis(5), "{:?}", began.elapsed());
     }
 }
