@@ -23,6 +23,7 @@ mod tail;
 mod tasks;
 mod terminal;
 mod token;
+mod top;
 
 use std::process::ExitCode;
 
@@ -81,6 +82,8 @@ enum Command {
     Formats(formats::FormatsArgs),
     /// Take secrets out of text, and try out rules that find them.
     Redact(redact::RedactCommand),
+    /// Show live what a node or a cluster does: rates, queues, times, sessions.
+    Top(top::TopArgs),
     /// Look at what is stored by the rules of now, and take out secrets that were not known then.
     Audit(audit::AuditArgs),
     /// Make tokens, API keys and secrets, look at them, and take them back.
@@ -127,6 +130,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Formats(args) => formats::run(&args),
         Command::Redact(args) => redact::run(&args),
+        Command::Top(args) => top::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,

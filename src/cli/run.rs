@@ -44,8 +44,10 @@ use delivery::{RecordArgs, StartError, deliver};
 use journal::{Journal, StatusData, Stream};
 use recorder::{Naming, Recorder};
 use signals::{Ending, Reach, Signals};
-use terminal::{Keys, RawMode, Terminal, TerminalSize, pass_input};
+use terminal::{Keys, Terminal, TerminalSize, pass_input};
 use verdict::Wish;
+
+pub(super) use terminal::RawMode;
 
 const AFTER_HELP: &str = "\
 The command keeps its standard input, its place in pipes and its exit code

@@ -121,11 +121,11 @@ pub(super) async fn pass_input(mut input: OwnedWritePty, size: &TerminalSize, ke
 }
 
 /// Our terminal in raw mode, so that keys reach the command's terminal as they are; as it was again when this is dropped.
-pub(super) struct RawMode(Option<Termios>);
+pub(crate) struct RawMode(Option<Termios>);
 
 impl RawMode {
     /// Sets it, if standard input is a terminal and ours to set.
-    pub(super) fn set() -> Self {
+    pub(crate) fn set() -> Self {
         let stdin = stdio::stdin();
         let ours = isatty(stdin) && tcgetpgrp(stdin).is_ok_and(|group| group == getpgrp());
         let Some(before) = ours.then(|| tcgetattr(stdin).ok()).flatten() else { return Self(None) };
