@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     metrics::Metrics,
     model::{Epoch, FrameBatch, Offset, TaskId},
+    telemetry::{SpanKind, Tracer},
 };
 
 pub use address::{AddressError, RedisAddress};
@@ -123,13 +124,17 @@ impl Broker {
     }
 
     /// Hints at a commit. Never waits.
-    pub(crate) fn committed(&self, task: &TaskId, batches: &[FrameBatch]) {
+    pub(crate) fn committed(&self, task: &TaskId, batches: &[FrameBatch], tracer: &Tracer) {
         let Self::Redis(redis) = self else { return };
         let channel = redis.names.feed(task);
         let weight: usize = batches.iter().map(FrameBatch::weight).sum();
         let send = |hint| redis.hints.send(channel.clone(), Envelope { sender: redis.sender, hint }.encode());
         if weight <= COMMIT_BYTES {
             for batch in batches {
+                if let Some(mut span) = tracer.within(batch.trace(), "feed publish", SpanKind::Producer) {
+                    span.note("task.id", task.as_str().to_owned());
+                    send(Hint::Origin(batch.epoch, batch.first(), span.context()));
+                }
                 send(Hint::Frames(batch.clone()));
             }
         } else if let Some(last) = batches.last() {

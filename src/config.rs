@@ -12,7 +12,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
     AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings, LogSettings,
-    NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, WriterSettings,
+    NodeSettings, ReconcilerSettings, RedactSettings, SessionSettings, Settings, StoreSettings, TelemetrySettings,
+    WriterSettings,
 };
 pub use values::{Hidden, List, Size, Span};
 

@@ -10,6 +10,7 @@ mod guard;
 mod hand_over;
 mod hooks;
 mod listen;
+mod log;
 mod origin;
 mod place;
 mod rates;
@@ -124,6 +125,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(from_fn_with_state(app.clone(), admit::admit))
         .layer(from_fn(guard::headers))
+        .layer(from_fn(log::requests))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)
 }

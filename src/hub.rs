@@ -133,7 +133,7 @@ impl Hub {
 
     /// This node has committed these: shows them here, and hints at them elsewhere. Never waits.
     pub fn committed(&self, task: &TaskId, batches: Vec<FrameBatch>) {
-        self.inner.broker.committed(task, &batches);
+        self.inner.broker.committed(task, &batches, &self.inner.metrics.tracer);
         self.apply(task, batches);
     }
 

@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::limits::Reached;
+use crate::{limits::Reached, telemetry::Tracer};
 
 pub(crate) use closed::{Accepted, Moves, Resumes};
 
@@ -113,14 +113,22 @@ pub(crate) struct Metrics {
     pub letters: OutboxMetrics,
     pub channel: ChannelMetrics,
     pub moves: Moves,
+    /// Follows single requests; whoever counts may do so.
+    pub tracer: Tracer,
 }
 
 /// The buckets of lags, in seconds: from a millisecond, which is what one commit takes, to minutes, which is an incident.
 const LAG_SECONDS: [f64; 11] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1., 3., 10., 30., 100.];
 
 impl Metrics {
-    /// All of them at zero, and the registry that writes them out.
+    /// All of them at zero, and the registry that writes them out. Nothing is traced.
+    #[cfg(test)]
     pub(crate) fn new() -> (Arc<Self>, Registry) {
+        Self::with_tracer(Tracer::off())
+    }
+
+    /// All of them at zero, and the registry that writes them out. Requests are followed by `tracer`.
+    pub(crate) fn with_tracer(tracer: Tracer) -> (Arc<Self>, Registry) {
         let mut registry = Registry::with_prefix("tasklight");
         let metrics = Self {
             accepted: Accepted::new(&mut registry),
@@ -157,6 +165,7 @@ impl Metrics {
             letters: OutboxMetrics::default(),
             channel: ChannelMetrics::default(),
             moves: Moves::new(&mut registry),
+            tracer,
         };
         metrics.register(&mut registry);
         (Arc::new(metrics), registry)
@@ -182,7 +191,11 @@ impl Metrics {
         registry.register("hub_hot_reads", "Batches given to sessions from rings, by the sessions' thread", m.hot_reads.clone());
         registry.register("hub_cold_reads", "Pages of old activities read from the store", m.cold_reads.clone());
         registry.register("hub_gaps", "Gaps in a ring filled from the store", m.gaps.clone());
-        registry.register("hub_feed_lag_seconds", "From arrival at the committing node to the ring here", m.feed_lag_seconds.clone());
+        registry.register(
+            "hub_feed_lag_seconds",
+            "From arrival at the committing node to the ring here",
+            m.feed_lag_seconds.clone(),
+        );
         registry.register("sessions_open", "WebSocket and SSE sessions now", m.sessions.clone());
         registry.register("activities_delivered", "Activities written to sessions", m.delivered.clone());
         registry.register(
@@ -194,6 +207,7 @@ impl Metrics {
         registry.register("limits_reached", "Times that a limit was reached, by its key", m.reached.0.clone());
         registry.register("memory_bytes", "Resident memory that is not shared with files", m.memory_bytes.clone());
         registry.register("broker_configured", "Whether there is a Redis between nodes", m.broker_configured.clone());
+        registry.register("telemetry_spans", "Spans of traces, by what became of them", m.tracer.spans());
         m.feed_link.register("feed", registry);
         m.ingest_link.register("ingest", registry);
         m.hints.register("broker_hints", "Hints of commits for other nodes", registry);

@@ -28,6 +28,7 @@ use crate::{
         shard::Shards,
     },
     store::Store,
+    telemetry::Tracer,
     writer::Writer,
 };
 
@@ -49,6 +50,7 @@ pub struct Node {
     phase: watch::Sender<Phase>,
     /// Tells sessions where to continue, and ends them.
     ending: Arc<Ending>,
+    metrics: Arc<Metrics>,
     work: TaskTracker,
     sessions: TaskTracker,
     /// Ends listening; requests under way finish.
@@ -69,7 +71,11 @@ impl Node {
         let auth = Arc::new(Auth::new(settings.auth_options()?)?);
         let envelopes = Arc::new(Envelopes::new(settings.envelope_options(), auth.clone())?);
         let store = Store::open(&settings.store_options()).await?;
-        let (metrics, registry) = Metrics::new();
+        let tracer = match settings.tracer_options() {
+            Some(options) => Tracer::start(&options, &node_id(settings))?,
+            None => Tracer::off(),
+        };
+        let (metrics, registry) = Metrics::with_tracer(tracer);
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
         let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
         let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
@@ -138,7 +144,7 @@ impl Node {
             body_timeout: settings.http.body_timeout.get(),
             bodies: Arc::new(Semaphore::new(settings.http.body_bytes.bytes())),
             body_bytes: settings.http.body_bytes.bytes(),
-            metrics,
+            metrics: metrics.clone(),
             registry,
             phase: phase.subscribe(),
             ending: ending.clone(),
@@ -164,6 +170,7 @@ impl Node {
             ingest,
             phase,
             ending,
+            metrics,
             work,
             sessions,
             closing,
@@ -225,6 +232,8 @@ impl Node {
         let ended = timeout_at(last, self.work.wait()).await.is_ok();
         // A connection that waits for a lock cannot be hurried; the process ends without it.
         let closed = timeout_at(last, self.store.close()).await.is_ok();
+        // Last, because a collector that hangs may take all the time there is.
+        self.metrics.tracer.close(last.saturating_duration_since(Instant::now())).await;
         tracing::info!(flushed, drained, ended, closed, "stopped");
         flushed && drained && ended && closed
     }

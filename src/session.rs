@@ -9,6 +9,7 @@ mod beat;
 mod end;
 pub(crate) mod ending;
 mod meter;
+mod name;
 mod options;
 mod outbox;
 mod outside;
@@ -40,6 +41,7 @@ use crate::{
 };
 
 use access::{Access, Denied};
+use name::Name;
 pub use options::SessionOptions;
 use outbox::Outbox;
 use pace::Pace;
@@ -84,6 +86,7 @@ struct Entry {
 /// One viewer's session.
 #[derive(Debug)]
 pub(crate) struct Session {
+    name: Name,
     hub: Hub,
     options: Arc<SessionOptions>,
     metrics: Arc<Metrics>,
@@ -120,6 +123,7 @@ impl Session {
     ) -> Self {
         let hello = ServerMessage::hello(node, &options);
         let mut session = Self {
+            name: Name::new(),
             hub,
             options,
             metrics,
@@ -173,6 +177,7 @@ impl Session {
                     return true;
                 }
                 self.drop_task(&task);
+                tracing::debug!(session.id = %self.name, task.id = %task, "follows");
                 let mut follower = Box::new(self.hub.follow(&task, start, filter));
                 follower.tell(&self.relay, self.mailbox.clone(), self.next_slot);
                 let slot = self.add(Subscription::Task(task.clone(), follower));
@@ -331,7 +336,7 @@ impl Session {
             delivered = wanted.map(|(index, _)| self.outbox.push(batch.websocket(index), 1)).count();
         }
         self.metrics.delivered.inc_by(delivered as u64);
-        self.probe.pushed(batch, follower, &self.relay, self.outbox.bytes());
+        self.probe.pushed(batch, follower, &self.relay, self.outbox.bytes(), &self.metrics.tracer);
         // A change that this follower has not seen yet is in the mailbox, or will be.
         if follower.rests() { Phase::Asleep } else { Phase::Ready }
     }
@@ -346,6 +351,8 @@ impl Session {
 
     fn fault(&mut self, fault: &Fault) -> bool {
         self.faults += 1;
+        // What was said is not for the log.
+        tracing::debug!(session.id = %self.name, code = fault.code, "a message that makes no sense");
         self.say(&ServerMessage::error(fault.code, &fault.message, fault.task.as_ref()));
         self.faults < FAULTS
     }

@@ -25,8 +25,9 @@ use crate::{
     cluster::Lease,
     hub::Hub,
     metrics::Metrics,
-    model::{InvocationId, NewActivity, Offset, TaskId, Timestamp},
+    model::{InvocationId, NewActivity, Offset, TaskId, Timestamp, TraceContext},
     store::{Receipt, Refusal, Store, StoreError, TaskChange},
+    telemetry::SpanKind,
 };
 
 use commit::Committer;
@@ -105,6 +106,7 @@ struct Submission {
     activities: Vec<NewActivity>,
     reply: oneshot::Sender<Results>,
     lease: Option<Lease>,
+    trace: Option<TraceContext>,
     room: Room,
 }
 
@@ -165,12 +167,22 @@ impl Writer {
 
     /// Appends a request's activities, in order, and gives what became of each once they are committed.
     pub async fn append(&self, task: TaskId, activities: Vec<NewActivity>) -> Result<Results, WriterError> {
+        self.append_traced(task, activities, None).await
+    }
+
+    /// The same as part of a trace.
+    pub(crate) async fn append_traced(
+        &self,
+        task: TaskId,
+        activities: Vec<NewActivity>,
+        trace: Option<TraceContext>,
+    ) -> Result<Results, WriterError> {
         if activities.is_empty() {
             return Ok(Results::new());
         }
         let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Append(Submission { task, activities, reply, lease: None, room }), answer).await
+        self.send(Command::Append(Submission { task, activities, reply, lease: None, trace, room }), answer).await
     }
 
     /// Leaves activities to be appended, in order, waiting for room as long as it takes. What became of them can be had from the receiver once
@@ -182,9 +194,14 @@ impl Writer {
         activities: Vec<NewActivity>,
         lease: Option<Lease>,
     ) -> Result<oneshot::Receiver<Results>, WriterError> {
+        let mut span = self.inner.metrics.tracer.begin("publish", SpanKind::Consumer, None);
+        let trace = span.as_mut().map(|span| {
+            span.note("task.id", task.as_str().to_owned());
+            span.context()
+        });
         let room = self.admit(&activities).await?;
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { task, activities, reply, lease, room };
+        let submission = Submission { task, activities, reply, lease, trace, room };
         let lane = self.lane(&submission.task);
         lane.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
         Ok(answer)
@@ -227,7 +244,8 @@ impl Writer {
     /// Notes in the metrics how much waits.
     pub(crate) fn note_queue(&self) {
         let Inner { options, metrics, activities, bytes, .. } = &*self.inner;
-        let gauge = |most: usize, free: &Semaphore| i64::try_from(most.saturating_sub(free.available_permits())).unwrap_or(i64::MAX);
+        let gauge =
+            |most: usize, free: &Semaphore| i64::try_from(most.saturating_sub(free.available_permits())).unwrap_or(i64::MAX);
         metrics.queue_activities.set(gauge(options.queue_activities, activities));
         metrics.queue_bytes.set(gauge(options.queue_bytes, bytes));
     }

@@ -7,20 +7,25 @@
 //!
 //! All integers are little-endian. `offset` is that of the first activity; in a notice, the head. Nodes of one deployment only; the
 //! version changes with the form, and a receiver ignores what it does not know: a hint that is not understood is repaired like a lost one.
+//! That is why the place in a trace that frames follow from goes before them in an envelope of its own kind: a node that does not know the
+//! kind passes over it and takes the frames as ever, where one that found more in the frames' own envelope would lose both.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::model::{ActivityType, Epoch, FrameBatch, InvocationId, Offset};
+use crate::model::{ActivityType, Epoch, FrameBatch, InvocationId, Offset, TraceContext};
 
 const VERSION: u8 = 1;
 const FRAMES: u8 = 0;
 const NOTICE: u8 = 1;
+const ORIGIN: u8 = 2;
 
 /// A hint from another node.
 #[derive(Debug, Clone)]
 pub enum Hint {
     /// These were committed.
     Frames(FrameBatch),
+    /// The frames that begin here, which come next, follow from this.
+    Origin(Epoch, Offset, TraceContext),
     /// The log stands here, or stood; what came is for the store to say.
     Notice(Epoch, Offset),
 }
@@ -40,6 +45,10 @@ impl Envelope {
         let mut out = BytesMut::new();
         match &self.hint {
             Hint::Notice(epoch, head) => head_of(&mut out, NOTICE, self.sender, *epoch, *head, 0),
+            Hint::Origin(epoch, offset, trace) => {
+                head_of(&mut out, ORIGIN, self.sender, *epoch, *offset, 0);
+                out.put_slice(&trace.to_bytes());
+            }
             Hint::Frames(batch) => {
                 let frames = batch.frames();
                 out.reserve(64 + batch.weight() + frames.len() * 48);
@@ -69,6 +78,7 @@ impl Envelope {
         let count = bytes.get_u32_le();
         let hint = match kind {
             NOTICE => Hint::Notice(epoch, offset),
+            ORIGIN => Hint::Origin(epoch, offset, TraceContext::from_bytes(&bytes)?),
             FRAMES => Hint::Frames(frames(&mut bytes, epoch, offset, count)?),
             _ => return None,
         };
@@ -143,6 +153,16 @@ mod tests {
         let hint = Hint::Notice(Epoch::from_stored(3), Offset::new(8).expect("small"));
         let back = Envelope::decode(Envelope { sender: 1, hint }.encode()).expect("it decodes");
         assert!(matches!(back.hint, Hint::Notice(epoch, head) if epoch.get() == 3 && head.get() == 8));
+    }
+
+    #[test]
+    fn an_origin_is_a_place_in_a_trace() {
+        let trace = TraceContext { trace: [3; 16], span: [4; 8] };
+        let hint = Hint::Origin(Epoch::from_stored(3), Offset::new(8).expect("small"), trace);
+        let bytes = Envelope { sender: 1, hint }.encode();
+        assert!(Envelope::decode(bytes.slice(..bytes.len() - 1)).is_none());
+        let back = Envelope::decode(bytes).expect("it decodes");
+        assert!(matches!(back.hint, Hint::Origin(epoch, at, same) if (epoch.get(), at.get(), same) == (3, 8, trace)));
     }
 
     #[test]

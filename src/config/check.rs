@@ -60,6 +60,7 @@ impl Settings {
             ("ingest.queue_bytes", self.ingest.queue_bytes.bytes()),
             ("redact.max_depth", self.redact.max_depth),
             ("redact.max_text", self.redact.max_text.bytes()),
+            ("telemetry.queue_spans", self.telemetry.queue_spans),
             ("writer.lanes", self.writer.lanes),
             ("hub.ring_activities", self.hub.ring_activities),
             ("hub.ring_bytes", self.hub.ring_bytes.bytes()),
@@ -89,6 +90,8 @@ impl Settings {
             ("broker.probe_interval", self.broker.probe_interval),
             ("cluster.beat_interval", self.cluster.beat_interval),
             ("ingest.idle_timeout", self.ingest.idle_timeout),
+            ("telemetry.export_interval", self.telemetry.export_interval),
+            ("telemetry.export_timeout", self.telemetry.export_timeout),
             ("hub.resync_interval", self.hub.resync_interval),
             ("hub.list_interval", self.hub.list_interval),
             ("session.heartbeat", self.session.heartbeat),
@@ -107,6 +110,13 @@ impl Settings {
         }
         if self.reconciler.heartbeat_stalled_after.get() < self.writer.heartbeat_interval.get() * 3 {
             return bad("reconciler.heartbeat_stalled_after must be at least three times writer.heartbeat_interval".to_owned());
+        }
+        if !(0. ..=1.).contains(&self.telemetry.sample_ratio) {
+            return bad(format!("telemetry.sample_ratio = {} must be from 0 to 1", self.telemetry.sample_ratio));
+        }
+        let collector = &self.telemetry.otlp_endpoint;
+        if !collector.is_empty() && !["http://", "https://"].iter().any(|scheme| collector.starts_with(scheme)) {
+            return bad("telemetry.otlp_endpoint must be http://HOST:PORT or https://HOST:PORT".to_owned());
         }
         if !self.broker.url.is_empty() {
             self.redis_address()?;

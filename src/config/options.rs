@@ -11,6 +11,7 @@ use crate::{
     redact::{CarryLimits, RedactOptions, Redactor, RuleError},
     session::SessionOptions,
     store::StoreOptions,
+    telemetry::TracerOptions,
     writer::WriterOptions,
 };
 
@@ -32,6 +33,20 @@ impl Settings {
                 heartbeat: self.reconciler.heartbeat_stalled_after.get(),
             },
         }
+    }
+
+    /// Where traces go; nothing if nowhere.
+    pub(crate) fn tracer_options(&self) -> Option<TracerOptions> {
+        let telemetry = &self.telemetry;
+        (!telemetry.otlp_endpoint.is_empty()).then(|| TracerOptions {
+            endpoint: telemetry.otlp_endpoint.clone(),
+            service_name: telemetry.service_name.clone(),
+            sample_ratio: telemetry.sample_ratio,
+            traces_per_second: telemetry.traces_per_second,
+            queue_spans: telemetry.queue_spans,
+            export_interval: telemetry.export_interval.get(),
+            export_timeout: telemetry.export_timeout.get(),
+        })
     }
 
     pub(crate) fn writer_options(&self) -> WriterOptions {

@@ -35,7 +35,7 @@ mod stored;
 
 pub use self::{
     nodes::{BrokerSettings, ClusterSettings, IngestSettings},
-    operations::{LogSettings, NodeSettings, ReconcilerSettings},
+    operations::{LogSettings, NodeSettings, ReconcilerSettings, TelemetrySettings},
     serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings},
     stored::{HubSettings, RedactSettings, StoreSettings, WriterSettings},
 };
@@ -65,6 +65,8 @@ settings! {
         node: NodeSettings = NodeSettings::default(),
         /// What it logs.
         log: LogSettings = LogSettings::default(),
+        /// Where its traces go.
+        telemetry: TelemetrySettings = TelemetrySettings::default(),
         /// The queue in front of the store.
         writer: WriterSettings = WriterSettings::default(),
         /// The rings of watched tasks.
@@ -93,6 +95,7 @@ impl Settings {
         StoreSettings::describe("store.", &mut all);
         NodeSettings::describe("node.", &mut all);
         LogSettings::describe("log.", &mut all);
+        TelemetrySettings::describe("telemetry.", &mut all);
         WriterSettings::describe("writer.", &mut all);
         HubSettings::describe("hub.", &mut all);
         SessionSettings::describe("session.", &mut all);

@@ -7,7 +7,6 @@ use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
-    response::IntoResponse,
 };
 use futures_util::{TryStreamExt, stream};
 use serde::Serialize;
@@ -25,8 +24,9 @@ use super::{
 use crate::{
     auth::Caller,
     ingest::{Item, Rejected, read_body, refused_by_store},
-    model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp},
+    model::{Cursor, Filter, FrameBuilder, LogState, NewActivity, Offset, TaskId, Timestamp, TraceContext},
     store::{Page, ReadAfter, Receipt, Store},
+    telemetry::SpanKind,
 };
 
 /// The most activities in a page.
@@ -64,18 +64,39 @@ impl ItemResult {
     }
 }
 
-/// `POST /v1/tasks/{id}/activities`: answers after the commit.
+/// `POST /v1/tasks/{id}/activities`: answers after the commit. What is traced is so from here on, as part of the sender's trace if it names one.
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     Task(task): Task,
     Known(caller): Known,
     headers: HeaderMap,
     request: Body,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Json<Answer>, Problem> {
     if !app.is_running() {
         return Err(Problem::stopping());
     }
-    let bytes = body(&app, &headers, request, app.limits.request_bytes).await?;
+    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let Some(mut span) = app.metrics.tracer.begin("publish", SpanKind::Server, traceparent) else {
+        return take(&app, task, &caller, &headers, request, None).await;
+    };
+    span.note("http.request.method", "POST");
+    span.note("http.route", "/v1/tasks/{task}/activities");
+    span.note("task.id", task.as_str().to_owned());
+    let answer = take(&app, task, &caller, &headers, request, Some(span.context())).await;
+    let status = answer.as_ref().map_or_else(Problem::status, |_| StatusCode::OK.as_u16());
+    span.note("http.response.status_code", i64::from(status));
+    answer
+}
+
+async fn take(
+    app: &App,
+    task: TaskId,
+    caller: &Caller,
+    headers: &HeaderMap,
+    request: Body,
+    trace: Option<TraceContext>,
+) -> Result<Json<Answer>, Problem> {
+    let bytes = body(app, headers, request, app.limits.request_bytes).await?;
     let parsed = read_body(&bytes, &task, Timestamp::now(), &app.limits, &app.redaction).map_err(|error| {
         app.metrics.reject(error.code());
         let status = match error.code() {
@@ -85,11 +106,11 @@ pub(super) async fn publish(
         Problem::new(status, error.code(), error.to_string()).field("body")
     })?;
     app.metrics.replaced_characters.inc_by(parsed.replaced as u64);
-    draw_rest(&app, &caller, parsed.items.len());
+    draw_rest(app, caller, parsed.items.len());
     let single = parsed.single;
-    let (mut results, activities, places) = sort(&app, &task, parsed.items);
+    let (mut results, activities, places) = sort(app, &task, parsed.items);
     app.metrics.accepted.http.inc_by(activities.len() as u64);
-    let answers = app.writer.append(task, activities).await?;
+    let answers = app.writer.append_traced(task, activities, trace).await?;
     for (place, answer) in places.into_iter().zip(answers) {
         results[place] = match answer {
             Ok(receipt) => ItemResult::receipt(&receipt),
@@ -111,7 +132,7 @@ pub(super) async fn publish(
 
 /// The answer to a request.
 #[derive(Serialize)]
-struct Answer {
+pub(super) struct Answer {
     results: Vec<ItemResult>,
 }
 

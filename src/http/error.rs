@@ -41,6 +41,11 @@ struct Document {
 }
 
 impl Problem {
+    /// The status of the answer.
+    pub(super) fn status(&self) -> u16 {
+        self.0.status
+    }
+
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self(Box::new(Document {
             kind: format!("urn:tasklight:problem:{code}"),

@@ -3,14 +3,15 @@
 //! Whatever may have been missed, because a link was away, a queue was full or a subscription was not there yet, is found by comparing heads with
 //! the store at once.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{Hub, resync};
 use crate::{
     broker::{Broker, Channel, Hint, LinkEvent, LinkReader},
-    model::TaskId,
+    model::{Epoch, FrameBatch, Offset, TaskId, TraceContext},
+    telemetry::SpanKind,
 };
 
 /// How long newly subscribed tasks are collected before their heads are compared in one query.
@@ -25,6 +26,7 @@ pub(super) async fn listen(hub: Hub, mut reader: LinkReader) {
     let (fresh, waiting) = mpsc::channel(FRESH_TASKS);
     hub.inner.tracker.spawn(compare_fresh(hub.clone(), waiting));
     let stop = hub.inner.stop.clone();
+    let mut origins = Origins::default();
     // The reader does not end by itself: it holds the link's queue open.
     while let Some(event) = stop.run_until_cancelled(reader.next()).await.flatten() {
         match event {
@@ -32,8 +34,17 @@ pub(super) async fn listen(hub: Hub, mut reader: LinkReader) {
                 Some(Channel::Feed(task)) => match hub.inner.broker.read_hint(payload) {
                     Some(Hint::Frames(batch)) => {
                         hub.inner.metrics.feed_lag_seconds.observe(batch.received_at().elapsed().as_secs_f64());
+                        let span = origins.take(&task, &batch);
+                        let span = hub.inner.metrics.tracer.within(span, "feed apply", SpanKind::Consumer);
+                        let batch = if let Some(mut span) = span {
+                            span.note("task.id", task.as_str().to_owned());
+                            batch.traced(span.context())
+                        } else {
+                            batch
+                        };
                         hub.apply(&task, vec![batch]);
                     }
+                    Some(Hint::Origin(epoch, first, trace)) => origins.put((task, epoch, first), trace),
                     Some(Hint::Notice(epoch, head)) => hub.heard_of(&task, epoch, head),
                     None => {}
                 },
@@ -54,6 +65,31 @@ pub(super) async fn listen(hub: Hub, mut reader: LinkReader) {
             }
             LinkEvent::Down { .. } => {}
         }
+    }
+}
+
+/// How many places in traces wait for the frames that follow from them; they come next, so that there are few.
+const ORIGINS: usize = 64;
+
+/// What frames that are about to come follow from.
+#[derive(Debug, Default)]
+struct Origins {
+    waiting: VecDeque<((TaskId, Epoch, Offset), TraceContext)>,
+}
+
+impl Origins {
+    fn put(&mut self, at: (TaskId, Epoch, Offset), trace: TraceContext) {
+        if self.waiting.len() == ORIGINS {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((at, trace));
+    }
+
+    /// What `batch` follows from, if that was said. Nearly always nothing waits.
+    fn take(&mut self, task: &TaskId, batch: &FrameBatch) -> Option<TraceContext> {
+        let is_its = |((of, epoch, first), _): &(_, _)| (of, *epoch, *first) == (task, batch.epoch, batch.first());
+        let index = self.waiting.iter().position(is_its)?;
+        self.waiting.remove(index).map(|(_, trace)| trace)
     }
 }
 

@@ -118,7 +118,11 @@ pub(crate) struct Moves {
 impl Accepted {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let family = Family::<Via, Counter>::default();
-        registry.register("activities_accepted", "Activities found good and given to the writer, by their way in", family.clone());
+        registry.register(
+            "activities_accepted",
+            "Activities found good and given to the writer, by their way in",
+            family.clone(),
+        );
         let of = |via| family.get_or_create(&Via { via }).clone();
         Self { http: of("http"), hook: of("hook"), redis: of("redis") }
     }
@@ -127,7 +131,11 @@ impl Accepted {
 impl Resumes {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let family = Family::<Outcome, Counter>::default();
-        registry.register("hub_resumes", "Subscriptions that came with a cursor, by whether it could be continued", family.clone());
+        registry.register(
+            "hub_resumes",
+            "Subscriptions that came with a cursor, by whether it could be continued",
+            family.clone(),
+        );
         let of = |outcome| family.get_or_create(&Outcome { outcome }).clone();
         Self { recovered: of("recovered"), reset: of("reset"), truncated: of("truncated") }
     }

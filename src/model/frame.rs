@@ -14,12 +14,17 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Activity, ActivityType, Epoch, EventId, InvocationId, Offset, TaskId, Timestamp, text_frame::TextFrames};
+use super::{
+    Activity, ActivityType, Epoch, EventId, InvocationId, Offset, TaskId, Timestamp, TraceContext, text_frame::TextFrames,
+};
 
 /// What stands before `data:`'s JSON object and marks it as an activity among protocol messages.
 const OP: &[u8] = br#"{"op":"activity","#;
@@ -42,6 +47,9 @@ const ENVELOPE: usize = 288;
 /// A buffer is closed once it is this long, so that a slow viewer's queue pins little beside its own frames.
 const BUFFER_TARGET: usize = 64 * 1024;
 
+/// Of how many deliveries of a batch a node tells, if it is traced: a thousand viewers are no thousand spans.
+const TRACED_DELIVERIES: u32 = 8;
+
 /// Activities of one task, in order, encoded. A handle on shared memory: cloning and narrowing copy nothing.
 #[derive(Debug, Clone)]
 pub struct FrameBatch {
@@ -58,11 +66,14 @@ struct Encoded {
     buffer: Bytes,
     frames: Box<[Frame]>,
     websocket: OnceLock<TextFrames>,
+    /// What it follows from, if that is traced, and how many deliveries were told of.
+    trace: Option<(TraceContext, AtomicU32)>,
 }
 
 impl Encoded {
-    fn new(events: BytesMut, frames: Vec<Frame>) -> Arc<Self> {
-        Arc::new(Self { buffer: closed_chunk(events), frames: frames.into(), websocket: OnceLock::new() })
+    fn new(events: BytesMut, frames: Vec<Frame>, trace: Option<TraceContext>) -> Arc<Self> {
+        let trace = trace.map(|context| (context, AtomicU32::new(0)));
+        Arc::new(Self { buffer: closed_chunk(events), frames: frames.into(), websocket: OnceLock::new(), trace })
     }
 
     fn websocket(&self) -> &TextFrames {
@@ -108,7 +119,26 @@ impl FrameBatch {
         }
         let whole = start == chunk.len() && !frames.is_empty();
         let range = 0..frames.len();
-        whole.then(|| Self { epoch, encoded: Encoded::new(chunk, frames), range })
+        whole.then(|| Self { epoch, encoded: Encoded::new(chunk, frames, None), range })
+    }
+
+    /// The same batch, which follows from this; nothing happens to one that others have a handle on.
+    pub fn traced(mut self, trace: TraceContext) -> Self {
+        if let Some(encoded) = Arc::get_mut(&mut self.encoded) {
+            encoded.trace = Some((trace, AtomicU32::new(0)));
+        }
+        self
+    }
+
+    /// What it follows from, if that is traced.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.encoded.trace.as_ref().map(|(context, _)| *context)
+    }
+
+    /// The same for a delivery, of which a few are told.
+    pub fn trace_delivery(&self) -> Option<TraceContext> {
+        let (context, told) = self.encoded.trace.as_ref()?;
+        (told.fetch_add(1, Ordering::Relaxed) < TRACED_DELIVERIES).then_some(*context)
     }
 
     /// The frames, by offset; never empty. Without holes, unless a filter left some out.
@@ -209,19 +239,26 @@ pub struct FrameBuilder {
     buffer: BytesMut,
     frames: Vec<Frame>,
     done: Vec<FrameBatch>,
+    trace: Option<TraceContext>,
 }
 
 impl FrameBuilder {
     /// Nothing encoded yet.
     pub fn new(task: &TaskId, epoch: Epoch) -> Self {
         let text = Unchanging::new(task, epoch);
-        Self { epoch, text, expected: 0, buffer: BytesMut::new(), frames: Vec::new(), done: Vec::new() }
+        Self { epoch, text, expected: 0, buffer: BytesMut::new(), frames: Vec::new(), done: Vec::new(), trace: None }
     }
 
     /// So many activities will come, whose payloads are so many bytes: room for them is made at once.
     pub fn expecting(mut self, activities: usize, data_bytes: usize) -> Self {
         self.expected = activities * ENVELOPE + data_bytes;
         self.frames.reserve(activities);
+        self
+    }
+
+    /// What is encoded follows from this, if that is traced.
+    pub fn traced(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
         self
     }
 
@@ -261,7 +298,7 @@ impl FrameBuilder {
         }
         let frames = std::mem::take(&mut self.frames);
         let range = 0..frames.len();
-        self.done.push(FrameBatch { epoch: self.epoch, encoded: Encoded::new(self.buffer.split(), frames), range });
+        self.done.push(FrameBatch { epoch: self.epoch, encoded: Encoded::new(self.buffer.split(), frames, self.trace), range });
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     access::{Access, Denied},
     beat::next_beat,
     ending::{Ending, Stage},
+    name::Name,
     outbox::Outbox,
     probe::Probe,
     protocol::ServerMessage,
@@ -67,6 +68,8 @@ pub(crate) async fn serve(mut stream: TcpStream, mut session: SseSession, relay:
     session.follower.tell(&relay, mailbox.clone(), 0);
     let _seat = session.ending.hear(&relay, mailbox.clone());
     session.metrics.sessions.inc();
+    let name = Name::new();
+    tracing::debug!(session.id = %name, task.id = %session.task, transport = "sse", "a session begins");
     let metrics = session.metrics.clone();
     let beat = next_beat(session.options.heartbeat);
     let timer = Box::pin(sleep_until(beat));
@@ -92,6 +95,7 @@ pub(crate) async fn serve(mut stream: TcpStream, mut session: SseSession, relay:
         // A client that takes nothing more loses nothing by that.
         let _ = timeout(CLOSE_GRACE, streaming.finish(&mut stream)).await;
     }
+    tracing::debug!(session.id = %name, code = streaming.closed, "a session ends");
     streaming.closed.into_iter().for_each(|why| metrics.close(why));
     metrics.sessions.dec();
 }
@@ -296,7 +300,7 @@ impl Streaming {
             count
         };
         self.session.metrics.delivered.inc_by(count as u64);
-        self.probe.pushed(batch, &self.session.follower, &self.relay, self.outbox.bytes());
+        self.probe.pushed(batch, &self.session.follower, &self.relay, self.outbox.bytes(), &self.session.metrics.tracer);
         if self.session.follower.rests() {
             self.phase = Phase::Asleep;
         }

@@ -83,8 +83,10 @@ impl Connection {
     async fn drive(mut self) {
         let metrics = self.session.metrics.clone();
         metrics.sessions.inc();
+        tracing::debug!(session.id = %self.session.name, transport = "websocket", "a session begins");
         let _seat = self.ending.hear(&self.session.relay, self.session.mailbox.clone());
         let end = self.run().await;
+        tracing::debug!(session.id = %self.session.name, end = ?end, "a session ends");
         if let Some((code, reason, label)) = end.close() {
             metrics.close(label);
             end.limit().into_iter().for_each(|limit| metrics.reached.count(limit));

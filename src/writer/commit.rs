@@ -1,6 +1,6 @@
 //! The one that commits: batches in order, patience with a store that does not answer, and each refusal to the item that earned it.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -13,6 +13,7 @@ use crate::{
     backoff::Backoff,
     model::{LogState, TaskId},
     store::{Append, Appended, Attempt, Heartbeat, Refusal, Store, StoreError, TaskCommit},
+    telemetry::{Span, SpanKind},
 };
 
 /// The first and the longest wait before a commit is tried again.
@@ -89,12 +90,15 @@ impl Committer {
     async fn commit(&self, submissions: Vec<Submission>) {
         let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
         let mut waiting = Vec::with_capacity(submissions.len());
-        for Submission { task, activities, reply, lease, room } in submissions {
+        let mut traced = Vec::new();
+        for Submission { task, activities, reply, lease, trace, room } in submissions {
             if lease.is_some_and(|lease| !lease.holds()) {
                 // Whoever waits may have gone with the node.
                 let _ = reply.send(Results::new());
                 continue;
             }
+            let span = self.inner.metrics.tracer.within(trace, "commit", SpanKind::Internal);
+            traced.extend(span.map(|span| (batch.len()..batch.len() + activities.len(), span)));
             waiting.push((activities.len(), reply, room));
             batch.extend(activities.into_iter().map(|activity| Append { task: task.clone(), activity }));
         }
@@ -102,7 +106,14 @@ impl Committer {
             return;
         }
         let Some((results, commits)) = self.append_all(&batch).await else { return };
-        self.tell(News::Appended { batch, commits, results, waiting }).await;
+        let activities = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+        let end = |(range, mut span): (Range<usize>, Span)| {
+            span.note("task.id", batch[range.start].task.as_str().to_owned());
+            span.note("tasklight.batch.activities", activities);
+            (range, span.context())
+        };
+        let traces = traced.into_iter().map(end).collect();
+        self.tell(News::Appended { batch, commits, results, waiting, traces }).await;
     }
 
     async fn tell(&self, news: News) {
@@ -174,6 +185,7 @@ impl Committer {
                 }
             };
         }
+        tracing::debug!(activities, duration_ms = took.as_secs_f64() * 1e3, "committed");
         metrics.batch_activities.observe(u32::try_from(activities).map_or(f64::MAX, f64::from));
         metrics.commit_seconds.observe(took.as_secs_f64());
     }

@@ -1,12 +1,14 @@
 //! What follows a commit: viewers are shown what is new, and whoever waits is answered. It happens in the order of the commits and beside the
 //! next one, so that the store never waits for encoding.
 
+use std::ops::Range;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Change, ChangeDone, Results, Room};
 use crate::{
     hub::Hub,
-    model::{FrameBuilder, LogState, TaskId},
+    model::{FrameBuilder, LogState, TaskId, TraceContext},
     store::{Append, TaskCommit},
 };
 
@@ -25,6 +27,8 @@ pub(super) enum News {
         results: Results,
         /// Who waits, for how many of the results, and the room that they took in the queue.
         waiting: Vec<(usize, oneshot::Sender<Results>, Room)>,
+        /// Which parts of the batch are traced, and what is told of them follows from.
+        traces: Vec<(Range<usize>, TraceContext)>,
     },
     /// A change of a task, and where its log stands after it.
     Changed { task: TaskId, change: Change, done: ChangeDone, state: Option<LogState>, reply: oneshot::Sender<ChangeDone> },
@@ -34,9 +38,11 @@ pub(super) enum News {
 pub(super) async fn tell(hub: Hub, mut news: mpsc::Receiver<News>) {
     while let Some(news) = news.recv().await {
         match news {
-            News::Appended { batch, commits, results, waiting } => {
+            News::Appended { batch, commits, results, waiting, traces } => {
                 for commit in &commits {
-                    show(&hub, &batch, commit);
+                    // Of several the first: what viewers get is one batch.
+                    let trace = traces.iter().find(|(part, _)| commit.items.iter().any(|index| part.contains(index)));
+                    show(&hub, &batch, commit, trace.map(|(_, trace)| *trace));
                 }
                 let mut results = results.into_iter();
                 for (count, reply, room) in waiting {
@@ -54,14 +60,14 @@ pub(super) async fn tell(hub: Hub, mut news: mpsc::Receiver<News>) {
     }
 }
 
-fn show(hub: &Hub, batch: &[Append], commit: &TaskCommit) {
+fn show(hub: &Hub, batch: &[Append], commit: &TaskCommit, trace: Option<TraceContext>) {
     hub.touched(&commit.task);
     if !hub.is_watched(&commit.task) {
         return;
     }
     let mut builder = FrameBuilder::new(&commit.task, commit.epoch);
     let bytes = commit.items.iter().map(|index| batch[*index].activity.activity.data.as_bytes().len()).sum();
-    builder = builder.expecting(commit.items.len(), bytes);
+    builder = builder.expecting(commit.items.len(), bytes).traced(trace);
     let mut offset = commit.first;
     for index in &commit.items {
         builder.push(offset, &batch[*index].activity.activity);

@@ -3,6 +3,7 @@
 mod access;
 mod agents;
 mod audit;
+mod canaries;
 mod checker;
 mod client;
 mod cluster;
@@ -44,6 +45,8 @@ mod stalled;
 mod stand_in;
 mod store_contract;
 mod tail;
+mod top;
+mod traces;
 mod viewer;
 mod wakeups;
 mod writer;
