@@ -26,7 +26,7 @@ pub(crate) struct LimitLabel {
 }
 
 /// All limits that are counted.
-const LIMITS: [&str; 18] = [
+const LIMITS: [&str; 19] = [
     "body_bytes",
     "body_timeout",
     "cold_reads_per_second",
@@ -35,6 +35,7 @@ const LIMITS: [&str; 18] = [
     "fragments",
     "frame",
     "frames_per_second",
+    "handshake_timeout",
     "header_timeout",
     "idle_timeout",
     "memory",

@@ -40,7 +40,8 @@ pub(super) const REJECTED: [&str; 27] = [
 ];
 
 /// Why the hub closes sessions.
-pub(super) const CLOSED: [&str; 17] = [
+pub(super) const CLOSED: [&str; 18] = [
+    "certificate_unknown",
     "drain",
     "keys_unavailable",
     "malformed",

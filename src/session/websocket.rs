@@ -3,26 +3,24 @@
 //! Activities and protocol messages are whole frames already, the same bytes for every viewer, and go from the session's outbox to the socket as
 //! they are. tokio-tungstenite reads, answers pings and closes; it has its turn between frames only.
 
+mod goodbye;
+
 use std::{
     future::poll_fn,
     io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, Sink, SinkExt, Stream as _, StreamExt};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, Sleep, sleep_until, timeout},
-};
+use futures_util::{FutureExt, Sink, Stream as _};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message, Utf8Bytes,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+        Message,
+        protocol::{Role, WebSocketConfig},
     },
 };
 
@@ -41,12 +39,6 @@ const READ_BUFFER: usize = 256;
 
 /// The most bytes of pongs and close frames that wait for the socket.
 const CONTROL_BUFFER: usize = 16 * 1024;
-
-/// How long a close frame may take to be written to a socket that is not being read.
-const CLOSE_GRACE: Duration = Duration::from_secs(5);
-
-/// The most bytes that are read from a client that has been told to go, so that it gets to read why.
-const LINGER_BYTES: usize = 4 << 20;
 
 /// How often a session fills its outbox and writes it before the other sessions of its thread have their turn.
 const ROUNDS: usize = 4;
@@ -359,50 +351,4 @@ impl Connection {
             Stage::Over => Some(End::Gone),
         }
     }
-
-    /// Sends what is left if the socket takes it, the close frame, and waits a little for the client's.
-    async fn close(&mut self, code: u16, reason: &'static str) {
-        let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
-        let goodbye = async {
-            self.empty_outbox().await?;
-            self.socket.close(Some(frame)).await.map_err(io::Error::other)?;
-            while let Some(Ok(_)) = self.socket.next().await {}
-            // If reading has failed there may be more to come, and a connection that is closed on it is reset, which takes away our reason.
-            linger(&mut self.socket.get_mut().stream).await
-        };
-        // Whether the client hears it is up to the client.
-        let _ = timeout(CLOSE_GRACE, goodbye).await;
-    }
-
-    /// The answer to the client's close frame is in the socket's buffer already.
-    async fn answer_close(&mut self) {
-        self.session.discard();
-        let answer = async {
-            self.empty_outbox().await?;
-            self.socket.flush().await.map_err(io::Error::other)?;
-            self.socket.get_mut().stream.shutdown().await
-        };
-        // The client may be gone.
-        let _ = timeout(CLOSE_GRACE, answer).await;
-    }
-
-    async fn empty_outbox(&mut self) -> io::Result<()> {
-        while !self.session.outbox.is_empty() {
-            poll_fn(|context| self.poll_write(context)).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Says that nothing more comes, and reads on for a while what nobody looks at.
-async fn linger(stream: &mut Stream) -> io::Result<()> {
-    stream.shutdown().await?;
-    let (mut buffer, mut left) = (vec![0; 4_096], LINGER_BYTES);
-    while left != 0 {
-        match stream.read(&mut buffer).await? {
-            0 => break,
-            count => left = left.saturating_sub(count),
-        }
-    }
-    Ok(())
 }

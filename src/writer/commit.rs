@@ -190,6 +190,8 @@ impl Committer {
             match result {
                 Ok(receipt) if receipt.duplicate => metrics.duplicates.inc(),
                 Ok(_) => metrics.appended.inc(),
+                // Nobody published these: the reconciler was late, and says so in its own metric.
+                Err(Refusal::Fenced | Refusal::Outdated) => continue,
                 Err(refusal) => {
                     metrics.reject(refusal.code());
                     continue;

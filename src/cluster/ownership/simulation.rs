@@ -88,7 +88,7 @@ enum Event {
 
 #[derive(Debug)]
 enum Work {
-    Append(TaskId, NewActivity),
+    Append(TaskId, Box<NewActivity>),
     Release(TaskId, NodeId, Took),
 }
 
@@ -184,7 +184,7 @@ impl World {
                 Act::Release(task, to, took) => self.work(index, Work::Release(task, to, took)),
                 Act::Append(task, activities) => {
                     for activity in activities {
-                        self.work(index, Work::Append(task.clone(), activity));
+                        self.work(index, Work::Append(task.clone(), Box::new(activity)));
                     }
                 }
             }

@@ -40,6 +40,9 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
 /// How long it still takes what was on its way when it let go of its channels: far longer than Redis needs to hear of it.
 const STRAGGLERS: Duration = Duration::from_millis(200);
 
+/// What is refused of a message, item by item.
+type Unparsed = Vec<(Option<EventId>, Rejected, Bytes)>;
+
 /// What the keeper is told or asked by other tasks.
 #[derive(Debug)]
 pub(super) enum Question {
@@ -290,7 +293,7 @@ impl Keeper {
     }
 
     /// The activities of a message and whoever sealed it, or what is to be said of it.
-    fn parse(&self, task: &TaskId, payload: &Bytes) -> Result<(Body, Option<Arc<str>>), Vec<(Option<EventId>, Rejected, Bytes)>> {
+    fn parse(&self, task: &TaskId, payload: &Bytes) -> Result<(Body, Option<Arc<str>>), Unparsed> {
         let Tools { limits, redaction, envelopes, redis, .. } = &self.tools;
         let whole = |error: &BodyError, text| vec![(None, Rejected::new(error.code(), None, error.to_string()), text)];
         if limits.request_bytes < payload.len() {
