@@ -96,6 +96,7 @@ pub(crate) enum Stop {
 impl Retention {
     pub(crate) fn new(store: Store, hub: Option<Hub>, options: RetentionOptions, metrics: RetentionMetrics) -> Self {
         let archive = options.archive.clone().map(Archive::new);
+        let options = RetentionOptions { bite: store.bite_size(options.bite), ..options };
         Self { store, hub, options, archive, metrics }
     }
 

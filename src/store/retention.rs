@@ -12,6 +12,9 @@ use crate::model::{Epoch, LogState, Offset, Status, TaskId, Timestamp};
 /// How many activities are removed at once where nobody says how many: when a task is deleted or trimmed by hand.
 pub(crate) const BITE: u64 = 2_000;
 
+/// The most activities that are removed from SQLite at once: removing them takes it ten times as long as Postgres, and every commit waits for it.
+const SQLITE_BITE: u64 = 250;
+
 /// How many payloads are added up in one statement.
 const MEASURED: u64 = 10_000;
 
@@ -100,6 +103,14 @@ pub struct EmptyTask {
 }
 
 impl Store {
+    /// How many activities a bite removes if `wanted` are.
+    pub fn bite_size(&self, wanted: u64) -> u64 {
+        match self {
+            Self::Postgres(_) => wanted,
+            Self::Sqlite(_) => wanted.min(SQLITE_BITE),
+        }
+    }
+
     /// Tasks in order of their key, after `after`, at most so many.
     pub async fn kept_tasks(&self, after: i64, limit: usize) -> Result<Vec<KeptTask>, StoreError> {
         each!(self, store => store.kept_tasks(after, limit).await)
@@ -172,7 +183,7 @@ impl Store {
             if goal <= state.floor {
                 return Ok(Some(state));
             }
-            let to = goal.min(state.floor.plus(BITE));
+            let to = goal.min(state.floor.plus(self.bite_size(BITE)));
             self.bite(&Bite { key, epoch: state.epoch, floor: state.floor, to, fence: None }).await?;
         }
     }
@@ -181,7 +192,7 @@ impl Store {
     /// holds nobody up.
     pub async fn lighten(&self, task: &TaskId) -> Result<(), StoreError> {
         let Some((key, state)) = each!(self, store => store.key_and_state(task).await)? else { return Ok(()) };
-        let goal = Offset::new(state.head.get().saturating_sub(BITE)).unwrap_or_default().next();
+        let goal = Offset::new(state.head.get().saturating_sub(self.bite_size(BITE))).unwrap_or_default().next();
         if state.floor < goal {
             self.trim(task, goal).await?;
             self.settle_removed(key, LogState { floor: goal, ..state }).await?;

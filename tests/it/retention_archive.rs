@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    task::JoinSet,
 };
 
 use crate::{
@@ -234,16 +235,18 @@ async fn what_cannot_be_archived_stays() {
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("archive_endpoint = \"http://{}\"\n", listener.local_addr().expect("an address"));
-        let serving = tokio::spawn(serve(listener, answer));
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(listener, answer));
         nothing_goes(&url, "s3://bucket/some/prefix", &endpoint, said).await;
-        serving.abort();
+        serving.abort_all();
     }
 }
 
 /// Gives every request the same answer; by an empty one, the connection is closed.
 async fn serve(listener: TcpListener, answer: &'static str) {
+    let mut connections = JoinSet::new();
     while let Ok((mut stream, _)) = listener.accept().await {
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let (mut buffer, mut heard) = (vec![0; 64 << 10], Vec::new());
             loop {
                 let Ok(count) = stream.read(&mut buffer).await else { return };
