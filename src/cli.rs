@@ -30,6 +30,7 @@ pub(crate) mod tail;
 mod tasks;
 mod terminal;
 mod token;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -96,6 +97,8 @@ enum Command {
     Retention(retention::RetentionArgs),
     /// Make tokens, API keys and secrets, look at them, and take them back.
     Token(token::TokenArgs),
+    /// Try out webhooks.
+    Webhooks(webhooks::WebhooksArgs),
     /// Bring the store's schema up to date without serving.
     Migrate(migrate::MigrateArgs),
     /// Show every configuration value, where it came from and what it means.
@@ -148,6 +151,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args).await,
         Command::Retention(args) => retention::run(args).await,
         Command::Token(args) => token::run(args).await,
+        Command::Webhooks(args) => webhooks::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
         Command::Ready(args) => ready::run(args).await,

@@ -18,6 +18,7 @@ mod stalled;
 mod task;
 mod text_frame;
 mod time;
+mod transition;
 
 pub use activity::{Activity, ActivityType, Data, Effect, NewActivity, Series, StatusChange};
 pub use cursor::{Cursor, Epoch, Offset};
@@ -34,6 +35,7 @@ pub use stalled::{Doing, Evidence, NEEDS_APPROVAL, Stalled, StalledAfter, Stalle
 pub use task::{Invocation, LogState, StatusCounts, TaskSummary};
 pub use text_frame::text_frame;
 pub use time::Timestamp;
+pub use transition::{Became, Transition};
 
 /// A value that does not have the form its type asks for: what was wrong, in words for the one who sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

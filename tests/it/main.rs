@@ -62,4 +62,5 @@ mod unread;
 mod upgrade;
 mod viewer;
 mod wakeups;
+mod webhooks;
 mod writer;
