@@ -30,6 +30,7 @@ pub(crate) mod tail;
 mod tasks;
 mod terminal;
 mod token;
+mod watch;
 mod webhooks;
 
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ enum Command {
     Pipe(run::pipe::PipeArgs),
     /// Follow a task in the terminal.
     Tail(tail::TailArgs),
+    /// Say, or do something, when a task fails, ends, stalls or the like.
+    Watch(watch::WatchArgs),
     /// Publish activities to a task.
     Publish(publish::PublishArgs),
     /// List, show and delete tasks.
@@ -139,6 +142,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args).await,
         Command::Pipe(args) => run::pipe::run(args).await,
         Command::Tail(args) => tail::run(args).await,
+        Command::Watch(args) => watch::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Tasks(args) => tasks::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,
