@@ -31,6 +31,8 @@ mod tasks;
 mod terminal;
 mod token;
 mod top;
+mod watch;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -73,6 +75,8 @@ enum Command {
     Pipe(run::pipe::PipeArgs),
     /// Follow a task in the terminal.
     Tail(tail::TailArgs),
+    /// Say, or do something, when a task fails, ends, stalls or the like.
+    Watch(watch::WatchArgs),
     /// Publish activities to a task.
     Publish(publish::PublishArgs),
     /// List, show and delete tasks.
@@ -99,6 +103,8 @@ enum Command {
     Retention(retention::RetentionArgs),
     /// Make tokens, API keys and secrets, look at them, and take them back.
     Token(token::TokenArgs),
+    /// Try out webhooks.
+    Webhooks(webhooks::WebhooksArgs),
     /// Bring the store's schema up to date without serving.
     Migrate(migrate::MigrateArgs),
     /// Show every configuration value, where it came from and what it means.
@@ -139,6 +145,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args).await,
         Command::Pipe(args) => run::pipe::run(args).await,
         Command::Tail(args) => tail::run(args).await,
+        Command::Watch(args) => watch::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Tasks(args) => tasks::run(args).await,
         Command::Rejects(args) => rejects::run(args).await,
@@ -152,6 +159,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args).await,
         Command::Retention(args) => retention::run(args).await,
         Command::Token(args) => token::run(args).await,
+        Command::Webhooks(args) => webhooks::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Config(args) => config::run(&args),
         Command::Ready(args) => ready::run(args).await,

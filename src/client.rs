@@ -13,6 +13,7 @@ mod redis;
 mod socket;
 mod tasks;
 mod trust;
+mod watch;
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -30,6 +31,7 @@ pub use publisher::Publisher;
 pub use redis::RedisPublisher;
 pub use tasks::{RevokeWanted, TaskDetails, TaskPage, TasksWanted};
 pub use trust::TlsFiles;
+pub use watch::{ListEvent, WatchTasks};
 
 pub(crate) use delivery::{Answer as Acks, Delivery};
 pub(crate) use message::Message;
@@ -111,6 +113,11 @@ impl Client {
     /// Follows a task's log from `start`. Connects when it is first asked for an event.
     pub fn follow(&self, task: TaskId, start: Start, filter: Filter) -> Follow {
         Follow::new(self.clone(), task, start, filter)
+    }
+
+    /// Watches the list of tasks. Connects when it is first asked for an event.
+    pub fn watch_tasks(&self) -> WatchTasks {
+        WatchTasks::new(self.clone())
     }
 
     /// The address of a resource below `/v1`.

@@ -10,16 +10,19 @@ mod settings;
 mod tls;
 mod url_file;
 mod values;
+mod webhooks;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 pub use settings::{
-    AuditSettings, AuthSettings, BrokerSettings, ClusterSettings, HttpSettings, HubSettings, IngestSettings, LimitSettings,
-    LogSettings, Meaning, NodeSettings, ReconcilerSettings, RedactSettings, RetentionRule, RetentionRules, RetentionSettings,
-    SessionSettings, Settings, StoreSettings, TelemetrySettings, TlsSettings, WriterSettings,
+    AuditSettings, AuthSettings, BrokerSettings, ClusterSettings, EndpointSettings, HttpSettings, HubSettings, IngestSettings,
+    LimitSettings, LogSettings, Meaning, NodeSettings, ReconcilerSettings, RedactSettings, RetentionRule, RetentionRules,
+    RetentionSettings, SessionSettings, Settings, StoreSettings, TelemetrySettings, TlsSettings, WebhookSettings, WriterSettings,
 };
+pub(crate) use values::toml_notation;
 pub use values::{Hidden, List, Size, Span};
+pub use webhooks::{Endpoints, WebUrl};
 
 /// The file that is read when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "tasklight.toml";
@@ -107,7 +110,7 @@ impl Settings {
         keys().into_iter().filter(|key| own.get(key) != others.get(key)).collect()
     }
 
-    /// The effective values as `key = value`, in TOML's notation, with passwords in URLs masked.
+    /// The effective values as JSON, by key, with passwords in URLs masked.
     pub fn values(&self) -> BTreeMap<String, String> {
         let set = Config::try_from(self).map(|config| flatten(&config)).unwrap_or_default();
         // An empty list has no leaf.

@@ -39,3 +39,4 @@ mod limits;
 mod stamp;
 mod tls;
 mod trail;
+mod webhooks;

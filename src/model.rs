@@ -19,6 +19,7 @@ mod task;
 mod text_frame;
 mod time;
 mod trace;
+mod transition;
 
 pub use activity::{Activity, ActivityType, Data, Effect, NewActivity, Series, StatusChange};
 pub use cursor::{Cursor, Epoch, Offset};
@@ -36,6 +37,7 @@ pub use task::{Invocation, LogState, StatusCounts, TaskSummary};
 pub use text_frame::text_frame;
 pub use time::Timestamp;
 pub use trace::TraceContext;
+pub use transition::{Became, Transition};
 
 /// A value that does not have the form its type asks for: what was wrong, in words for the one who sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -36,6 +36,7 @@ use crate::{
     telemetry::Tracer,
     tls::Tls,
     trail::Trail,
+    webhooks::Webhooks,
     writer::Writer,
 };
 
@@ -92,8 +93,15 @@ impl Node {
         let retention_metrics = RetentionMetrics::register(&mut registry);
         let tls = settings.tls_options().map(|options| Tls::new(options, metrics.tls.clone())).transpose()?.map(Arc::new);
         let store = Store::open(&settings.store_options()).await?;
-        let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
         let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
+        let webhooks = match settings.webhook_options()? {
+            Some(options) => Some(Webhooks::prepare(options, &store, &work, &mut registry).await?),
+            None => {
+                store.forget_unwanted().await?;
+                None
+            }
+        };
+        let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
         let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
         let (broker, readers) = match settings.redis_options()? {
             Some(options) => {
@@ -140,6 +148,9 @@ impl Node {
         let reconciler =
             Reconciler::new(store.clone(), writer.clone(), settings.reconciler_options(), listens, jobs.metrics.clone());
         jobs.start(reconciler, settings.reconciler.interval.get(), &work, jobs_stop.clone());
+        if let Some(webhooks) = webhooks {
+            jobs.start(webhooks, settings.webhooks.interval.get(), &work, jobs_stop.clone());
+        }
         if let Some(options) = settings.retention_options()? {
             let retention = Retention::new(store.clone(), Some(hub.clone()), options, retention_metrics);
             jobs.start(retention, settings.retention.interval.get(), &work, jobs_stop.clone());

@@ -33,6 +33,7 @@ mod postgres_rates;
 mod postgres_read;
 mod postgres_retention;
 mod postgres_tasks;
+mod postgres_webhooks;
 mod postgres_write;
 mod rates;
 mod remembered;
@@ -50,9 +51,11 @@ mod sqlite_rates;
 mod sqlite_read;
 mod sqlite_retention;
 mod sqlite_tasks;
+mod sqlite_webhooks;
 mod sqlite_write;
 mod stalls;
 mod terms;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -78,6 +81,7 @@ pub use terms::{
     Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, StallSpan, TaskChange, TaskCommit,
     TaskPlace, TaskQuery,
 };
+pub use webhooks::{Delivery, NewDelivery, NextDelivery, Queue, Stall, Untold};
 
 /// How to open a store.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::json;
 
-use crate::config::{Settings, Sources};
+use crate::config::{Settings, Sources, toml_notation};
 
 /// Flags of `tasklight config`.
 #[derive(Debug, Args)]
@@ -52,6 +52,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         let origin = origin(key);
         let style = if origin == "default" { faint } else { set };
         let meaning = meanings.get(key).map_or("", |meaning| meaning.text.as_str());
+        let value = serde_json::from_str(value).map_or_else(|_| value.clone(), |value| toml_notation(&value));
         writeln!(out, "{key} = {value}  {style}# {origin}{style:#}{faint}: {meaning}{faint:#}")?;
     }
     Ok(ExitCode::SUCCESS)

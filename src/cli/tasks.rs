@@ -2,7 +2,7 @@
 
 mod table;
 
-pub(super) use table::{ago, span};
+pub(super) use table::{ago, span, status};
 
 use std::{
     io::{BufRead, IsTerminal, Write},

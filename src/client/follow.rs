@@ -16,14 +16,14 @@ use crate::{
 };
 
 /// The bounds of the wait before a connection is made anew.
-const RECONNECT_FIRST: Duration = Duration::from_millis(250);
-const RECONNECT_MOST: Duration = Duration::from_secs(5);
+pub(super) const RECONNECT_FIRST: Duration = Duration::from_millis(250);
+pub(super) const RECONNECT_MOST: Duration = Duration::from_secs(5);
 
 /// The longest wait that a hub may ask for when it stops.
-const LONGEST_DRAIN: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_DRAIN: Duration = Duration::from_secs(60);
 
 /// A connection that held for so long was a good one: the next failure starts with a short wait again.
-const STEADY: Duration = Duration::from_secs(10);
+pub(super) const STEADY: Duration = Duration::from_secs(10);
 
 /// What happened, in order.
 #[derive(Debug, Clone)]
@@ -219,7 +219,8 @@ impl Follow {
     }
 }
 
-fn fatal(error: ClientError) -> FollowError {
+/// What a connection that cannot be made means.
+pub(super) fn fatal(error: ClientError) -> FollowError {
     match error {
         ClientError::Refused(problem) if problem.status == 401 => FollowError::Unauthorized(problem.to_string()),
         ClientError::Refused(problem) if problem.status == 403 => FollowError::Forbidden(problem.to_string()),

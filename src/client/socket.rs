@@ -138,7 +138,15 @@ impl Socket {
             invocation: filter.invocation.as_ref().map(|invocation| invocation.as_str()),
             series: filter.finished_series.then_some("final"),
         };
-        let text = serde_json::to_string(&message).expect("protocol messages are JSON");
+        self.say(serde_json::to_string(&message).expect("protocol messages are JSON")).await
+    }
+
+    /// Asks for the list of tasks. Gives false if the connection broke.
+    pub(super) async fn subscribe_list(&mut self) -> bool {
+        self.say(r#"{"op":"subscribe","list":"tasks"}"#.to_owned()).await
+    }
+
+    async fn say(&mut self, text: String) -> bool {
         matches!(timeout(WRITE_TIMEOUT, self.stream.send(tungstenite::Message::text(text))).await, Ok(Ok(())))
     }
 

@@ -22,6 +22,7 @@ impl Settings {
         self.validate_tls()?;
         self.validate_retention()?;
         self.proxies()?;
+        self.webhook_options()?;
         if !self.insecure_listen {
             let guarded = self.asks_for_tokens();
             for (key, address, guarded) in

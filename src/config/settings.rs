@@ -47,6 +47,7 @@ fn form(kind: &str) -> &'static str {
         "Size" => "size",
         "List" => "list",
         "Hidden" => "secret",
+        "Endpoints" => "tables",
         "String" => "text",
         "bool" => "`true`, `false`",
         "SocketAddr" => "address",
@@ -61,6 +62,7 @@ mod operations;
 mod retention;
 mod serving;
 mod stored;
+mod webhooks;
 
 pub use self::{
     nodes::{BrokerSettings, ClusterSettings, IngestSettings},
@@ -68,6 +70,7 @@ pub use self::{
     retention::{RetentionRule, RetentionRules, RetentionSettings},
     serving::{AuthSettings, HttpSettings, LimitSettings, SessionSettings, TlsSettings},
     stored::{HubSettings, RedactSettings, StoreSettings, WriterSettings},
+    webhooks::{EndpointSettings, WebhookSettings},
 };
 
 settings! {
@@ -117,6 +120,8 @@ settings! {
         reconciler: ReconcilerSettings = ReconcilerSettings::default(),
         /// What is kept no longer.
         retention: RetentionSettings = RetentionSettings::default(),
+        /// Who is told by HTTP what becomes of runs.
+        webhooks: WebhookSettings = WebhookSettings::default(),
     }
 }
 
@@ -143,6 +148,7 @@ impl Settings {
         LimitSettings::describe("limits.", &mut all);
         ReconcilerSettings::describe("reconciler.", &mut all);
         RetentionSettings::describe("retention.", &mut all);
+        WebhookSettings::describe("webhooks.", &mut all);
         all
     }
 }

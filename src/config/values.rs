@@ -169,6 +169,18 @@ macro_rules! serialize_as_text {
 }
 serialize_as_text!(Span, Size, Hidden);
 
+/// A value in TOML's notation: as JSON writes it, but for objects, which are inline tables.
+pub(crate) fn toml_notation(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Array(items) => format!("[{}]", items.iter().map(toml_notation).collect::<Vec<_>>().join(",")),
+        serde_json::Value::Object(fields) => {
+            let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name} = {}", toml_notation(value))).collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+        plain => plain.to_string(),
+    }
+}
+
 /// The value with the passwords of a URL in it replaced: that of its login, and those among its parameters.
 pub(super) fn masked(value: &serde_json::Value) -> serde_json::Value {
     let serde_json::Value::String(text) = value else { return value.clone() };
@@ -211,6 +223,15 @@ mod tests {
         for bad in ["", "KiB", "64kb", "-1", "1.5MiB", "99999999999GiB"] {
             assert!(bad.parse::<Size>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn tables_in_lists_are_written_so_that_toml_reads_them() {
+        let value = serde_json::json!([{"name": "a \"b\"", "on": ["lost", "failed"]}, {}, 7, true]);
+        let written = toml_notation(&value);
+        assert_eq!(written, r#"[{ name = "a \"b\"", on = ["lost","failed"] },{  },7,true]"#);
+        let read: toml::Table = format!("x = {written}").parse().expect("TOML");
+        assert_eq!(serde_json::to_value(&read["x"]).expect("JSON"), value);
     }
 
     #[test]

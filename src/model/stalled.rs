@@ -80,6 +80,22 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// From when on it is stalled, if nothing more is heard of it: the earliest time for which [`Evidence::judge`] says so. Nothing if its silence means
+    /// nothing.
+    pub fn stalled_from(&self, after: &StalledAfter) -> Option<Timestamp> {
+        if self.status != Status::Running || self.backfilled {
+            return None;
+        }
+        let spoke = self.last_activity_at;
+        let due = match self.doing {
+            Doing::Approval => spoke,
+            Doing::Prompt | Doing::Other => spoke.plus(after.idle),
+            Doing::Tool => spoke.plus(after.tool),
+        };
+        let stops = self.heartbeat_at.filter(|beat| spoke <= *beat).map(|beat| beat.plus(after.heartbeat));
+        Some(stops.map_or(due, |stops| stops.min(due)))
+    }
+
     /// Why it is stalled, and when the last thing was heard that says so.
     pub fn judge(&self, after: &StalledAfter, now: Timestamp) -> Option<(StalledReason, Timestamp)> {
         if self.status != Status::Running || self.backfilled {
@@ -202,6 +218,26 @@ mod tests {
         assert_eq!(evidence(Other, 0, Some(0)).judge(&AFTER, ago(5_000)), None);
         let approval = evidence(Approval, 0, None).judge(&AFTER, ago(1));
         assert_eq!(approval, Some((Waiting, ago(0))), "but a person is waited for at once");
+    }
+
+    #[test]
+    fn a_run_is_stalled_from_the_first_moment_for_which_it_is_judged_so() {
+        let mut looked_at = 0;
+        for doing in [Approval, Prompt, Tool, Other] {
+            for spoke in [0, 80, 95, 299, 300, 400, 700, 5_000] {
+                for beat in [None, Some(0), Some(89), Some(90), Some(350), Some(4_000)] {
+                    let evidence = evidence(doing, spoke, beat);
+                    let from = evidence.stalled_from(&AFTER).expect("it runs");
+                    assert!(evidence.judge(&AFTER, from).is_some(), "{doing:?} {spoke} {beat:?}");
+                    let before = from.minus(Duration::from_millis(1));
+                    // Who asks a person is stalled whatever the clock says.
+                    assert_eq!(evidence.judge(&AFTER, before).is_some(), doing == Approval, "{doing:?} {spoke} {beat:?}");
+                    looked_at += 1;
+                }
+            }
+        }
+        assert_eq!(looked_at, 4 * 8 * 6);
+        assert_eq!(Evidence { status: Status::Pending, ..evidence(Other, 0, None) }.stalled_from(&AFTER), None);
     }
 
     #[test]

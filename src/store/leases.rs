@@ -18,17 +18,20 @@ pub enum LeaseName {
     Reconciler,
     /// Removes what is kept no longer.
     Retention,
+    /// Tells others what becomes of runs.
+    Webhooks,
 }
 
 impl LeaseName {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Reconciler, Self::Retention];
+    pub const ALL: [Self; 3] = [Self::Reconciler, Self::Retention, Self::Webhooks];
 
     /// The name as stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reconciler => "reconciler",
             Self::Retention => "retention",
+            Self::Webhooks => "webhooks",
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::model::{Cursor, Effect, Epoch, EventId, InvocationId, Offset, Status, StatusChange, StatusCounts, TaskId, Timestamp};
+use crate::model::{
+    Became, Cursor, Effect, Epoch, EventId, InvocationId, Offset, Status, StatusChange, StatusCounts, TaskId, Timestamp,
+    Transition,
+};
 
 use super::{Append, Appended, Receipt, Refusal, TaskCommit};
 
@@ -82,6 +85,8 @@ pub(super) struct Rows {
     pub known: HashMap<(i64, EventId), Offset>,
     /// Runs of which nothing is appended, because a condition does not hold (see [`super::condition`]).
     pub refused: HashMap<(i64, InvocationId), Refusal>,
+    /// The moves of runs that the batch makes, in order, but of those that are recorded afterwards.
+    pub transitions: Vec<Transition>,
 }
 
 /// Decides the fate of every item, in order, and changes `rows` accordingly. Every task of the batch must be in `rows.tasks`.
@@ -104,7 +109,7 @@ pub(super) fn plan(batch: &[Append], rows: &mut Rows) -> Appended {
             }
             let offset = task.head.next();
             let receipt = receipt(offset, false);
-            move_invocation(item, task, &mut rows.invocations)?;
+            move_invocation(item, offset, task, &mut rows.invocations, &mut rows.transitions)?;
             task.head = offset;
             rows.known.insert((task.key, event_id), offset);
             commits
@@ -123,8 +128,10 @@ pub(super) fn plan(batch: &[Append], rows: &mut Rows) -> Appended {
 /// Applies one activity to its invocation and its task's counts, or refuses it and changes nothing.
 fn move_invocation(
     item: &Append,
+    offset: Offset,
     task: &mut TaskRow,
     invocations: &mut HashMap<(i64, InvocationId), InvocationRow>,
+    transitions: &mut Vec<Transition>,
 ) -> Result<(), Refusal> {
     let activity = &item.activity.activity;
     let key = (task.key, activity.invocation.clone());
@@ -149,6 +156,9 @@ fn move_invocation(
     task.touched |= task.last_activity_at.grow(activity.received_at) || before != Some(after);
     if before != Some(after) {
         task.count(before, after);
+        if !row.backfilled {
+            transitions.push(row.transition(item, before, Cursor { epoch: task.epoch, offset }, task.status));
+        }
     }
     Ok(())
 }
@@ -228,6 +238,25 @@ impl InvocationRow {
         }
         if status.is_over() && self.completed_at.is_none() {
             self.completed_at = Some(at);
+        }
+    }
+
+    /// That this activity brought it here from `previous`.
+    fn transition(&self, item: &Append, previous: Option<Status>, cursor: Cursor, task_status: Option<Status>) -> Transition {
+        let Append { task, activity } = item;
+        Transition {
+            task: task.clone(),
+            invocation: activity.activity.invocation.clone(),
+            became: Became::Status(self.status),
+            previous,
+            cursor,
+            at: activity.activity.received_at,
+            task_status,
+            agent: self.agent.clone(),
+            title: self.title.clone(),
+            exit_code: self.exit_code,
+            reason: self.reason.clone(),
+            stalled: None,
         }
     }
 

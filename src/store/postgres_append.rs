@@ -34,7 +34,7 @@ const AT_ONCE: usize = 5;
 /// What loading found.
 enum Loaded {
     /// Everything, and the store's salt.
-    Rows(Rows, i64),
+    Rows(Box<Rows>, i64),
     /// Not all tasks.
     TasksMissing,
     /// Another server, database or timeline than the log was written on last.
@@ -130,7 +130,7 @@ impl PostgresStore {
         let mut rows = match load(&mut transaction, batch, attempt).await? {
             Loaded::Rows(rows, salt) => {
                 writer.keys_of(salt);
-                rows
+                *rows
             }
             other => {
                 transaction.rollback().await?;
@@ -233,7 +233,7 @@ async fn load(connection: &mut PgConnection, batch: &[Append], attempt: Attempt)
     }
     Ok(match locked {
         None => Loaded::Elsewhere,
-        Some((locked, salt)) if usize::try_from(locked) == Ok(tasks.len()) => Loaded::Rows(rows, salt),
+        Some((locked, salt)) if usize::try_from(locked) == Ok(tasks.len()) => Loaded::Rows(Box::new(rows), salt),
         Some(_) => Loaded::TasksMissing,
     })
 }

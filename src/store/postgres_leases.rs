@@ -18,7 +18,7 @@ use crate::model::{Offset, Timestamp};
 /// The server's time. (`now()` is that of the transaction's begin, which may be long ago.)
 pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
-fn millis(term: Duration) -> i64 {
+pub(super) fn millis(term: Duration) -> i64 {
     i64::try_from(term.as_millis()).unwrap_or(i64::MAX)
 }
 

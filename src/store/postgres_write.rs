@@ -10,6 +10,8 @@ use super::{
     plan::{InvocationRow, Rows, TaskRow},
     postgres::stored,
     postgres_open::is_here,
+    postgres_webhooks::WANTED,
+    webhooks::written,
 };
 use crate::model::{InvocationId, Status, Timestamp};
 
@@ -23,13 +25,25 @@ pub(super) enum Basis {
     Remembered,
 }
 
-/// The statement's text. Of the parts, that about tasks and runs is there if any of their rows `change`.
-fn statement(basis: Basis, change: bool) -> &'static str {
-    static TEXTS: LazyLock<HashMap<(Basis, bool), String>> = LazyLock::new(|| {
-        let all = [Basis::Loaded, Basis::Remembered].into_iter().flat_map(|basis| [(basis, false), (basis, true)]);
+/// Which rows there are to write beside activities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Beside {
+    /// None.
+    Nothing,
+    /// Of tasks and runs.
+    Rows,
+    /// The same, and runs have moved.
+    Moves,
+}
+
+/// The statement's text.
+fn statement(basis: Basis, beside: Beside) -> &'static str {
+    static TEXTS: LazyLock<HashMap<(Basis, Beside), String>> = LazyLock::new(|| {
+        let of = |basis| [Beside::Nothing, Beside::Rows, Beside::Moves].map(|beside| (basis, beside));
+        let all = [Basis::Loaded, Basis::Remembered].into_iter().flat_map(of);
         all.map(|which| (which, text(which.0, which.1))).collect()
     });
-    &TEXTS[&(basis, change)]
+    &TEXTS[&(basis, beside)]
 }
 
 /// The arrays of activities are unfolded in the list of columns, where Postgres takes a value of each at a time; as a table, each of them would be
@@ -37,12 +51,24 @@ fn statement(basis: Basis, change: bool) -> &'static str {
 ///
 /// New and changed invocations are one list: a known key means a change. The order of the parts does not matter, because foreign keys are
 /// checked at the end of the statement.
-fn text(basis: Basis, change: bool) -> String {
+fn text(basis: Basis, beside: Beside) -> String {
+    let next = match beside {
+        Beside::Nothing => 11,
+        Beside::Rows => 35,
+        Beside::Moves => 37,
+    };
     let (mut parts, condition) = match basis {
         Basis::Loaded => (Vec::new(), "true"),
-        Basis::Remembered => (vec![check(if change { 35 } else { 11 })], "(SELECT yes FROM sure)"),
+        Basis::Remembered => (vec![check(next)], "(SELECT yes FROM sure)"),
     };
-    if change {
+    if beside == Beside::Moves {
+        parts.push(format!(
+            "noted AS ( \
+  INSERT INTO transitions (task, data) SELECT * FROM unnest($35::text[], $36::text[]) WHERE {condition} AND (SELECT {WANTED}) \
+)"
+        ));
+    }
+    if beside != Beside::Nothing {
         parts.push(format!(
             "touched AS ( \
   INSERT INTO invocations AS i (id, task, name, status, agent, title, exit_code, reason, created_at, started_at, completed_at, \
@@ -114,7 +140,12 @@ pub(super) async fn write(
         rows.invocations.get(&(*task, item.activity.activity.invocation.clone())).and_then(|row| row.key)
     };
     let change = !runs.is_empty() || !tasks.is_empty();
-    let mut query = sqlx::query(statement(basis, change))
+    let beside = match (change, rows.transitions.is_empty()) {
+        (_, false) => Beside::Moves,
+        (true, true) => Beside::Rows,
+        (false, true) => Beside::Nothing,
+    };
+    let mut query = sqlx::query(statement(basis, beside))
         .bind(new.iter().map(|(task, _, _)| *task).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>())
         .bind(new.iter().map(invocation_of).collect::<Vec<_>>())
@@ -125,7 +156,7 @@ pub(super) async fn write(
         .bind(new.iter().map(|(_, _, item)| item.activity.activity.data.as_str()).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| &*series.id)).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| series.is_final)).collect::<Vec<_>>());
-    if change {
+    if beside != Beside::Nothing {
         query = query
             .bind(runs.iter().map(|(_, row)| row.key).collect::<Vec<_>>())
             .bind(runs.iter().map(|((task, _), _)| *task).collect::<Vec<_>>())
@@ -153,6 +184,11 @@ pub(super) async fn write(
             .bind(count(|counts| counts.cancelled))
             .bind(count(|counts| counts.lost))
             .bind(tasks.iter().map(|row| row.last_activity_at.to_write().map(millis)).collect::<Vec<_>>());
+    }
+    if beside == Beside::Moves {
+        query = query
+            .bind(rows.transitions.iter().map(|moved| moved.task.as_str()).collect::<Vec<_>>())
+            .bind(rows.transitions.iter().map(written).collect::<Vec<_>>());
     }
     if basis == Basis::Remembered {
         let of_commits = |of: fn(&TaskCommit, &TaskRow) -> i64| {

@@ -3,7 +3,7 @@
 //! Lists of values travel as one JSON parameter and are unfolded by `json_each`, so that every statement is constant text and is
 //! prepared once. The operations are in `sqlite_append`, `sqlite_read` and `sqlite_tasks`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use sqlx::{SqlitePool, sqlite::SqliteRow};
 
@@ -24,6 +24,8 @@ pub struct SqliteStore {
     /// Taken, and contradicted, only by who has the writing connection.
     pub(super) remembered: Arc<Remembered>,
     pub(super) stalled_after: StalledAfter,
+    /// Whether the moves of runs are kept for webhooks.
+    pub(super) keeps_transitions: Arc<AtomicBool>,
 }
 
 impl SqliteStore {

@@ -10,6 +10,8 @@
 //!
 //! New tasks and runs, rows of them that changed, and more activities than a statement takes, take calls more.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection, pool::PoolConnection, sqlite::SqliteRow};
 
@@ -51,7 +53,7 @@ impl SqliteStore {
         } else {
             make_missing_tasks(connection, batch, &mut rows).await?;
         }
-        let appended = plan(batch, &mut rows);
+        let appended = self.plan(batch, &mut rows);
         if appended.commits.is_empty() {
             sqlx::query("ROLLBACK").execute(&mut *connection).await?;
         } else {
@@ -67,6 +69,15 @@ impl SqliteStore {
         Ok(appended)
     }
 
+    /// What the batch does. The moves of runs are kept only if somebody wants them.
+    fn plan(&self, batch: &[Append], rows: &mut Rows) -> Appended {
+        let appended = plan(batch, rows);
+        if !self.keeps_transitions.load(Ordering::Relaxed) {
+            rows.transitions.clear();
+        }
+        appended
+    }
+
     /// As this node left the rows. Nothing if that, or an event that is in the log already, is refused: then nothing is written.
     async fn append_remembered(
         &self,
@@ -74,7 +85,7 @@ impl SqliteStore {
         batch: &[Append],
         mut rows: Rows,
     ) -> Result<Option<Appended>, StoreError> {
-        let appended = plan(batch, &mut rows);
+        let appended = self.plan(batch, &mut rows);
         if appended.commits.len() < rows.tasks.len() {
             return Ok(None);
         }

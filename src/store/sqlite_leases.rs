@@ -17,9 +17,9 @@ use super::{
 use crate::model::{Offset, Timestamp};
 
 /// The machine's time.
-const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+pub(super) const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
-fn millis(term: Duration) -> i64 {
+pub(super) fn millis(term: Duration) -> i64 {
     i64::try_from(term.as_millis()).unwrap_or(i64::MAX)
 }
 

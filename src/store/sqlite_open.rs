@@ -46,7 +46,14 @@ impl SqliteStore {
             .connect_with(connect.pragma("query_only", "on"))
             .await
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { writer, readers, lock: Arc::new(lock), remembered: Arc::default(), stalled_after: options.stalled_after })
+        Ok(Self {
+            writer,
+            readers,
+            lock: Arc::new(lock),
+            remembered: Arc::default(),
+            stalled_after: options.stalled_after,
+            keeps_transitions: Arc::default(),
+        })
     }
 }
 

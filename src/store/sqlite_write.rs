@@ -10,6 +10,7 @@ use super::{
     plan::Rows,
     sqlite::{foreign, stored, word},
     sqlite_append::text,
+    webhooks::written,
 };
 
 /// The sizes of multi-row inserts: few, so that each is prepared once; 256 rows of 10 values stay far below SQLite's 32,766 parameters.
@@ -40,6 +41,7 @@ pub(super) async fn write(
     insert_invocations(connection, rows).await?;
     update_invocations(connection, rows).await?;
     update_tasks(connection, appended, rows).await?;
+    insert_transitions(connection, rows).await?;
     insert_activities_and_commit(connection, begin, batch, appended, rows).await
 }
 
@@ -170,6 +172,19 @@ async fn update_invocations(connection: &mut SqliteConnection, rows: &Rows) -> R
     .bind(text(&touched))
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// A run that has moved has changed, so the transaction has begun.
+async fn insert_transitions(connection: &mut SqliteConnection, rows: &Rows) -> Result<(), StoreError> {
+    if rows.transitions.is_empty() {
+        return Ok(());
+    }
+    let moves: Vec<_> = rows.transitions.iter().map(|moved| json!([moved.task.as_str(), written(moved)])).collect();
+    sqlx::query("INSERT INTO transitions (task, data) SELECT value ->> 0, value ->> 1 FROM json_each(?1) ORDER BY key")
+        .bind(text(&moves))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

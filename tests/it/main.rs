@@ -66,4 +66,6 @@ mod unread;
 mod upgrade;
 mod viewer;
 mod wakeups;
+mod watch;
+mod webhooks;
 mod writer;

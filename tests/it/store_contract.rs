@@ -5,6 +5,7 @@ mod logs;
 mod retention;
 mod stalls;
 mod tasks;
+mod webhooks;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,7 +20,7 @@ use tasklight::{
 };
 use tempfile::TempDir;
 
-use self::{leases::*, logs::*, retention::*, stalls::*, tasks::*};
+use self::{leases::*, logs::*, retention::*, stalls::*, tasks::*, webhooks::*};
 use crate::services::{Database, postgres_database};
 
 const STALLED_AFTER: StalledAfter =
@@ -149,6 +150,9 @@ macro_rules! contract {
             rejects_are_kept_newest_first_and_not_for_ever
             renewed_epochs_end_every_cursor
             what_was_committed_is_there_after_opening_again
+            moves_are_noted_in_their_commit_in_order_if_somebody_wishes
+            a_move_is_handed_out_once_and_only_by_who_has_the_lease
+            a_stall_is_noted_once_for_each_time_from_when_on_it_is
             a_lease_has_one_holder_at_a_time
             a_lease_that_ran_out_is_for_whoever_comes_first
             a_lease_tells_since_when_somebody_has_had_it

@@ -91,7 +91,8 @@ fn since(then: Timestamp, now: Timestamp) -> String {
     span(now.as_millis().saturating_sub(then.as_millis()))
 }
 
-fn status(status: Option<Status>) -> (Style, &'static str) {
+/// The colour and the word of a status.
+pub(in crate::cli) fn status(status: Option<Status>) -> (Style, &'static str) {
     let colour = match status {
         None | Some(Status::Pending) => return (Style::new().dimmed(), status.map_or("-", Status::as_str)),
         Some(Status::Running) => AnsiColor::Blue,
