@@ -24,6 +24,9 @@ folder="$(mktemp -d "${TMPDIR:-/tmp}/tasklight-rolling.XXXXXX")"
 declare -a hubs=("" "" "") ports=() admins=()
 k6_pid=""
 
+# shellcheck source=loadtest/k6/ports.sh
+source loadtest/k6/ports.sh
+
 ended() { ! kill -0 "$1" 2>/dev/null; }
 
 # Waits for a process of ours to end, in tenths of a second.
@@ -47,26 +50,6 @@ clean_up() {
     if [[ "$code" != 0 ]]; then tail -n 5 "$folder"/hub-*.log >&2 || true; fi
     rm -rf "$folder"
     exit "$code"
-}
-
-is_ready() {
-    local status
-    { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
-    printf 'GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
-    read -r -t 2 status <&3 || status=""
-    exec 3>&-
-    [[ "$status" == *" 200 "* ]]
-}
-
-free_port() {
-    local port
-    while :; do
-        port=$((10000 + RANDOM % 20000))
-        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-            echo "$port"
-            return
-        fi
-    done
 }
 
 start_hub() {
