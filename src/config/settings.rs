@@ -47,7 +47,7 @@ fn form(kind: &str) -> &'static str {
         "Size" => "size",
         "List" => "list",
         "Hidden" => "secret",
-        "Endpoints" => "tables",
+        "Endpoints" | "RetentionRules" => "tables",
         "String" => "text",
         "bool" => "`true`, `false`",
         "SocketAddr" => "address",

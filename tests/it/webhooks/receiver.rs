@@ -17,8 +17,12 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
 };
+use tokio_util::task::TaskTracker;
 
 use crate::harness::PATIENCE;
+
+/// The most requests that wait to be looked at by a test.
+const ARRIVALS: usize = 1_024;
 
 /// How a request is answered; with 200 if nothing was said.
 pub enum Answer {
@@ -63,13 +67,13 @@ impl Arrival {
 }
 
 struct Shared {
-    arrivals: mpsc::UnboundedSender<Arrival>,
+    arrivals: mpsc::Sender<Arrival>,
     script: Mutex<VecDeque<Answer>>,
 }
 
 pub struct Receiver {
     pub address: SocketAddr,
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    arrivals: mpsc::Receiver<Arrival>,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
@@ -82,10 +86,10 @@ impl Receiver {
     pub async fn start_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.expect("it is free");
         let address = listener.local_addr().expect("it has one");
-        let (sender, arrivals) = mpsc::unbounded_channel();
+        let (sender, arrivals) = mpsc::channel(ARRIVALS);
         let shared = Arc::new(Shared { arrivals: sender, script: Mutex::default() });
         let app = Router::new().fallback(take).with_state(shared.clone());
-        let server = tokio::spawn(async move { axum::serve(listener, app).await.expect("it serves") });
+        let server = TaskTracker::new().spawn(async move { axum::serve(listener, app).await.expect("it serves") });
         Self { address, arrivals, shared, server }
     }
 
@@ -126,7 +130,7 @@ impl Drop for Receiver {
 async fn take(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, text: Bytes) -> Response {
     let answer = shared.script.lock().pop_front();
     // The test may be over.
-    let _ = shared.arrivals.send(Arrival { at: Instant::now(), headers, path: uri.to_string(), text });
+    let _ = shared.arrivals.send(Arrival { at: Instant::now(), headers, path: uri.to_string(), text }).await;
     match answer {
         None => StatusCode::OK.into_response(),
         Some(Answer::None) => std::future::pending().await,
