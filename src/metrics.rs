@@ -96,6 +96,9 @@ impl TlsMetrics {
     }
 
     fn register(&self, registry: &mut Registry) {
+        for result in ["done", "failed", "plain", "slow"] {
+            let _at_zero = self.handshakes.get_or_create(&HandshakeLabel { result });
+        }
         registry.register(
             "tls_handshakes",
             "TLS handshakes, by how they went: done, failed, slow, plain",

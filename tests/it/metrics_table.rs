@@ -87,6 +87,8 @@ async fn the_table_has_what_a_hub_counts_and_nothing_else() {
     hub.post("t", json!({"invocationId": "r", "type": "message", "data": {"password": "PLANTED9zebra"}})).await;
     let (documented, scraped) = (documented(), scraped(&scrape(&hub).await));
     let names = |metrics: &Metrics| metrics.keys().cloned().collect::<Vec<_>>();
+    // Webhooks count by the endpoints of the configuration, of which there are none here; their own tests look at their metrics.
+    let documented: Metrics = documented.into_iter().filter(|(name, _)| !name.starts_with("tasklight_webhook_")).collect();
     assert_eq!(names(&documented), names(&scraped), "docs/metrics.md on the left, a hub on the right");
     for (name, row) in &documented {
         let there = &scraped[name];

@@ -119,7 +119,7 @@ async fn one_that_wakes_up_in_the_middle_of_writing_when_its_time_is_over_writes
     intruder.execute(sqlx::raw_sql("BEGIN; LOCK TABLE activities IN EXCLUSIVE MODE")).await.expect("the lock");
     execute_on(&database.url(), "UPDATE leases SET since = 1").await;
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
-                   AND query LIKE 'WITH touched AS%'";
+                   AND query LIKE 'WITH %touched AS (%'";
     let writing = async {
         let mut looking = PgConnection::connect(&database.url()).await.expect("Postgres");
         while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut looking).await.expect("a count") == 0 {}

@@ -136,7 +136,7 @@ async fn nothing_is_appended_to_a_restored_log_in_its_old_life() {
         let lost = receipts(&store, &[message("t", "2"), activity("t", r#"{"invocationId":"s","type":"message"}"#)]).await;
         if only_rows {
             let mut server = PgConnection::connect(&database.url()).await.expect("Postgres is there");
-            let empty = "TRUNCATE store_identity, tasks, invocations, activities, rejects, revocations, tickets";
+            let empty = "TRUNCATE store_identity, tasks, invocations, activities, rejects, revocations, tickets CASCADE";
             server.execute(sqlx::raw_sql(empty)).await.expect("it is emptied");
             // Nothing but rows of our tables: the list of migrations is there.
             let url = database.url();

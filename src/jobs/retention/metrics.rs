@@ -44,6 +44,9 @@ impl RetentionMetrics {
             "How long a look at all tasks took, with all that it removed",
             m.round_seconds.clone(),
         );
+        for reason in Reason::ALL {
+            let _at_zero = m.activities.get_or_create(&ReasonLabel { reason: reason.as_str() });
+        }
         metrics
     }
 

@@ -22,6 +22,9 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Age, Self::Activities, Self::Bytes, Self::Finished];
+
     /// The key that says so.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
