@@ -7,5 +7,5 @@ const sdk = (name: string): string => fileURLToPath(new URL(`../sdk/typescript/s
 export default defineConfig({
   plugins: [solid()],
   resolve: { alias: { "tasklight/viewer": sdk("viewer"), "tasklight/rest": sdk("rest") } },
-  test: { include: ["test/**/*.test.ts", "test/**/*.test.tsx"], environment: "happy-dom" },
+  test: { include: ["test/**/*.test.ts", "test/**/*.test.tsx"], environment: "happy-dom", testTimeout: 30_000 },
 });

@@ -58,7 +58,7 @@ impl Hub {
     async fn removed(&self) -> u64 {
         let answer = reqwest::get(format!("http://{}/metrics", self.admin)).await.expect("an answer");
         let text = answer.text().await.expect("text");
-        let line = text.lines().find(|line| line.starts_with("tasklight_retention_activities_total"));
+        let line = text.lines().find(|line| line.starts_with("tasklight_retention_activities_total{reason=\"max_activities\"}"));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
     }
 
