@@ -67,6 +67,13 @@ async function sealedHub(redis: string): Promise<{ hub: Hub; prefix: string }> {
   return { hub, prefix };
 }
 
+/** How long an agent waits for an answer before it publishes again. */
+const AGAIN_MS = 5_000;
+
+async function after(milliseconds: number): Promise<void> {
+  await new Promise((resolve) => { setTimeout(resolve, milliseconds).unref(); });
+}
+
 async function texts(hub: Hub, task: string): Promise<unknown[]> {
   return (await hub.log(task)).map((activity) => (activity as { data: { text: unknown } }).data.text);
 }
@@ -86,15 +93,24 @@ test.skipIf(REDIS === undefined)(`a hub takes what is sealed and says why not${n
     const eventId: string = crypto.randomUUID();
     const body = JSON.stringify([{ invocationId: "r", type: "message", data: { text }, eventId }]);
     const acks = `${prefix}ack:${task}`;
+    let isAnswered = false;
     const answered = new Promise<unknown>((resolve) => {
+      const settle = (said: string): void => {
+        isAnswered = true;
+        resolve(said);
+      };
       void hearing.subscribe(acks, (said) => {
         const { eventIds = [], rejected = [] } = JSON.parse(said) as { eventIds?: string[]; rejected?: { eventId: string; code: string }[] };
-        if (eventIds.includes(eventId)) resolve("stored");
+        if (eventIds.includes(eventId)) settle("stored");
         // What has no seal is not looked into for its key.
-        for (const one of rejected) if ([eventId, undefined, null].includes(one.eventId)) resolve(one.code);
+        for (const one of rejected) if ([eventId, undefined, null].includes(one.eventId)) settle(one.code);
       }).then(async () => {
-        while ((await redis.publish(channel, await seal(channel, body))) === 0) {
-          await redis.publish(`${prefix}tasks`, JSON.stringify({ taskId: task }));
+        // A refusal that a coming owner heard is said by nobody: an agent without an answer publishes again.
+        while (!isAnswered) {
+          while ((await redis.publish(channel, await seal(channel, body))) === 0) {
+            await redis.publish(`${prefix}tasks`, JSON.stringify({ taskId: task }));
+          }
+          await Promise.race([answered, after(AGAIN_MS)]);
         }
       });
     });
