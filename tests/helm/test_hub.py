@@ -173,6 +173,8 @@ def assert_every_metric_of_the_chart_is_there(scraped):
     for file in ("alerts.yaml", "dashboard.json"):
         looked_at |= expressions(yaml.safe_load((CHART / "files" / file).read_text()))
     bases = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in looked_at}
+    # It is counted by rule, and there once a rule has found something; tests/it/metrics_table sees to it.
+    bases.discard("tasklight_secrets_redacted")
     assert looked_at and bases <= {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in there}
 
 
