@@ -5,6 +5,7 @@
 mod delivery;
 mod error;
 mod follow;
+mod line;
 mod message;
 mod place;
 mod publish;

@@ -2,28 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
-
 use super::{
-    Client, ClientError, Received, Start,
+    Client, Received, Start,
+    line::{Gone, Line, Turn},
     message::Message,
     place::{Meaning, Place},
-    socket::{Heard, Socket},
+    socket::Socket,
 };
-use crate::{
-    backoff::Backoff,
-    model::{Cursor, Epoch, Filter, Offset, TaskId},
-};
-
-/// The bounds of the wait before a connection is made anew.
-pub(super) const RECONNECT_FIRST: Duration = Duration::from_millis(250);
-pub(super) const RECONNECT_MOST: Duration = Duration::from_secs(5);
-
-/// The longest wait that a hub may ask for when it stops.
-pub(super) const LONGEST_DRAIN: Duration = Duration::from_secs(60);
-
-/// A connection that held for so long was a good one: the next failure starts with a short wait again.
-pub(super) const STEADY: Duration = Duration::from_secs(10);
+use crate::model::{Cursor, Epoch, Filter, Offset, TaskId};
 
 /// What happened, in order.
 #[derive(Debug, Clone)]
@@ -80,33 +66,19 @@ pub enum FollowError {
     Unusable(String),
 }
 
-#[derive(Debug)]
-enum State {
-    /// Not connected; the next try is due then.
-    Away(Instant),
-    /// Connected since then.
-    Connected(Box<Socket>, Instant),
-}
-
 /// A viewer's place in one task's log, kept across connections. Every activity is given once, in order; what cannot be continued is said.
 #[derive(Debug)]
 pub struct Follow {
-    client: Client,
+    line: Line,
     task: TaskId,
     filter: Filter,
     place: Place,
-    state: State,
-    backoff: Backoff,
-    /// How long the hub asked to stay away, once it said that it stops.
-    drain: Option<Duration>,
 }
 
 impl Follow {
     pub(super) fn new(client: Client, task: TaskId, start: Start, filter: Filter) -> Self {
         let whole = filter.wants_all() && !filter.finished_series;
-        let backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_MOST);
-        let state = State::Away(Instant::now());
-        Self { client, task, filter, place: Place::new(start, whole), state, backoff, drain: None }
+        Self { line: Line::new(client), task, filter, place: Place::new(start, whole) }
     }
 
     /// The last place that is known to be seen: a follower that starts after it misses nothing.
@@ -117,19 +89,14 @@ impl Follow {
     /// The next event. Waits as long as it takes; nothing is lost if the wait is given up.
     pub async fn next(&mut self) -> Result<Event, FollowError> {
         loop {
-            let event = match &mut self.state {
-                State::Away(until) => {
-                    sleep_until(*until).await;
-                    self.connect().await?
-                }
-                State::Connected(socket, _) => match socket.next().await {
-                    Heard::Text(text) => match Message::read(text, &self.task) {
-                        Ok(message) => self.hear(message)?,
-                        Err(reason) => return Err(FollowError::Unusable(reason)),
-                    },
-                    Heard::Broken(reason) => Some(self.leave(reason, self.drain)),
-                    Heard::Closed(code, reason) => Some(self.closed(code, reason)?),
+            let (task, place, filter) = (&self.task, &self.place, &self.filter);
+            let subscribe = async |socket: &mut Socket| socket.subscribe(task, place.resume(), filter).await;
+            let event = match self.line.turn(subscribe).await? {
+                Turn::Text(text) => match Message::read(text, &self.task) {
+                    Ok(message) => self.hear(message)?,
+                    Err(reason) => return Err(FollowError::Unusable(reason)),
                 },
+                Turn::Gone(gone) => Some(gone.into()),
             };
             if let Some(event) = event {
                 return Ok(event);
@@ -139,27 +106,7 @@ impl Follow {
 
     /// Says goodbye to the hub.
     pub async fn close(self) {
-        if let State::Connected(socket, _) = self.state {
-            socket.close().await;
-        }
-    }
-
-    /// One try. Says only that it failed: that it worked is said by the hub.
-    async fn connect(&mut self) -> Result<Option<Event>, FollowError> {
-        self.drain = None;
-        let mut socket = match Socket::open(&self.client).await {
-            Ok(socket) => socket,
-            Err(error) if error.is_transient() => {
-                let wait = error.retry_after();
-                return Ok(Some(self.leave(error.to_string(), wait)));
-            }
-            Err(error) => return Err(fatal(error)),
-        };
-        if !socket.subscribe(&self.task, self.place.resume(), &self.filter).await {
-            return Ok(Some(self.leave("the connection broke".to_owned(), None)));
-        }
-        self.state = State::Connected(Box::new(socket), Instant::now());
-        Ok(None)
+        self.line.close().await;
     }
 
     /// Takes a message, and gives what the caller should know of it.
@@ -167,7 +114,7 @@ impl Follow {
         match self.place.hear(&message) {
             Meaning::News => {}
             Meaning::Repeat => return Ok(None),
-            Meaning::Loss => return Ok(Some(self.leave("activities were lost on the way".to_owned(), None))),
+            Meaning::Loss => return Ok(Some(self.line.give_up("activities were lost on the way").into())),
         }
         Ok(Some(match message {
             Message::Subscribed { epoch, floor, head, .. } => Event::Subscribed { epoch, floor, head },
@@ -178,7 +125,7 @@ impl Follow {
             Message::Cursor { offset } => Event::Skipped(offset),
             Message::Unsubscribed { reason } if reason == "deleted" => {
                 self.place.forget();
-                self.state = State::Away(Instant::now());
+                self.line.begin_again();
                 Event::Deleted
             }
             Message::Unsubscribed { reason } => {
@@ -187,44 +134,16 @@ impl Follow {
             Message::Error { code, message } => return Err(FollowError::Refused { code, message }),
             Message::Drain { reconnect_after } => {
                 // Activities still come until the hub closes; only then is it time to go.
-                self.drain = Some(reconnect_after.min(LONGEST_DRAIN));
+                self.line.drain(reconnect_after);
                 return Ok(None);
             }
             Message::Heartbeat { .. } | Message::Other => return Ok(None),
         }))
     }
-
-    /// The close codes of DESIGN section 7.
-    fn closed(&mut self, code: u16, reason: String) -> Result<Event, FollowError> {
-        match code {
-            4401 => Err(FollowError::Unauthorized(reason)),
-            4403 => Err(FollowError::Forbidden(reason)),
-            1001 | 1012 => Ok(self.leave("the hub is stopping".to_owned(), self.drain)),
-            _ => {
-                let words = if reason.is_empty() { "the hub closed the connection" } else { &reason };
-                Ok(self.leave(format!("{words} (close code {code})"), self.drain))
-            }
-        }
-    }
-
-    fn leave(&mut self, reason: String, asked: Option<Duration>) -> Event {
-        if let State::Connected(_, since) = &self.state
-            && STEADY <= since.elapsed()
-        {
-            self.backoff.reset();
-        }
-        let wait = asked.unwrap_or_default().max(self.backoff.next());
-        self.state = State::Away(Instant::now() + wait);
-        Event::Reconnecting { reason, wait }
-    }
 }
 
-/// What a connection that cannot be made means.
-pub(super) fn fatal(error: ClientError) -> FollowError {
-    match error {
-        ClientError::Refused(problem) if problem.status == 401 => FollowError::Unauthorized(problem.to_string()),
-        ClientError::Refused(problem) if problem.status == 403 => FollowError::Forbidden(problem.to_string()),
-        ClientError::Refused(problem) => FollowError::Refused { code: problem.code, message: problem.detail },
-        other => FollowError::Unusable(other.to_string()),
+impl From<Gone> for Event {
+    fn from(Gone { reason, wait }: Gone) -> Self {
+        Self::Reconnecting { reason, wait }
     }
 }

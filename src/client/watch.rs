@@ -2,19 +2,14 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use tokio::time::{Instant, sleep_until};
-
 use super::{
     Client, FollowError,
     error::printable,
-    follow::{LONGEST_DRAIN, RECONNECT_FIRST, RECONNECT_MOST, STEADY, fatal},
-    socket::{Heard, Socket},
+    line::{Gone, Line, Turn},
+    socket::Socket,
 };
-use crate::{
-    backoff::Backoff,
-    model::{TaskId, TaskSummary},
-};
+use crate::model::{TaskId, TaskSummary};
+use serde::Deserialize;
 
 /// What happened, in order.
 #[derive(Debug, Clone)]
@@ -34,22 +29,10 @@ pub enum ListEvent {
     },
 }
 
-#[derive(Debug)]
-enum State {
-    /// Not connected; the next try is due then.
-    Away(Instant),
-    /// Connected since then.
-    Connected(Box<Socket>, Instant),
-}
-
 /// A viewer of the list of tasks.
 #[derive(Debug)]
 pub struct WatchTasks {
-    client: Client,
-    state: State,
-    backoff: Backoff,
-    /// How long the hub asked to stay away, once it said that it stops.
-    drain: Option<Duration>,
+    line: Line,
 }
 
 /// All that is looked at of a message other than a summary.
@@ -68,28 +51,15 @@ struct Raw {
 
 impl WatchTasks {
     pub(super) fn new(client: Client) -> Self {
-        let backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_MOST);
-        Self { client, state: State::Away(Instant::now()), backoff, drain: None }
+        Self { line: Line::new(client) }
     }
 
     /// The next event. Waits as long as it takes; nothing is lost if the wait is given up.
     pub async fn next(&mut self) -> Result<ListEvent, FollowError> {
         loop {
-            let event = match &mut self.state {
-                State::Away(until) => {
-                    sleep_until(*until).await;
-                    self.connect().await?
-                }
-                State::Connected(socket, _) => match socket.next().await {
-                    Heard::Text(text) => self.hear(&text)?,
-                    Heard::Broken(reason) => Some(self.leave(reason, self.drain)),
-                    Heard::Closed(4401, reason) => return Err(FollowError::Unauthorized(reason)),
-                    Heard::Closed(4403, reason) => return Err(FollowError::Forbidden(reason)),
-                    Heard::Closed(1001 | 1012, _) => Some(self.leave("the hub is stopping".to_owned(), self.drain)),
-                    Heard::Closed(code, reason) => {
-                        Some(self.leave(format!("the hub closed the connection (close code {code}: {reason})"), self.drain))
-                    }
-                },
+            let event = match self.line.turn(async |socket: &mut Socket| socket.subscribe_list().await).await? {
+                Turn::Text(text) => self.hear(&text)?,
+                Turn::Gone(gone) => Some(gone.into()),
             };
             if let Some(event) = event {
                 return Ok(event);
@@ -99,26 +69,7 @@ impl WatchTasks {
 
     /// Says goodbye to the hub.
     pub async fn close(self) {
-        if let State::Connected(socket, _) = self.state {
-            socket.close().await;
-        }
-    }
-
-    async fn connect(&mut self) -> Result<Option<ListEvent>, FollowError> {
-        self.drain = None;
-        let mut socket = match Socket::open(&self.client).await {
-            Ok(socket) => socket,
-            Err(error) if error.is_transient() => {
-                let wait = error.retry_after();
-                return Ok(Some(self.leave(error.to_string(), wait)));
-            }
-            Err(error) => return Err(fatal(error)),
-        };
-        if !socket.subscribe_list().await {
-            return Ok(Some(self.leave("the connection broke".to_owned(), None)));
-        }
-        self.state = State::Connected(Box::new(socket), Instant::now());
-        Ok(None)
+        self.line.close().await;
     }
 
     fn hear(&mut self, text: &str) -> Result<Option<ListEvent>, FollowError> {
@@ -129,7 +80,7 @@ impl WatchTasks {
             "task" => Some(ListEvent::Task(Box::new(serde_json::from_str(text).map_err(unreadable)?))),
             "live" if raw.list.is_some() => Some(ListEvent::Live),
             "drain" => {
-                self.drain = raw.reconnect_after_ms.map(|millis| Duration::from_millis(millis).min(LONGEST_DRAIN));
+                raw.reconnect_after_ms.map(Duration::from_millis).into_iter().for_each(|wait| self.line.drain(wait));
                 None
             }
             "error" => {
@@ -139,15 +90,10 @@ impl WatchTasks {
             _ => None,
         })
     }
+}
 
-    fn leave(&mut self, reason: String, asked: Option<Duration>) -> ListEvent {
-        if let State::Connected(_, since) = &self.state
-            && STEADY <= since.elapsed()
-        {
-            self.backoff.reset();
-        }
-        let wait = asked.unwrap_or_default().max(self.backoff.next());
-        self.state = State::Away(Instant::now() + wait);
-        ListEvent::Reconnecting { reason, wait }
+impl From<Gone> for ListEvent {
+    fn from(Gone { reason, wait }: Gone) -> Self {
+        Self::Reconnecting { reason, wait }
     }
 }
