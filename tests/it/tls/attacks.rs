@@ -172,8 +172,9 @@ async fn many_who_do_not_read_a_long_log_cost_their_bounds_and_no_more() {
     const VIEWERS: u64 = 20;
     const BATCHES: usize = 6;
     const ACTIVITIES: usize = BATCHES * 100;
-    // Its queue and the page that it goes over by, what is encrypted for it, and its session.
-    const EACH_KIB: u64 = 256 + 256 + 64 + 64;
+    // Without bounds each of them would hold what is left of the log. Its queue, a page and what is encrypted for it are some 600 KiB; the rest
+    // is what an allocator and another reader make of it.
+    const EACH_KIB: u64 = (ACTIVITIES as u64) * 30_000 / 1_024 / 10;
     let (files, folder) = (Files::new(), TempDir::new().expect("a folder"));
     let mut hub = program(folder.path())
         .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
