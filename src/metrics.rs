@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
 
-use crate::{limits::Reached, telemetry::Tracer};
+use crate::{limits::Reached, telemetry::Tracer, version};
 
 pub(crate) use closed::{Accepted, Moves, Resumes};
 
@@ -171,6 +171,8 @@ impl Metrics {
     /// All of them at zero, and the registry that writes them out. Requests are followed by `tracer`.
     pub(crate) fn with_tracer(tracer: Tracer) -> (Arc<Self>, Registry) {
         let mut registry = Registry::with_prefix("tasklight");
+        let build = Info::new([("version", version::VERSION), ("commit", version::COMMIT)]);
+        registry.register("build", "Which program this is", build);
         let metrics = Self {
             accepted: Accepted::new(&mut registry),
             appended: Counter::default(),

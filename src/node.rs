@@ -3,6 +3,7 @@
 //! Stopping: not ready → jobs of one node at a time are given back, nothing new is taken, tasks are handed to other nodes → the writer commits what it has → sessions are told where to continue and closed spread
 //! out → whatever still runs when the time is up is cut off.
 
+mod jobs;
 mod reload;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -25,7 +26,6 @@ use crate::{
     http::{self, App, ListenOptions, Origins, Phase},
     hub::Hub,
     ingest::{ChannelIngest, Envelopes, Redaction},
-    jobs::{JobMetrics, Jobs, Reconciler, Retention, RetentionMetrics},
     limits::{Limits, Memory},
     metrics::Metrics,
     session::{
@@ -36,10 +36,10 @@ use crate::{
     telemetry::Tracer,
     tls::Tls,
     trail::Trail,
-    webhooks::Webhooks,
     writer::Writer,
 };
 
+use jobs::{Parts, Prepared};
 pub use reload::Reloaded;
 
 /// How much longer than a WebSocket session a blocked HTTP answer is kept, so that the session ends first and says why.
@@ -89,18 +89,10 @@ impl Node {
             None => Tracer::off(),
         };
         let (metrics, mut registry) = Metrics::with_tracer(tracer);
-        let job_metrics = JobMetrics::register(&mut registry);
-        let retention_metrics = RetentionMetrics::register(&mut registry);
         let tls = settings.tls_options().map(|options| Tls::new(options, metrics.tls.clone())).transpose()?.map(Arc::new);
         let store = Store::open(&settings.store_options()).await?;
         let (work, sessions) = (TaskTracker::new(), TaskTracker::new());
-        let webhooks = match settings.webhook_options()? {
-            Some(options) => Some(Webhooks::prepare(options, &store, &work, &mut registry).await?),
-            None => {
-                store.forget_unwanted().await?;
-                None
-            }
-        };
+        let jobs = Prepared::new(settings, &store, &work, &mut registry).await?;
         let redaction = Arc::new(Redaction::new(redactor, settings.carry_limits(), metrics.redacted.clone()));
         let [closing, stop, give_up] = [(); 3].map(|()| CancellationToken::new());
         let (broker, readers) = match settings.redis_options()? {
@@ -136,25 +128,8 @@ impl Node {
             _ => None,
         };
         let jobs_stop = stop.child_token();
-        let jobs = Jobs {
-            store: store.clone(),
-            holder: holder(settings, &broker),
-            term: settings.cluster.lease_timeout.get(),
-            metrics: job_metrics,
-        };
-        let (healthy, heard, links) = (writer.clone(), ingest.clone(), broker.clone());
-        let listens =
-            move || healthy.is_healthy() && links.trouble().is_none() && heard.as_ref().is_none_or(ChannelIngest::is_member);
-        let reconciler =
-            Reconciler::new(store.clone(), writer.clone(), settings.reconciler_options(), listens, jobs.metrics.clone());
-        jobs.start(reconciler, settings.reconciler.interval.get(), &work, jobs_stop.clone());
-        if let Some(webhooks) = webhooks {
-            jobs.start(webhooks, settings.webhooks.interval.get(), &work, jobs_stop.clone());
-        }
-        if let Some(options) = settings.retention_options()? {
-            let retention = Retention::new(store.clone(), Some(hub.clone()), options, retention_metrics);
-            jobs.start(retention, settings.retention.interval.get(), &work, jobs_stop.clone());
-        }
+        let parts = Parts { store: &store, hub: &hub, writer: &writer, broker: &broker, ingest: &ingest };
+        jobs.start(settings, &parts, &work, &jobs_stop)?;
         let (phase, ending) = (watch::Sender::new(Phase::Running), Arc::<Ending>::default());
         let shards = Arc::new(Shards::start(settings.session.shards, &metrics, sessions.clone())?);
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -315,14 +290,6 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn strict_transport(settings: &Settings) -> Option<HeaderValue> {
     let seconds = settings.tls.hsts.get().as_secs();
     if seconds == 0 { None } else { HeaderValue::from_str(&format!("max-age={seconds}")).ok() }
-}
-
-/// This process among all that ever had a lease: its name among the members, if there are any.
-fn holder(settings: &Settings, broker: &Broker) -> Arc<str> {
-    match broker {
-        Broker::Redis(redis) => redis.node.clone(),
-        Broker::Local => format!("{}#{:08x}", node_id(settings), rand::random::<u32>()).into(),
-    }
 }
 
 /// The configured name, or host name and process id.

@@ -81,7 +81,12 @@ impl Settings {
         if retention.archive.is_empty() {
             return Ok(None);
         }
-        let place = ArchivePlace::parse(&retention.archive, &retention.archive_endpoint, &retention.archive_region);
+        let place = ArchivePlace::parse(
+            &retention.archive,
+            &retention.archive_endpoint,
+            &retention.archive_region,
+            &retention.archive_credentials_file,
+        );
         place.map(Some).map_err(|error| ConfigError::BadValue(format!("retention.archive = {:?}: {error}", retention.archive)))
     }
 }

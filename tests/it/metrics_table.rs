@@ -42,11 +42,12 @@ fn documented() -> Metrics {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [name, kind, labels, unit, meaning, _worry] = cells[..] else { panic!("a row has six cells: {row}") };
         assert!(!unit.is_empty() && !meaning.is_empty(), "{row}");
-        let mut words = quoted(labels).into_iter();
         let mut metric = Metric { kind: kind.to_owned(), ..Metric::default() };
-        if let Some(label) = words.next() {
+        let (names, values) = labels.split_once(':').unwrap_or((labels, ""));
+        for label in quoted(names) {
             // With dots behind them the values go on.
-            metric.labels.insert(label, if labels.ends_with('…') { BTreeSet::new() } else { words.collect() });
+            let values = if values.ends_with('…') { Vec::new() } else { quoted(values) };
+            metric.labels.insert(label, values.into_iter().collect());
         }
         let [name] = &quoted(name)[..] else { panic!("one name: {row}") };
         assert!(all.insert(name.clone(), metric).is_none(), "{name} has two rows");
@@ -61,7 +62,11 @@ fn scraped(text: &str) -> Metrics {
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect("a name and a type");
-            current = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+            current = match kind {
+                "counter" => format!("{name}_total"),
+                "info" => format!("{name}_info"),
+                _ => name.to_owned(),
+            };
             all.entry(current.clone()).or_default().kind = kind.to_owned();
         } else if !line.starts_with('#') {
             let metric = all.get_mut(&current).expect("a type comes first");

@@ -25,6 +25,8 @@ settings! {
         archive_endpoint: String = String::new(),
         /// The region of the bucket.
         archive_region: String = "us-east-1".to_owned(),
+        /// A file with the bucket's credentials, as AWS's tools keep them (`[default]` with `aws_access_key_id` and `aws_secret_access_key`); empty: the environment.
+        archive_credentials_file: String = String::new(),
         /// How often all tasks are looked at.
         interval: Span = Span::seconds(600),
         /// The most activities that are removed in one transaction.

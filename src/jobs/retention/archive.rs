@@ -34,9 +34,9 @@ pub(crate) enum ArchivePlace {
 }
 
 impl ArchivePlace {
-    /// Reads `file:///PATH` or `s3://BUCKET/PREFIX`. A bucket's credentials are in the environment, as everywhere: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
-    /// and, if there is one, AWS_SESSION_TOKEN.
-    pub(crate) fn parse(url: &str, endpoint: &str, region: &str) -> Result<Self, String> {
+    /// Reads `file:///PATH` or `s3://BUCKET/PREFIX`. A bucket's credentials are in the file `credentials`, or if that is empty in the environment, as
+    /// everywhere: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if there is one, AWS_SESSION_TOKEN.
+    pub(crate) fn parse(url: &str, endpoint: &str, region: &str, credentials: &str) -> Result<Self, String> {
         if let Some(path) = url.strip_prefix("file://") {
             return match path.starts_with('/') {
                 true => Ok(Self::Folder(path.into())),
@@ -44,7 +44,7 @@ impl ArchivePlace {
             };
         }
         match url.strip_prefix("s3://") {
-            Some(rest) => Bucket::parse(rest, endpoint, region).map(|bucket| Self::Bucket(Box::new(bucket))),
+            Some(rest) => Bucket::parse(rest, endpoint, region, credentials).map(|bucket| Self::Bucket(Box::new(bucket))),
             None => Err("an archive is file:///PATH or s3://BUCKET/PREFIX".to_owned()),
         }
     }
