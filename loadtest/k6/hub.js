@@ -14,6 +14,9 @@ const HUBS = (__ENV.K6_HUB || 'http://127.0.0.1:8080').split(',');
 
 export const SUBPROTOCOL = 'tasklight.v1';
 
+// The `readyState` of a socket that is not open yet.
+const CONNECTING = 0;
+
 // How long before the first activity viewers come, and after the last one they ask where the head is.
 const LEAD_MS = 1000;
 
@@ -237,11 +240,15 @@ export class Viewer {
     this.advised = null;
     // Since when it has wanted to come back.
     this.wanted = null;
+    // The hub that it was connected to last, which is not tried again at once if that ended otherwise than by a cut.
+    this.hub = null;
+    this.avoided = null;
     this.open();
   }
 
   open() {
-    const socket = new WebSocket(webSocketUrl(), SUBPROTOCOL);
+    this.hub = anyHub(this.avoided);
+    const socket = new WebSocket(webSocketUrl(this.hub), SUBPROTOCOL);
     const opened = Date.now();
     this.socket = socket;
     this.live = false;
@@ -274,6 +281,7 @@ export class Viewer {
       }
     } else if (message.op === 'subscribed') {
       this.tries = 0;
+      this.avoided = null;
       this.begin(message);
     } else if (message.op === 'live') {
       if (!this.live) {
@@ -303,7 +311,12 @@ export class Viewer {
   cut() {
     const socket = this.socket;
     this.socket = null;
-    socket.close();
+    if (socket.readyState === CONNECTING) {
+      // One that is closed before it is open never ends, and k6 waits for it for ever.
+      socket.onopen = () => socket.close();
+    } else {
+      socket.close();
+    }
   }
 
   /** Connects again after a cut. */
@@ -315,6 +328,7 @@ export class Viewer {
   comeBack() {
     const socket = this.socket;
     const { advised } = this;
+    this.avoided = this.hub;
     const wait = advised === null ? jitter(this.tries++) : advised;
     this.advised = null;
     setTimeout(() => {
@@ -340,12 +354,19 @@ export class Viewer {
   }
 }
 
-export function webSocketUrl() {
-  return url('/v1/ws').replace(/^http/, 'ws');
+export function webSocketUrl(hub = anyHub()) {
+  return `${hub}/v1/ws`.replace(/^http/, 'ws');
 }
 
 export function url(path) {
-  return HUBS[Math.floor(Math.random() * HUBS.length)] + path;
+  return anyHub() + path;
+}
+
+/** Any hub but `avoided`, unless there is no other: what a balancer does, which takes a hub out that stops. */
+function anyHub(avoided = null) {
+  const others = HUBS.filter((hub) => hub !== avoided);
+  const choice = others.length === 0 ? HUBS : others;
+  return choice[Math.floor(Math.random() * choice.length)];
 }
 
 /** How long to wait before trying again, in milliseconds: full jitter, as the protocol asks. */

@@ -15,6 +15,9 @@ export RUN_SECONDS="${RUN_SECONDS:-90}" VUS="${VUS:-20}" SOCKETS="${SOCKETS:-100
 PATIENCE=400
 # How long all is left alone before the first restart, in seconds.
 QUIET=15
+# From one stop to the next, in seconds: until those who were sent away are back (session.drain_spread and session.reconnect_window), as a
+# deployment's minReadySeconds sees to it.
+APART=11
 # The most of those sent away that may come back within half a second, in hundredths, and the fewest for whom that can be said.
 CROWD=10
 FEW=100
@@ -95,14 +98,16 @@ for number in 0 1 2; do
     kill -TERM "${hubs[number]}"
     await_end "${hubs[number]}" || { echo "hub $number does not stop" >&2; exit 1; }
     start_hub "$number"
-    echo "hub $number was restarted in $((($(date +%s%3N) - moments[number]) / 100)) tenths of a second"
+    took=$(($(date +%s%3N) - moments[number]))
+    echo "hub $number was restarted in $((took / 100)) tenths of a second"
+    if ((took < APART * 1000)); then sleep "$(((APART * 1000 - took) / 1000 + 1))"; fi
 done
 moments+=("$(date +%s%3N)")
 failed=0
 wait "$k6_pid" || failed=1
 k6_pid=""
 for number in 0 1 2; do
-    read -r returned most < <(crowd "${moments[number]}" "$((moments[number + 1] + 5000))")
+    read -r returned most < <(crowd "${moments[number]}" "${moments[number + 1]}")
     echo "hub $number: $returned viewers were sent away and came back, $most of them within the fullest half second"
     if ((FEW <= returned && returned * CROWD < most * 100)); then
         echo "that is more than $CROWD in a hundred" >&2

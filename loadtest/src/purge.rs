@@ -1,6 +1,6 @@
 //! What others notice while millions of activities are removed: a publisher at a steady rate, by the time from when a request should have been sent to its
 //! answer, which comes after the commit. On Postgres the purge is a process of its own, which is stopped and goes on again every few seconds, so
-//! that what is compared is from the same minutes; on SQLite it is the hub's, before and during. The long log is written by SQL, not through the hub.
+//! that what is compared is from the same minutes; on SQLite, and with `--inside`, it is the hub's, before and during. The long log is written by SQL, not through the hub.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -62,6 +62,9 @@ pub struct Options {
     /// On SQLite.
     #[arg(long)]
     pub sqlite: bool,
+    /// By the hub itself on Postgres too, before and during.
+    #[arg(long)]
+    pub inside: bool,
 }
 
 /// One purge.
@@ -163,7 +166,7 @@ async fn on_postgres(bench: &Bench, options: &Options, bite: u64, services: &Ser
     let url = format!("{base}/{name}");
     // What filling left to write is not the purge's.
     server.execute("CHECKPOINT").await?;
-    let purge = alternate(bench, options, bite, &url).await?;
+    let purge = if options.inside { measure(bench, options, bite, &url).await? } else { alternate(bench, options, bite, &url).await? };
     let mut database = PgConnection::connect(&url).await?;
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM activities WHERE task = 1").fetch_one(&mut database).await?;
     ensure!(left == i64::try_from(KEPT)?, "{left} activities of the long log are left");
