@@ -2,6 +2,7 @@
 //! out of order. Every figure stands beside a reference measured in the same run, because machines differ and share their cores.
 
 mod all;
+mod avalanche;
 mod bench;
 mod catchup;
 mod clock;
@@ -9,6 +10,7 @@ mod fanout;
 mod idle;
 mod ingest;
 mod inserts;
+mod jitter;
 mod latency;
 mod nodes;
 mod open_tasks;
@@ -19,6 +21,7 @@ mod purge;
 mod reference;
 mod report;
 mod request;
+mod restarting;
 mod server;
 mod services;
 mod slow;
@@ -68,6 +71,10 @@ enum Command {
     Catchup(catchup::Options),
     /// Everybody reconnects at once.
     Storm(storm::Options),
+    /// Viewers with bad connections, cut again and again: the shape of a public benchmark.
+    Jitter(jitter::Options),
+    /// A hub that is killed or stopped under its viewers, who all come back.
+    Avalanche(avalanche::Options),
     /// Viewers that stop reading, and what others notice.
     Slow(slow::Options),
     /// How long a start takes, and how large the program is.
@@ -110,6 +117,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Idle(options) => idle::run(&bench, options).await?,
         Command::Catchup(options) => catchup::run(&bench, options).await?,
         Command::Storm(options) => storm::run(&bench, options).await?,
+        Command::Jitter(options) => jitter::run(&bench, options).await?,
+        Command::Avalanche(options) => avalanche::run(&bench, options).await?,
         Command::Slow(options) => slow::run(&bench, options).await?,
         Command::Start(options) => start::run(&bench, options).await?,
         Command::All(options) => return all::run(&bench, options).await,

@@ -38,6 +38,13 @@ impl Process {
         Ok(Self { child, line, _stdout: stdout })
     }
 
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(mut self) -> anyhow::Result<()> {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// How long it has computed so far, in seconds: of all its threads that live, as the scheduler counts, in nanoseconds.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         self.cpu_seconds_of("")

@@ -2,6 +2,8 @@
 
 mod connection;
 mod frames;
+pub mod returning;
+pub mod tally;
 
 use std::{
     net::SocketAddr,

@@ -63,18 +63,9 @@ pub async fn watch(
     turn: Option<OwnedSemaphorePermit>,
     shared: &Shared,
 ) -> anyhow::Result<()> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::from(([127, 0, 0, u8::try_from(2 + number / PER_ADDRESS)?], 0)))?;
-    if !viewer.reads {
-        socket.set_recv_buffer_size(SMALL_BUFFER)?;
-    }
-    let mut stream = timeout(PATIENCE, socket.connect(address)).await??;
-    stream.set_nodelay(true)?;
+    let mut stream = if viewer.reads { open(address, number).await? } else { open_small(address, number).await? };
     let request = match transport {
-        Transport::WebSocket => format!(
-            "GET /v1/ws HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: tasklight.v1\r\n\r\n"
-        ),
+        Transport::WebSocket => handshake(address),
         Transport::Sse => format!(
             "GET /v1/tasks/{}/stream?after={} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n",
             viewer.tasks[0], viewer.after
@@ -113,8 +104,40 @@ pub async fn watch(
     }
 }
 
+/// A connection of the viewer of this number.
+pub(super) async fn open(address: SocketAddr, number: usize) -> anyhow::Result<TcpStream> {
+    connect(socket(number)?, address).await
+}
+
+/// The same with little room for what is not read.
+async fn open_small(address: SocketAddr, number: usize) -> anyhow::Result<TcpStream> {
+    let socket = socket(number)?;
+    socket.set_recv_buffer_size(SMALL_BUFFER)?;
+    connect(socket, address).await
+}
+
+fn socket(number: usize) -> anyhow::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, u8::try_from(2 + number / PER_ADDRESS)?], 0)))?;
+    Ok(socket)
+}
+
+async fn connect(socket: TcpSocket, address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = timeout(PATIENCE, socket.connect(address)).await??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// What a viewer over WebSocket begins with.
+pub(super) fn handshake(address: SocketAddr) -> String {
+    format!(
+        "GET /v1/ws HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: tasklight.v1\r\n\r\n"
+    )
+}
+
 /// Reads the answer to the handshake, which must have this status; gives what came after it.
-async fn answer(stream: &mut TcpStream, status: &str) -> anyhow::Result<Vec<u8>> {
+pub(super) async fn answer(stream: &mut TcpStream, status: &str) -> anyhow::Result<Vec<u8>> {
     let mut buffer = Vec::new();
     loop {
         if let Some(end) = memmem::find(&buffer, b"\r\n\r\n") {
