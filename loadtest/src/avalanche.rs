@@ -77,7 +77,7 @@ async fn measure(bench: &Bench, options: &Options, fault: Fault) -> anyhow::Resu
     let (epoch, _) = hub.log("load").await?;
     let patience = if options.herd { HERD } else { CLIENTS };
     let come = Duration::from_secs_f64(count as f64 / 2_000.0);
-    let habits = Habits { task: "load".to_owned(), epoch, seen: 1, come, cuts: None, patience };
+    let habits = Habits { task: "load".to_owned(), epoch, seen: 1, come, cuts: None, patience, scattered: false };
     let addresses: Vec<_> = std::iter::once(hub.address.as_str()).chain(hub.other.as_deref()).collect();
     let viewers = Returning::begin(&addresses, count, habits)?;
     all_live(&viewers, count, PATIENCE).await;
@@ -154,7 +154,7 @@ async fn all_live(viewers: &Returning, count: usize, patience: Duration) {
 }
 
 /// Publishes an activity until there is a receipt for it.
-async fn publish(address: &str, number: usize, due: u64) {
+pub async fn publish(address: &str, number: usize, due: u64) {
     let (event, data) = (Uuid::now_v7(), data(due, number));
     let body = format!(r#"{{"invocationId":"load","type":"message","eventId":"{event}","data":{data}}}"#);
     loop {

@@ -112,7 +112,11 @@ fn begin(address: &str, count: usize, (epoch, seen): (String, u64), time: Durati
     let come = COME_EACH_THOUSAND.mul_f64(count as f64 / 1_000.0);
     let cuts = Cuts { first: FIRST_CUT, then: CUT_EVERY, away: AWAY, until: come + REST + time };
     let patience = Patience::Jitter { first: Duration::from_millis(250), most: Duration::from_secs(5) };
-    Returning::begin(&[address], count, Habits { task: "load".to_owned(), epoch, seen, come, cuts: Some(cuts), patience })
+    Returning::begin(
+        &[address],
+        count,
+        Habits { task: "load".to_owned(), epoch, seen, come, cuts: Some(cuts), patience, scattered: false },
+    )
 }
 
 /// Publishes while viewers come and go, and waits until everybody has everything, or is back for long enough.

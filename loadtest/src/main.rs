@@ -22,6 +22,7 @@ mod reference;
 mod report;
 mod request;
 mod restarting;
+mod rolling;
 mod server;
 mod services;
 mod slow;
@@ -75,6 +76,8 @@ enum Command {
     Jitter(jitter::Options),
     /// A hub that is killed or stopped under its viewers, who all come back.
     Avalanche(avalanche::Options),
+    /// Three hubs under viewers with bad connections, of which each is stopped and started again in turn.
+    Rolling(rolling::Options),
     /// Viewers that stop reading, and what others notice.
     Slow(slow::Options),
     /// How long a start takes, and how large the program is.
@@ -119,6 +122,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Storm(options) => storm::run(&bench, options).await?,
         Command::Jitter(options) => jitter::run(&bench, options).await?,
         Command::Avalanche(options) => avalanche::run(&bench, options).await?,
+        Command::Rolling(options) => rolling::run(&bench, options).await?,
         Command::Slow(options) => slow::run(&bench, options).await?,
         Command::Start(options) => start::run(&bench, options).await?,
         Command::All(options) => return all::run(&bench, options).await,

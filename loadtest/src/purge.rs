@@ -166,7 +166,8 @@ async fn on_postgres(bench: &Bench, options: &Options, bite: u64, services: &Ser
     let url = format!("{base}/{name}");
     // What filling left to write is not the purge's.
     server.execute("CHECKPOINT").await?;
-    let purge = if options.inside { measure(bench, options, bite, &url).await? } else { alternate(bench, options, bite, &url).await? };
+    let purge =
+        if options.inside { measure(bench, options, bite, &url).await? } else { alternate(bench, options, bite, &url).await? };
     let mut database = PgConnection::connect(&url).await?;
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM activities WHERE task = 1").fetch_one(&mut database).await?;
     ensure!(left == i64::try_from(KEPT)?, "{left} activities of the long log are left");

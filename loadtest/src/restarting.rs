@@ -41,7 +41,6 @@ impl Restarting {
     /// One on Postgres and Redis where they are given, else on SQLite; with another node beside it, or without.
     pub async fn start(bench: &Bench, sqlite: bool, beside: bool) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
-        let free = || anyhow::Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string());
         let mut settings = vec![
             ("TASKLIGHT__HTTP__CONNECTIONS", "30000".to_owned()),
             ("TASKLIGHT__LIMITS__CONNECTIONS_PER_ADDRESS", "0".to_owned()),
@@ -70,6 +69,16 @@ impl Restarting {
         Ok(this)
     }
 
+    /// One of several on this store, with their settings.
+    pub fn on(bench: &Bench, store: &str, settings: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
+        let (binary, address, admin) = (bench.binary.clone(), free()?, free()?);
+        let (store, folder) = (store.to_owned(), TempDir::new()?);
+        let mut this =
+            Self { binary, address, other: None, admin, store, settings, process: None, _beside: None, _folder: folder };
+        this.again()?;
+        Ok(this)
+    }
+
     /// Starts it; it listens when this returns.
     fn again(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.binary);
@@ -91,6 +100,12 @@ impl Restarting {
         Ok((ended, began.elapsed() - ended))
     }
 
+    /// Whether it is ready and nothing is missing.
+    pub async fn is_well(&self) -> anyhow::Result<bool> {
+        let text = reqwest::get(format!("http://{}/readyz", self.admin)).await?.text().await?;
+        Ok(text.contains("\"degraded\":false") && text.contains("\"ready\":true"))
+    }
+
     /// Its processor time since it was last started, in seconds.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         self.process.as_ref().context("it runs")?.cpu_seconds()
@@ -102,4 +117,9 @@ impl Restarting {
         let task: serde_json::Value = serde_json::from_str(&text)?;
         Ok((task["epoch"].as_str().context("an epoch")?.to_owned(), task["head"].as_u64().context("a head")?))
     }
+}
+
+/// An address of this machine that nobody listens at.
+fn free() -> anyhow::Result<String> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }

@@ -42,6 +42,8 @@ pub struct Habits {
     pub cuts: Option<Cuts>,
     /// How long they wait before they try again, unless the server has told them.
     pub patience: Patience,
+    /// At the beginning they come to all addresses in turn, not all to the first.
+    pub scattered: bool,
 }
 
 /// Connections are reset without a word.
@@ -96,7 +98,7 @@ pub struct Returning {
 }
 
 impl Returning {
-    /// They come to the first of these addresses; whenever a connection has ended or was not to be had, to the next.
+    /// They come to the first of these addresses, or to all of them; whenever a connection has ended or was not to be had, to the next.
     pub fn begin(addresses: &[&str], count: usize, habits: Habits) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
             addresses: addresses.iter().map(|address| address.parse()).collect::<Result<_, _>>()?,
@@ -118,7 +120,7 @@ impl Returning {
                         let shared = shared.clone();
                         viewers.spawn(async move {
                             sleep(shared.habits.come.mul_f64(number as f64 / count as f64)).await;
-                            Viewer::new(number, shared.habits.seen).watch(&shared).await;
+                            Viewer::new(number, &shared.habits).watch(&shared).await;
                         });
                     }
                     stop.cancelled().await;
@@ -186,8 +188,9 @@ struct Times {
 }
 
 impl Viewer {
-    fn new(number: usize, last: u64) -> Self {
-        Self { number, turn: 0, last, ended: None, live: false, rest: Vec::new(), back_after: None, over: false }
+    fn new(number: usize, habits: &Habits) -> Self {
+        let (turn, last) = (if habits.scattered { number } else { 0 }, habits.seen);
+        Self { number, turn, last, ended: None, live: false, rest: Vec::new(), back_after: None, over: false }
     }
 
     /// Watches for good.
@@ -201,6 +204,7 @@ impl Viewer {
                 failures = 0;
             }
             self.rest = Vec::new();
+            let sent_away = matches!(end, Ok(End::Closed { back_after: Some(_) }));
             let wait = match (end, &shared.habits.cuts) {
                 (Ok(End::Cut), Some(cuts)) => {
                     shared.tally.lock().cuts += 1;
@@ -221,6 +225,9 @@ impl Viewer {
                 }
             };
             sleep(wait).await;
+            if sent_away {
+                shared.tally.lock().sent_away.push(clock::nanos());
+            }
         }
     }
 

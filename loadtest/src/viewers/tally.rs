@@ -22,6 +22,8 @@ pub struct Tally {
     pub lost: u64,
     /// Tries to connect that failed.
     pub failures: u64,
+    /// When those who were told when to come back began to do so.
+    pub sent_away: Vec<u64>,
     /// Returns: a viewer was live again.
     pub returns: u64,
     /// From when an activity should have been published until its viewer had it, for all of them, however long the viewer was away.
@@ -47,6 +49,7 @@ impl Tally {
             cuts: 0,
             lost: 0,
             failures: 0,
+            sent_away: Vec::new(),
             returns: 0,
             delivery: times.clone(),
             live: times.clone(),
