@@ -165,6 +165,7 @@ impl Keeper {
                 self.tools.metrics.channel.lapses.inc();
                 self.ownership.lapsed(now);
                 self.act();
+                self.tools.beat.lease.clean_up();
                 self.tools.redis.ingest.rebuild();
                 // Whoever waits may have gone with the node.
                 let _ = done.send(());
