@@ -15,7 +15,6 @@ printf '[workspace]\nmembers = ["tests/loom"]\nresolver = "3"\n[profile.dev]\nde
 
 # What is broken, in which file, from what, to what.
 mutants=(
-    'the note comes before the flag is taken back|audience|branch.queued.swap(false, Ordering::AcqRel);|let late = branch.clone();|mailbox.note(*slot);\n                }|mailbox.note(*slot);\n                }\n                late.queued.swap(false, Ordering::AcqRel);'
     'the flag is never taken back|audience|branch.queued.swap(false, Ordering::AcqRel);|'
     'whoever is told is told before the view has changed|log|self.view.send_replace(view);\n        self.audience.tell();|self.audience.tell();\n        self.view.send_replace(view);'
     'nobody is told|log|self.audience.tell();|'

@@ -163,12 +163,25 @@ pub struct Shard {
 impl Shard {
     /// `Hub::follow`, for a session on a thread of its own.
     pub fn follow(stage: &Stage) -> Self {
+        let mut shard = Self::new(stage);
+        shard.follower.tell(&shard.relay, shard.mailbox.clone(), 0);
+        shard
+    }
+
+    /// As it must not be: looks first, and has itself told of changes only then, without looking again.
+    pub fn look_and_then_follow(stage: &Stage) -> Self {
+        let mut shard = Self::new(stage);
+        shard.pump(stage);
+        shard.follower.tell(&shard.relay, shard.mailbox.clone(), 0);
+        shard
+    }
+
+    fn new(stage: &Stage) -> Self {
         let start = Start { after: None, otherwise: Otherwise::Beginning };
         let interest = Interest::new(stage.log.clone());
         let metrics = Arc::new(Metrics::default());
-        let mut follower = Follower::new(interest, start, Filter::default(), &stage.script.options, &metrics);
+        let follower = Follower::new(interest, start, Filter::default(), &stage.script.options, &metrics);
         let (relay, mailbox) = (Relay::default(), Arc::new(Mailbox::default()));
-        follower.tell(&relay, mailbox.clone(), 0);
         Self { relay, mailbox, follower, ready: true, seen: Vec::new(), reads: 0, truncated: Vec::new() }
     }
 

@@ -38,6 +38,22 @@ fn whoever_follows_while_frames_are_applied_gets_each_once_and_is_woken_for_the_
     });
 }
 
+/// That the others can fail: somebody is not woken, which loom calls a deadlock.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn whoever_looks_before_it_is_told_of_changes_may_sleep_through_one() {
+    let script = Script::new(1, 10);
+    every_order(3, move || {
+        let stage = Stage::new(&script);
+        let applies = {
+            let stage = stage.clone();
+            thread::spawn(move || stage.apply(stage.append()))
+        };
+        Shard::look_and_then_follow(&stage).run(&stage, 1);
+        applies.join().expect("it ends");
+    });
+}
+
 #[test]
 fn a_follower_from_under_whom_the_ring_is_emptied_goes_on_from_the_store() {
     let script = Script::new(3, 1);
