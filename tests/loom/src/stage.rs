@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -200,6 +200,15 @@ impl Shard {
             let _: Poll<()> = passing.as_mut().poll(context);
             Poll::Pending
         }));
+    }
+
+    /// Lets the thread do what it has been told to do, and no more.
+    pub fn catch_up(&mut self, stage: &Stage) {
+        let (relay, mut mail) = (self.relay.clone(), Mail::default());
+        let mut context = Context::from_waker(Waker::noop());
+        let _: Poll<()> = pin!(relay.run()).poll(&mut context);
+        self.hear(&mut mail, &context);
+        self.pump(stage);
     }
 
     /// `Session::hear`.

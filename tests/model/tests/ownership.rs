@@ -73,11 +73,5 @@ fn every_rule_that_is_broken_is_noticed() {
 #[test]
 #[ignore = "minutes: make model"]
 fn larger_sizes() {
-    holds([
-        scenario(3, &[Lapse], &[GIVEN]),
-        scenario(2, &[Lapse, Lapse], &[GIVEN, ANONYMOUS]),
-        scenario(2, &[Join], &[GIVEN, ANONYMOUS]),
-        scenario(1, &[Join], MIXED),
-        scenario(2, &[Leave, Kill], &[GIVEN]),
-    ]);
+    holds([scenario(3, &[Lapse], &[GIVEN]), scenario(2, &[Lapse, Lapse], &[GIVEN]), scenario(2, &[Join], &[GIVEN, ANONYMOUS])]);
 }
