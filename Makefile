@@ -124,7 +124,8 @@ services:
 ## lint: formatting and every warning
 lint: sdk/typescript/node_modules/.installed web/node_modules/.installed
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --workspace --exclude tasklight-model --exclude tasklight-loom --all-targets --all-features -- -D warnings
+	$(CARGO) clippy -p tasklight-model -p tasklight-loom --lib --tests -- -D warnings
 	bash sdk/python/lint.sh
 	npm run check --prefix sdk/typescript
 	npm run check --prefix web

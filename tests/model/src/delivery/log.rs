@@ -44,7 +44,7 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn new() -> Self {
+    pub fn watched() -> Self {
         Self {
             view: View::default(),
             frames: Vec::new(),

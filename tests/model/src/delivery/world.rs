@@ -211,7 +211,7 @@ impl World {
 
     /// `Hub::follow`: the viewer comes to a node, with its cursor if it has one.
     pub fn follow(&mut self, viewer: usize, node: u8) {
-        self.nodes[usize::from(node)].log.get_or_insert_with(Log::new);
+        self.nodes[usize::from(node)].log.get_or_insert_with(Log::watched);
         let viewer = &mut self.viewers[viewer];
         let follower = Follower::new(viewer.place);
         viewer.session = Some(Session { node, follower, phase: Phase::Ready });

@@ -159,7 +159,7 @@ impl World {
             others.into_iter().filter(|other| *other != index).for_each(|other| self.act(other));
             return self.act(index);
         }
-        self.to_channel(&Event::Mark(MarkOf(mark)));
+        self.put_on_channel(&Event::Mark(MarkOf(mark)));
     }
 
     fn letter(&mut self, to: &NodeId, event: Event) {
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// To all who are subscribed at this moment.
-    fn to_channel(&mut self, event: &Event) {
+    fn put_on_channel(&mut self, event: &Event) {
         self.nodes.values_mut().filter(|node| node.subscribed).for_each(|node| node.inbox.push_back(event.clone()));
     }
 
@@ -191,7 +191,7 @@ impl World {
         let by_an_owner = by.iter().any(|index| self.nodes[index].ownership.answers_for(&task()));
         self.counted.push(Counted { said, by, by_an_owner });
         self.published += 1;
-        self.to_channel(&Event::Message(said));
+        self.put_on_channel(&Event::Message(said));
     }
 
     /// Whether saying the next thing would change anything.
@@ -269,13 +269,9 @@ impl World {
         let Some(node) = self.nodes.get_mut(&index) else { return };
         let from = node.id.clone();
         match node.pending.pop_front() {
-            None => {}
+            None | Some(Work::Append((_, false), _, _)) => {}
             Some(Work::Release(to, took)) => self.letter(&to, Event::Released(from, took)),
-            Some(Work::Append((_, given), event, _)) => {
-                if given {
-                    self.ack(event);
-                }
-            }
+            Some(Work::Append((_, true), event, _)) => self.ack(event),
         }
     }
 
