@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom test-helm docs schemathesis test-upgrade
+.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom test-helm docs schemathesis test-upgrade test-model model
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -35,13 +35,21 @@ docs:
 	$(CARGO) build --quiet
 	bash docs/configuration.sh ./$(BIN)
 
-## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then independent clients against the
+## test: everything; unit and integration tests beside a Redis and a Postgres of their own, then the protocols gone through exhaustively, then independent clients against the
 ## real program, then k6, then Autobahn's cases of RFC 6455, then the chart and what installs hubs, then three hubs that are killed, frozen and
 ## cut off while agents publish
-test: test-unit test-clients test-k6 test-autobahn test-helm test-chaos
+test: test-unit test-model test-clients test-k6 test-autobahn test-helm test-chaos
 
 test-unit:
 	bash tests/services.sh $(CARGO) test
+
+## test-model: delivery and ownership gone through exhaustively for small sizes, and every order of threads around a ring (docs/model.md)
+test-model:
+	$(CARGO) test -p tasklight-model -p tasklight-loom
+
+## model: the same with larger sizes, in an hour at most; FLAGS="--test delivery" for some, MODEL_PREEMPTIONS=4 for more orders of threads
+model:
+	$(CARGO) test -p tasklight-model -p tasklight-loom $(FLAGS) -- --include-ignored --nocapture --test-threads 1
 
 test-clients:
 	$(MAKE) --no-print-directory web
@@ -116,7 +124,8 @@ services:
 ## lint: formatting and every warning
 lint: sdk/typescript/node_modules/.installed web/node_modules/.installed
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --workspace --exclude tasklight-model --exclude tasklight-loom --all-targets --all-features -- -D warnings
+	$(CARGO) clippy -p tasklight-model -p tasklight-loom --lib --tests -- -D warnings
 	bash sdk/python/lint.sh
 	npm run check --prefix sdk/typescript
 	npm run check --prefix web

@@ -7,9 +7,8 @@ mod ownership;
 mod ranking;
 
 pub(crate) use control::{Control, Mark, TASKS as CONTROL_TASKS};
-pub(crate) use members::{BEAT, Beat, LEAVE, Members, Since, Standing};
+pub(crate) use members::{BEAT, Beat, LEAVE, Lease, Members, Since, Standing, Term};
 pub(crate) use ownership::{Act, Move, Ownership, Took};
 
-pub use members::Lease;
 pub use ownership::OwnershipOptions;
 pub use ranking::NodeId;

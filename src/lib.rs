@@ -37,6 +37,7 @@ mod http;
 mod jobs;
 mod limits;
 mod stamp;
+mod sync;
 mod tls;
 mod trail;
 mod webhooks;

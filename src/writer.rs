@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    cluster::Lease,
+    cluster::Term,
     hub::Hub,
     metrics::Metrics,
     model::{InvocationId, NewActivity, Offset, TaskId, Timestamp, TraceContext},
@@ -110,7 +110,7 @@ struct Submission {
     task: TaskId,
     activities: Vec<NewActivity>,
     reply: oneshot::Sender<Results>,
-    lease: Option<Lease>,
+    lease: Option<Term>,
     condition: Option<Condition>,
     trace: Option<TraceContext>,
     room: Room,
@@ -213,7 +213,7 @@ impl Writer {
         &self,
         task: TaskId,
         activities: Vec<NewActivity>,
-        lease: Option<Lease>,
+        lease: Option<Term>,
     ) -> Result<oneshot::Receiver<Results>, WriterError> {
         let mut span = self.inner.metrics.tracer.begin("publish", SpanKind::Consumer, None);
         let trace = span.as_mut().map(|span| {

@@ -23,7 +23,7 @@ rm -rf "$out"
 mkdir -p "$out"
 # It writes beside each Cargo.toml of the workspace.
 export CARGO="$cargo"
-trap 'rm -f sbom.cdx.json loadtest/sbom.cdx.json' EXIT
+trap 'rm -f sbom.cdx.json loadtest/sbom.cdx.json tests/model/sbom.cdx.json tests/loom/sbom.cdx.json' EXIT
 "$cyclonedx" cyclonedx --format json --spec-version 1.5 --override-filename sbom.cdx --quiet
 mv sbom.cdx.json "$out/tasklight.cdx.json"
 

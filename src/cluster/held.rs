@@ -1,11 +1,14 @@
 //! What a node has heard on a task's channel and must not forget yet: a standby until the owner's ack, a coming owner until it is in charge.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{Hash, Hasher},
+};
 
 use crate::model::{EventId, NewActivity};
 
 /// Messages of one task, in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Held {
     messages: BTreeMap<u64, Message>,
     places: HashMap<EventId, u64>,
@@ -14,7 +17,7 @@ pub(super) struct Held {
     count: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Message {
     activities: Vec<NewActivity>,
     weight: usize,
@@ -138,6 +141,18 @@ impl Held {
         if let Some(message) = self.messages.remove(&number) {
             self.weight -= message.weight;
             self.count -= message.activities.len();
+        }
+    }
+}
+
+/// What decides what becomes of it: two that hash alike go on alike.
+impl Hash for Held {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.next.hash(state);
+        for (number, message) in &self.messages {
+            let activities = message.activities.iter();
+            let open = activities.map(|new| (new.activity.event_id, self.places.get(&new.activity.event_id) == Some(number)));
+            (number, message.anonymous, message.heard, open.collect::<Vec<_>>()).hash(state);
         }
     }
 }

@@ -136,24 +136,62 @@ impl Members {
 
 /// For how long this node surely still counts as a member. Handles are cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Lease {
-    until: Arc<Mutex<Option<Instant>>>,
+pub(crate) struct Lease {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    until: Option<Instant>,
+    /// How often this node has cleaned up because it was no member.
+    lapses: u64,
+}
+
+/// One membership of this node, from when it joined until it lapses: what was taken in it is nobody's in the next.
+#[derive(Debug, Clone)]
+pub(crate) struct Term {
+    lease: Lease,
+    lapses: u64,
 }
 
 impl Lease {
     /// A beat that was sent at `sent` counted.
     pub(crate) fn renew(&self, sent: Instant, timeout: Duration) {
-        *self.until.lock() = Some(sent + timeout);
+        self.inner.lock().until = Some(sent + timeout);
     }
 
     /// This node is no member.
     pub(crate) fn end(&self) {
-        *self.until.lock() = None;
+        self.inner.lock().until = None;
+    }
+
+    /// This node cleans up, before it joins again: no earlier [`Term`] holds any more, however soon that is.
+    pub(crate) fn clean_up(&self) {
+        self.inner.lock().lapses += 1;
+    }
+
+    /// The membership as it is now.
+    pub(crate) fn term(&self) -> Term {
+        Term { lease: self.clone(), lapses: self.inner.lock().lapses }
     }
 
     /// Whether this node is a member right now.
-    pub fn holds(&self) -> bool {
-        self.until.lock().is_some_and(|until| Instant::now() < until)
+    pub(crate) fn holds(&self) -> bool {
+        self.inner.lock().holds()
+    }
+}
+
+impl Inner {
+    fn holds(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl Term {
+    /// Whether this node is a member right now, and was all along.
+    pub(crate) fn holds(&self) -> bool {
+        let inner = self.lease.inner.lock();
+        inner.lapses == self.lapses && inner.holds()
     }
 }
 
@@ -202,5 +240,20 @@ mod tests {
         lease.renew(Instant::now(), Duration::from_secs(60));
         lease.end();
         assert!(!lease.holds());
+    }
+
+    /// Found by `tests/model`: while the store is slow, a node can lapse and join again, and others have taken the same in between.
+    #[test]
+    fn what_was_taken_before_a_lapse_is_not_this_nodes_after_it() {
+        let lease = Lease::default();
+        lease.renew(Instant::now(), Duration::from_secs(60));
+        let taken = lease.term();
+        lease.renew(Instant::now(), Duration::from_secs(60));
+        assert!(taken.holds(), "the same membership");
+        lease.end();
+        assert!(!taken.holds());
+        lease.clean_up();
+        lease.renew(Instant::now(), Duration::from_secs(60));
+        assert!(!taken.holds() && lease.term().holds());
     }
 }

@@ -22,6 +22,7 @@ mod bounds;
 mod handover;
 mod leaving;
 mod place;
+mod same;
 #[cfg(test)]
 mod simulation;
 
@@ -64,7 +65,7 @@ pub struct OwnershipOptions {
 }
 
 /// The state of all tasks that this node knows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ownership {
     me: NodeId,
     options: OwnershipOptions,

@@ -5,19 +5,15 @@
 //! leaving the thread. So a commit costs a wake-up across threads per thread, not per viewer.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::{Context, Waker},
 };
 
-use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use slab::Slab;
-use tokio::sync::Notify;
 
 use super::fetch::Arrival;
+use crate::sync::{AtomicBool, Mutex, Notify};
 
 /// A subscription's number within its session, never used twice there.
 pub(crate) type Slot = u64;
@@ -111,8 +107,9 @@ impl Relay {
             self.inner.bell.notified().await;
             std::mem::swap(&mut *self.inner.changed.lock(), &mut branches);
             for branch in branches.drain(..) {
-                // First, so that a change during the round begins another one.
-                branch.queued.store(false, Ordering::Release);
+                // First, so that a change during the round begins another one; taken back, not overwritten, so that whatever was shown
+                // before somebody found it set is seen by those who are told now.
+                branch.queued.swap(false, Ordering::AcqRel);
                 for (_, (mailbox, slot)) in branch.followers.lock().iter() {
                     mailbox.note(*slot);
                 }

@@ -6,12 +6,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use tokio::sync::watch;
-
 use crate::{
     metrics::Metrics,
     model::{Cursor, Epoch, Filter, FrameBatch, LogState, Offset, Timestamp},
     store::ReadAfter,
+    sync::watch,
 };
 
 use super::{
@@ -271,11 +270,9 @@ impl Follower {
 
     /// Makes the cursor one that the log can continue, and says so where that took a jump.
     fn reconcile(&mut self, state: LogState) -> Option<Step> {
-        let cursor = self.came_with.take().or(self.epoch.map(|epoch| Cursor { epoch, offset: self.cursor }));
-        let Some(cursor) = cursor else {
-            self.epoch = Some(state.epoch);
-            return None;
-        };
+        let came = self.came_with.take().or(self.epoch.map(|epoch| Cursor { epoch, offset: self.cursor }));
+        // Whoever waited for the task begins before everything; its beginning may be gone by the time that it is seen.
+        let cursor = came.unwrap_or(Cursor { epoch: state.epoch, offset: Offset::ZERO });
         (self.epoch, self.cursor) = (Some(cursor.epoch), cursor.offset);
         let continues = |state: LogState| cursor.epoch == state.epoch && cursor.offset <= state.head;
         if !continues(state) {

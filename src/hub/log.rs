@@ -9,10 +9,10 @@ use std::{
     time::Instant,
 };
 
-use parking_lot::Mutex;
-use tokio::sync::watch;
-
-use crate::model::{Epoch, FrameBatch, LogState, Offset, TaskId};
+use crate::{
+    model::{Epoch, FrameBatch, LogState, Offset, TaskId},
+    sync::{Mutex, watch},
+};
 
 use super::{
     HubOptions,

@@ -158,7 +158,7 @@ fn every_crate_is_licensed_to_us_from_crates_io_and_there_once() {
 
 #[test]
 fn no_dependency_is_of_any_version_and_all_of_ours_is_safe() {
-    for manifest in ["Cargo.toml", "loadtest/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "loadtest/Cargo.toml", "tests/model/Cargo.toml", "tests/loom/Cargo.toml"] {
         let read = toml(manifest);
         assert_eq!(read["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"), "{manifest}");
         for table in ["dependencies", "dev-dependencies", "build-dependencies"] {

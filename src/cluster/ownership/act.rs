@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What is to be done.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// Subscribe to the task's activities and acks; give [`subscribed`](super::Ownership::subscribed) when the activities are confirmed.
     Subscribe(TaskId),

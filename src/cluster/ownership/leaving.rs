@@ -33,6 +33,8 @@ impl Ownership {
                 Role::Standby | Role::Lingering { .. } => {
                     place.role = Role::Lingering { since: now };
                     self.drop_anonymous(&task, 0);
+                    // What is still on its way is held until whoever takes it now has stored it: stored from here it would overtake.
+                    self.acts.push(Act::HearAcks(task.clone()));
                 }
             }
         }

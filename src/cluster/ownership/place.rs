@@ -8,7 +8,7 @@ use std::{
 use crate::cluster::{held::Held, ranking::NodeId};
 
 /// What this node does with what it hears in a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     /// Is to own it: holds until all others who are alive have said that they do not take it.
     Arriving {
@@ -54,7 +54,7 @@ impl Role {
 }
 
 /// Whose an activity without an `eventId` is that a coming owner hears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Claim {
     /// Somebody else may have taken it.
     Others,
@@ -64,7 +64,7 @@ pub(super) enum Claim {
     Mine,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) role: Role,
     /// Whether the channel is, or is about to be, subscribed.

@@ -40,6 +40,9 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
 /// How long it still takes what was on its way when it let go of its channels: far longer than Redis needs to hear of it.
 const STRAGGLERS: Duration = Duration::from_millis(200);
 
+/// How long after that it waits for others to store what it holds: it would overtake what they have still to store if it did so itself.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What is refused of a message, item by item.
 type Unparsed = Vec<(Option<EventId>, Rejected, Bytes)>;
 
@@ -165,6 +168,7 @@ impl Keeper {
                 self.tools.metrics.channel.lapses.inc();
                 self.ownership.lapsed(now);
                 self.act();
+                self.tools.beat.lease.clean_up();
                 self.tools.redis.ingest.rebuild();
                 // Whoever waits may have gone with the node.
                 let _ = done.send(());
@@ -340,7 +344,9 @@ impl Keeper {
                     self.leaving = Some(Leaving::Listening(now + STRAGGLERS, reply));
                 }
             }
-            Some(Leaving::Listening(until, _)) if *until <= now => {
+            Some(Leaving::Listening(until, _))
+                if *until <= now && (!self.ownership.is_busy() || *until + SETTLE_PATIENCE <= now) =>
+            {
                 self.ownership.give_up();
                 self.act();
                 self.tools.beat.leave.cancel();

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use super::acks::{self, Pending, Rejections};
 use crate::{
     broker::RedisBroker,
-    cluster::{Lease, NodeId, Took},
+    cluster::{Lease, NodeId, Term, Took},
     metrics::ChannelMetrics,
     model::{NewActivity, TaskId},
     trail::Trail,
@@ -21,7 +21,7 @@ const QUEUE_WORK: usize = 65_536;
 /// What the keeper leaves to be done.
 #[derive(Debug)]
 enum Work {
-    Append(TaskId, Vec<NewActivity>, Option<Lease>, OwnedSemaphorePermit),
+    Append(TaskId, Vec<NewActivity>, Option<Term>, OwnedSemaphorePermit),
     Release(TaskId, NodeId, Took),
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Leaves activities to be appended; those without an `eventId` are dropped if `lease` does not hold when their turn comes. Says how many
+    /// Leaves activities to be appended; those without an `eventId` are dropped if the membership has ended by `lease` when their turn comes. Says how many
     /// there was no room for.
     pub(super) fn append(&self, task: &TaskId, mut activities: Vec<NewActivity>, lease: &Lease) -> usize {
         let mut lost = 0;
@@ -47,7 +47,7 @@ impl Queue {
             let run = std::mem::replace(&mut activities, rest);
             let weight: usize = run.iter().map(NewActivity::weight).sum();
             let weight = u32::try_from(weight.min(self.bytes)).unwrap_or(u32::MAX);
-            let lease = (!given).then(|| lease.clone());
+            let lease = (!given).then(|| lease.term());
             let taken = self
                 .room
                 .clone()
