@@ -2,7 +2,7 @@
 //! are lost, come twice or out of order; the sweep; and viewers who join, read, leave and go on with their cursor at any node.
 //!
 //! [`log`] and [`follower`] are written anew from the program, decision by decision and under its names, because exploring needs states that can be
-//! copied and compared. `tests/conformance.rs` plays the same ways with the program's own files and compares what they say.
+//! copied and compared. That they are the same is by reading: docs/model.md has which function stands for which.
 
 pub mod follower;
 pub mod log;
