@@ -108,7 +108,8 @@ fn named_tests(text: &str) -> Vec<(String, bool)> {
     for code in text.split('`').skip(1).step_by(2) {
         if code.ends_with(".rs") {
             source = fs::read_to_string(folder.join(code)).unwrap_or_default();
-        } else if 2 < code.matches('_').count() && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        } else if 2 < code.matches('_').count() && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        {
             found.push((code.to_owned(), source.contains(&format!("fn {code}("))));
         }
     }
