@@ -215,7 +215,7 @@ impl Follower {
     /// One step, or nothing if it moved on without anything to say.
     fn step(&mut self, budget: usize) -> Option<Step> {
         self.rests = false;
-        let changed = self.waiting && self.view.has_changed().unwrap_or(true);
+        let changed = self.view.has_changed().unwrap_or(true);
         let view = *self.view.borrow_and_update();
         if !view.loaded || (self.waiting && !changed) {
             return Some(Step::Asleep);
@@ -227,7 +227,7 @@ impl Follower {
         let Some(state) = view.log else {
             return Some(if self.epoch.is_some() { Step::Deleted } else { Step::Asleep });
         };
-        let step = self.reconcile(state);
+        let step = self.reconcile(state, changed);
         self.note_resume(step.as_ref());
         if step.is_some() {
             return step;
@@ -269,26 +269,24 @@ impl Follower {
         }
     }
 
-    /// Makes the cursor one that the log can continue, and says so where that took a jump.
-    fn reconcile(&mut self, state: LogState) -> Option<Step> {
-        let cursor = self.came_with.take().or(self.epoch.map(|epoch| Cursor { epoch, offset: self.cursor }));
-        let Some(cursor) = cursor else {
-            self.epoch = Some(state.epoch);
-            return None;
-        };
+    /// Makes the cursor one that the log can continue, and says so where that took a jump. `changed`: the log is not as it was at the last step.
+    fn reconcile(&mut self, state: LogState, changed: bool) -> Option<Step> {
+        // Who waited for the task begins with its first activity, which may be gone already.
+        let cursor = self.came_with.take().unwrap_or(Cursor { epoch: self.epoch.unwrap_or(state.epoch), offset: self.cursor });
         (self.epoch, self.cursor) = (Some(cursor.epoch), cursor.offset);
         let continues = |state: LogState| cursor.epoch == state.epoch && cursor.offset <= state.head;
         if !continues(state) {
             return match self.verified {
-                Verified::NotAsked | Verified::Asked => {
-                    self.verified = Verified::Asked;
-                    Some(Step::Read(ReadAfter { limit: 1, ..self.read() }))
-                }
                 Verified::Says(Some(said)) if !continues(said) => {
                     self.jump(state.epoch, self.beginning(state));
                     Some(Step::Reset { epoch: state.epoch })
                 }
-                Verified::Says(_) => Some(Step::Asleep),
+                Verified::Says(_) if !changed => Some(Step::Asleep),
+                // What it may have said was of a log that was another one then, or away.
+                _ => {
+                    self.verified = Verified::Asked;
+                    Some(Step::Read(ReadAfter { limit: 1, ..self.read() }))
+                }
             };
         }
         self.verified = Verified::NotAsked;
@@ -397,3 +395,6 @@ fn shared_start(cursor: Offset, limit: usize) -> Offset {
     let limit = (limit as u64).max(1);
     Offset::new(cursor.get() / limit * limit).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
