@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom test-helm docs schemathesis test-upgrade test-model model
+.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom test-helm docs simulate schemathesis test-upgrade test-model model
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -95,6 +95,10 @@ test-helm:
 test-chaos:
 	$(CARGO) build --quiet
 	bash tests/services.sh $(CARGO) test --quiet --test chaos -- $(FLAGS)
+
+## simulate: nodes, store, Redis and viewers from 100,000 seeds, or SEEDS; FROM=5000 begins elsewhere
+simulate:
+	SIMULATE_SEEDS=$${SEEDS:-100000} SIMULATE_FROM=$${FROM:-0} $(CARGO) test --quiet --lib simulation::tests::every_seed -- --nocapture
 
 ## chaos: the same with full times, again and again for 15 minutes; FLAGS="--minutes 60" for longer
 chaos:

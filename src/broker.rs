@@ -2,6 +2,8 @@
 //! the store, or sent again by whoever waits for an ack.
 
 mod address;
+#[cfg(test)]
+mod by_hand;
 mod commands;
 mod envelope;
 mod link;
@@ -22,6 +24,8 @@ use crate::{
 };
 
 pub use address::{AddressError, RedisAddress};
+#[cfg(test)]
+pub(crate) use by_hand::ByHand;
 pub use commands::{BrokerError, CommandOptions, Commands};
 pub use envelope::{Envelope, Hint};
 pub use link::{Link, LinkEvent, LinkOptions, LinkReader};

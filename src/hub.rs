@@ -5,6 +5,8 @@
 //! The hub never waits for a viewer.
 
 mod audience;
+#[cfg(test)]
+mod by_hand;
 mod feed;
 mod fetch;
 mod follower;

@@ -36,6 +36,8 @@ mod backoff;
 mod http;
 mod jobs;
 mod limits;
+#[cfg(test)]
+mod simulation;
 mod stamp;
 mod sync;
 mod tls;

@@ -16,6 +16,8 @@ macro_rules! each {
 mod access;
 mod audit;
 mod condition;
+#[cfg(test)]
+pub(crate) mod gated;
 mod inspect;
 mod leases;
 mod open_runs;

@@ -4,6 +4,8 @@
 //! The socket's reader never waits: it puts what it reads into one queue, bounded in messages and bytes, and counts what does not fit.
 //! Channels are spread over lanes of a bounded number each; a lane is one connection to each server (see [`lane`]).
 
+#[cfg(test)]
+mod by_hand;
 mod lane;
 
 use std::{

@@ -3,6 +3,9 @@
 //! What does not fit, or does not reach Redis, is dropped and counted: hints are repaired from the store, lost acks make agents send again,
 //! and nodes repeat what they ask of each other.
 
+#[cfg(test)]
+pub(super) mod by_hand;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

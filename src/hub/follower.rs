@@ -214,7 +214,7 @@ impl Follower {
     /// One step, or nothing if it moved on without anything to say.
     fn step(&mut self, budget: usize) -> Option<Step> {
         self.rests = false;
-        let changed = self.waiting && self.view.has_changed().unwrap_or(true);
+        let changed = self.view.has_changed().unwrap_or(true);
         let view = *self.view.borrow_and_update();
         if !view.loaded || (self.waiting && !changed) {
             return Some(Step::Asleep);
@@ -226,7 +226,7 @@ impl Follower {
         let Some(state) = view.log else {
             return Some(if self.epoch.is_some() { Step::Deleted } else { Step::Asleep });
         };
-        let step = self.reconcile(state);
+        let step = self.reconcile(state, changed);
         self.note_resume(step.as_ref());
         if step.is_some() {
             return step;
@@ -268,24 +268,28 @@ impl Follower {
         }
     }
 
-    /// Makes the cursor one that the log can continue, and says so where that took a jump.
-    fn reconcile(&mut self, state: LogState) -> Option<Step> {
-        let came = self.came_with.take().or(self.epoch.map(|epoch| Cursor { epoch, offset: self.cursor }));
+    /// Makes the cursor one that the log can continue, and says so where that took a jump. `changed`: the log is not as it was at the last step.
+    fn reconcile(&mut self, state: LogState, changed: bool) -> Option<Step> {
+        if let Some(came) = self.came_with.take() {
+            // It is the viewer's own word: there is nothing to tell of it.
+            (self.epoch, self.cursor, self.told) = (Some(came.epoch), came.offset, came.offset);
+        }
         // Whoever waited for the task begins before everything; its beginning may be gone by the time that it is seen.
-        let cursor = came.unwrap_or(Cursor { epoch: state.epoch, offset: Offset::ZERO });
-        (self.epoch, self.cursor) = (Some(cursor.epoch), cursor.offset);
+        let cursor = Cursor { epoch: self.epoch.unwrap_or(state.epoch), offset: self.cursor };
+        self.epoch = Some(cursor.epoch);
         let continues = |state: LogState| cursor.epoch == state.epoch && cursor.offset <= state.head;
         if !continues(state) {
             return match self.verified {
-                Verified::NotAsked | Verified::Asked => {
-                    self.verified = Verified::Asked;
-                    Some(Step::Read(ReadAfter { limit: 1, ..self.read() }))
-                }
                 Verified::Says(Some(said)) if !continues(said) => {
                     self.jump(state.epoch, self.beginning(state));
                     Some(Step::Reset { epoch: state.epoch })
                 }
-                Verified::Says(_) => Some(Step::Asleep),
+                Verified::Says(_) if !changed => Some(Step::Asleep),
+                // What it may have said was of a log that was another one then, or away.
+                _ => {
+                    self.verified = Verified::Asked;
+                    Some(Step::Read(ReadAfter { limit: 1, ..self.read() }))
+                }
             };
         }
         self.verified = Verified::NotAsked;
@@ -394,3 +398,6 @@ fn shared_start(cursor: Offset, limit: usize) -> Offset {
     let limit = (limit as u64).max(1);
     Offset::new(cursor.get() / limit * limit).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,9 @@
 //! The state in the watch channel only ever names what is committed. The head moves without holes: a batch that does not follow on
 //! it is not shown but remembered as `known`, and the gap is filled from the store by one task at a time.
 
+#[cfg(test)]
+mod bounds;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,

@@ -100,9 +100,11 @@ pub(super) async fn sweep(hub: Hub) {
     let (mut cleanings, mut looks) = (Cleanings::default(), Looks::default());
     loop {
         tokio::select! {
+            // Without chance, so that a simulation tells the same story each time; all three may wait.
+            biased;
+            () = hub.inner.stop.cancelled() => return,
             _ = ticks.tick() => {}
             Ok(()) = asked.changed() => {}
-            () = hub.inner.stop.cancelled() => return,
         }
         if let Err(error) = hub.inner.store.settle().await {
             tracing::debug!(%error, "whether the store was restored could not be seen; trying again");
@@ -110,7 +112,9 @@ pub(super) async fn sweep(hub: Hub) {
         forget_idle(&hub);
         hub.inner.pages.forget_old();
         cleanings.look(&hub).await;
-        let tasks: Vec<TaskId> = hub.inner.logs.lock().keys().cloned().collect();
+        let mut tasks: Vec<TaskId> = hub.inner.logs.lock().keys().cloned().collect();
+        // The same tasks in the same queries each time, and the same story in a simulation.
+        tasks.sort_unstable();
         for some in tasks.chunks(SWEEP_TASKS) {
             compare_tasks(&hub, some).await;
         }

@@ -1,5 +1,8 @@
 //! Frames that wait to be written to one socket: handles on shared memory, written as they are, many in one write(2).
 
+#[cfg(test)]
+mod by_hand;
+
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},

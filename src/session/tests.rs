@@ -1,5 +1,7 @@
 //! A session without its socket: what it hands out, and what it keeps.
 
+mod by_hand;
+
 use std::{future::poll_fn, str::FromStr, task::Poll};
 
 use tokio::{

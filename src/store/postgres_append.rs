@@ -97,7 +97,8 @@ impl PostgresStore {
         mut rows: Rows,
     ) -> Result<Option<Appended>, StoreError> {
         let appended = plan(batch, &mut rows);
-        if appended.commits.len() < rows.tasks.len() {
+        // What would be refused may be in the log already, which was not looked at: then it is no refusal.
+        if appended.commits.len() < rows.tasks.len() || appended.results.iter().any(|result| result.is_err()) {
             // What is refused is refused on the database's word.
             return Ok(None);
         }

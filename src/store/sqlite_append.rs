@@ -86,7 +86,8 @@ impl SqliteStore {
         mut rows: Rows,
     ) -> Result<Option<Appended>, StoreError> {
         let appended = self.plan(batch, &mut rows);
-        if appended.commits.len() < rows.tasks.len() {
+        // What would be refused may be in the log already, which was not looked at: then it is no refusal.
+        if appended.commits.len() < rows.tasks.len() || appended.results.iter().any(|result| result.is_err()) {
             return Ok(None);
         }
         match sqlite_write::write(connection, Basis::Remembered, batch, &appended, &mut rows).await {

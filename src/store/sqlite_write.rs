@@ -46,10 +46,11 @@ pub(super) async fn write(
 }
 
 async fn insert_invocations(connection: &mut SqliteConnection, rows: &mut Rows) -> Result<(), StoreError> {
-    let new: Vec<_> = rows
-        .invocations
-        .iter()
-        .filter(|(_, row)| row.key.is_none())
+    let mut new: Vec<_> = rows.invocations.iter().filter(|(_, row)| row.key.is_none()).collect();
+    // Their keys tell their order, which is not to depend on where they are in memory.
+    new.sort_unstable_by_key(|(name, _)| *name);
+    let new: Vec<_> = new
+        .into_iter()
         .map(|((task, name), row)| {
             let created = row.created_at;
             let last = row.last_activity_at.to_write().unwrap_or(created);
