@@ -5,7 +5,7 @@ CARGO ?= cargo
 PROFILE ?= dev
 BIN := target/debug/tasklight
 
-.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom test-helm docs simulate schemathesis test-upgrade test-model model
+.PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom test-helm docs simulate schemathesis test-upgrade test-model model soak store-size
 
 # Whether there is a Node.js that can build the page.
 NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
@@ -146,6 +146,17 @@ fmt:
 bench:
 	$(CARGO) build --release --workspace
 	bash tests/services.sh ./target/release/tasklight-loadtest all $(FLAGS)
+
+## soak: three hubs under everything at once for two hours, and whether anything grows; FLAGS="--minutes 10" for the short form
+soak:
+	$(CARGO) build --release --workspace
+	bash tests/services.sh ./target/release/tasklight-loadtest soak $(FLAGS)
+
+## store-size: the same load on a small store and on one of fifty million activities (25 GB of disk); FLAGS="--rows 5000000" for a smaller one
+store-size:
+	$(CARGO) build --release --workspace
+	TASKLIGHT_TEST_POSTGRES_OPTIONS="-c shared_preload_libraries=pg_stat_statements -c wal_level=minimal -c max_wal_senders=0" \
+		bash tests/services.sh ./target/release/tasklight-loadtest store-size $(FLAGS)
 
 ## k6: the k6 scripts for a minute each, or RUN_SECONDS; K6_HUB=http://host:port loads hubs that are there, SCRIPTS="fanout jitter" runs some
 k6:

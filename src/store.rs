@@ -228,8 +228,8 @@ impl Store {
         each!(self, store => store.read_after(task, range).await)
     }
 
-    /// The `limit` activities that come last before `before` (or at the head) and pass the filter, oldest first; nothing if there is no such
-    /// task. `through` is the offset before the first of them.
+    /// The `limit` activities that come last before `before` (or at the head) and pass the filter, oldest first, as far as one read looks
+    /// ([`Filter::window`]); nothing if there is no such task. `through` is the offset before the first of them, or before what was looked at.
     pub async fn read_before(
         &self,
         task: &TaskId,

@@ -6,7 +6,7 @@
 #
 # The command finds them in TASKLIGHT_TEST_REDIS_URL and TASKLIGHT_TEST_POSTGRES_URL. One that is set already is used as it is, and
 # nothing is started in its place. Both servers listen on 127.0.0.1 only, at free ports, with their data in a temporary folder and
-# with fsync as in production.
+# with fsync as in production. TASKLIGHT_TEST_POSTGRES_OPTIONS are further options of the Postgres that is started.
 set -euo pipefail
 
 # The server's limit of connections: tests run side by side, and a node may hold dozens.
@@ -124,7 +124,7 @@ start_postgres() {
     for ((i = 0; i < TRIES; i++)); do
         port="$(free_port)"
         if as_postgres "$bin/pg_ctl" start --silent --wait --timeout=30 -D "$data" -l "$folder/postgres/postgres.log" \
-            -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=$CONNECTIONS" \
+            -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=$CONNECTIONS ${TASKLIGHT_TEST_POSTGRES_OPTIONS:-}" \
             >"$folder/pg_ctl.log" 2>&1; then
             export TASKLIGHT_TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres"
             return

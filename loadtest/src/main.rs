@@ -3,6 +3,7 @@
 
 mod all;
 mod avalanche;
+mod api;
 mod bench;
 mod catchup;
 mod clock;
@@ -26,7 +27,9 @@ mod rolling;
 mod server;
 mod services;
 mod slow;
+mod soak;
 mod start;
+mod store_size;
 mod storm;
 mod tasks;
 mod viewers;
@@ -92,6 +95,10 @@ enum Command {
     Inserts,
     /// What a publisher notices while millions of activities are removed.
     Purge(purge::Options),
+    /// Three hubs under everything that comes to hubs at once, for hours: what grows?
+    Soak(soak::Options),
+    /// Whether anything on the hot path grows with the store: the same load on few activities and on fifty million.
+    StoreSize(store_size::Options),
     /// A reference server: one thread, one write(2) per viewer.
     #[command(hide = true)]
     Floor {
@@ -130,6 +137,8 @@ async fn main() -> anyhow::Result<()> {
         Command::OpenTasks => return open_tasks::run(&bench.binary, bench.services()?).await,
         Command::Inserts => return inserts::run(bench.services()?).await,
         Command::Purge(options) => return purge::run(&bench, options).await,
+        Command::Soak(options) => return soak::run(&bench, options).await,
+        Command::StoreSize(options) => return store_size::run(&bench, options).await,
         Command::Floor { in_turn } => return reference::floor::run(*in_turn),
         Command::Beats => return reference::beats::run(),
         Command::Tutorial => return reference::tutorial::run().await,

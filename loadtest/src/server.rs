@@ -4,13 +4,14 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::sleep};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
 /// A session with the hub.
@@ -64,6 +65,31 @@ impl Process {
             nanos += text.split_whitespace().next().context("a time")?.parse::<f64>()?;
         }
         Ok(nanos / 1e9)
+    }
+
+    /// Ends it in order, as an operator would, and waits for its end.
+    pub async fn stop(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let signalled = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        anyhow::ensure!(signalled.success(), "it has ended already");
+        let until = Instant::now() + patience;
+        let code = loop {
+            match self.child.try_wait()? {
+                Some(code) => break code,
+                None if until < Instant::now() => anyhow::bail!("it does not stop within {patience:?}"),
+                None => sleep(Duration::from_millis(20)).await,
+            }
+        };
+        anyhow::ensure!(code.success(), "it stopped with {code}");
+        Ok(())
+    }
+
+    /// The processor time of all its threads, of those that have ended, too, in seconds and in steps of a hundredth.
+    pub fn cpu_seconds_ever(&self) -> anyhow::Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let after = text.rsplit_once(") ").context("a name in parentheses")?.1;
+        let mut ticks = after.split_ascii_whitespace().skip(11).map(str::parse::<f64>);
+        let mut next = || Ok::<_, anyhow::Error>(ticks.next().context("ticks")??);
+        Ok((next()? + next()?) / 100.0)
     }
 
     /// The memory that it has resident, in KiB.
@@ -169,6 +195,12 @@ impl Hub {
         let text = reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?;
         let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
         Ok(values.filter_map(|value| value.parse::<f64>().ok()).sum())
+    }
+
+    /// What its process is doing, as it says itself.
+    pub async fn runtime(&self) -> anyhow::Result<Value> {
+        let text = reqwest::get(format!("http://{}/debug/runtime", self.admin)).await?.text().await?;
+        Ok(serde_json::from_str(&text)?)
     }
 
     /// Whether it is ready and nothing is missing.

@@ -202,7 +202,7 @@ pub(super) async fn page(
         }
         return Ok(response);
     }
-    let range = ReadAfter { after, limit, bytes: PAGE_BYTES, window: u64::MAX, filter };
+    let range = ReadAfter { after, limit, bytes: PAGE_BYTES, window: filter.window(), filter };
     let page = app.store.read_after(&task, &range).await?.ok_or_else(Problem::no_task)?;
     let next = (page.through < page.state.head).then_some(Cursor { epoch: page.state.epoch, offset: page.through });
     Ok(page_response(&task, &page, next))
@@ -299,7 +299,8 @@ impl Export {
             return Ok(None);
         }
         let limit = self.left.unwrap_or(MOST_LIMIT).min(MOST_LIMIT);
-        let range = ReadAfter { after: self.after, limit, bytes: EXPORT_BYTES, window: u64::MAX, filter: self.filter.clone() };
+        let window = self.filter.window();
+        let range = ReadAfter { after: self.after, limit, bytes: EXPORT_BYTES, window, filter: self.filter.clone() };
         let page = store.read_after(task, &range).await.map_err(io::Error::other)?;
         let page = page.filter(|page| page.state.epoch == self.epoch && page.state.floor <= self.after.next());
         let Some(mut page) = page else { return Err(io::Error::other("the log changed under the export")) };

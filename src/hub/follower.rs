@@ -22,9 +22,6 @@ use super::{
 /// How many activities a filter may skip before the viewer is told how far it has come.
 const TELL_SKIPPED: u64 = 1_000;
 
-/// How many offsets one filtered read looks at.
-const FILTERED_WINDOW: u64 = 20_000;
-
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
@@ -352,7 +349,7 @@ impl Follower {
 
     fn read(&self) -> ReadAfter {
         let whole = self.filter == Filter::default();
-        let window = if whole { u64::MAX } else { FILTERED_WINDOW };
+        let window = self.filter.window();
         let (limit, bytes) = self.page;
         // The first page begins where that of others does who come at the same time, so that one read serves them all.
         let goes_on = self.cursor == self.cold_through || self.fell_short;

@@ -14,6 +14,14 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// How many offsets one read looks at, at most, for the activities that are wanted: there may be none of them in millions.
+    pub const WINDOW: u64 = 20_000;
+
+    /// How many offsets one read looks at. Where all are wanted the page ends by its own bounds.
+    pub fn window(&self) -> u64 {
+        if *self == Self::default() { u64::MAX } else { Self::WINDOW }
+    }
+
     /// Whether nothing is left out while live.
     pub fn wants_all(&self) -> bool {
         self.types.is_empty() && self.invocation.is_none()

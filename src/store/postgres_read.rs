@@ -118,18 +118,20 @@ impl PostgresStore {
         let sql = format!(
             "SELECT tasks.epoch, tasks.head, tasks.floor, page.* FROM {} LEFT JOIN LATERAL ( \
                SELECT {COLUMNS}, chosen.data FROM (SELECT * FROM activities WHERE activities.task = tasks.id \
-               AND activities.\"offset\" >= tasks.floor AND activities.\"offset\" < $2 {} \
+               AND activities.\"offset\" >= greatest(tasks.floor, least($2, tasks.head + 1) - $4) AND activities.\"offset\" < $2 {} \
                ORDER BY activities.\"offset\" DESC LIMIT $3) AS chosen {JOIN} \
              ) AS page ON true ORDER BY page.\"offset\"",
             log(),
-            conditions(filter, 4)
+            conditions(filter, 5)
         );
         let before = before.unwrap_or(Offset::MAX);
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(task.as_str()).bind(stored(before.get())).bind(stored(limit as u64));
+        let window = filter.window().min(Offset::MAX.get());
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(task.as_str()).bind(stored(before.get()));
+        let query = query.bind(stored(limit as u64)).bind(stored(window));
         let rows = self.within(async { Ok(bind(query, filter).fetch_all(&self.readers).await?) }).await?;
         let Some((state, activities, _)) = page(&rows, usize::MAX)? else { return Ok(None) };
-        let first = activities.first().map_or(state.floor, |(offset, _)| *offset);
-        Ok(Some(Page { state, through: first.previous(), activities }))
+        let from = Page::looked_from(&state, before, filter);
+        Ok(Some(Page::back(state, from, limit, activities)))
     }
 
     pub(super) async fn log_states(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, LogState)>, StoreError> {

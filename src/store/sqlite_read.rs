@@ -62,12 +62,12 @@ impl SqliteStore {
              ORDER BY activities.\"offset\" DESC LIMIT ?4",
             conditions(filter)
         );
-        let arguments = [stored(state.floor.get()), stored(before.get()), stored(limit as u64)];
+        let from = Page::looked_from(&state, before, filter);
+        let arguments = [stored(from.get()), stored(before.get()), stored(limit as u64)];
         let rows = bind(sqlx::query(AssertSqlSafe(sql)).bind(key), &arguments, filter).fetch_all(&mut *transaction).await?;
         let mut activities = rows.iter().rev().map(activity).collect::<Result<Vec<_>, _>>()?;
         activities.shrink_to_fit();
-        let first = activities.first().map_or(state.floor, |(offset, _)| *offset);
-        Ok(Some(Page { state, through: first.previous(), activities }))
+        Ok(Some(Page::back(state, from, limit, activities)))
     }
 
     pub(super) async fn log_states(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, LogState)>, StoreError> {

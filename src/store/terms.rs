@@ -120,6 +120,19 @@ pub struct Page {
 }
 
 impl Page {
+    /// The first offset that is looked at when a log that stands like this is read back from `before`.
+    pub(super) fn looked_from(state: &LogState, before: Offset, filter: &Filter) -> Offset {
+        let end = before.min(state.head.next()).get();
+        Offset::new(end.saturating_sub(filter.window())).unwrap_or_default().max(state.floor)
+    }
+
+    /// What was found there, at most `limit` of it.
+    pub(super) fn back(state: LogState, from: Offset, limit: usize, activities: Vec<(Offset, Activity)>) -> Self {
+        let full = activities.first().filter(|_| activities.len() == limit);
+        let through = full.map_or(from, |(first, _)| *first).previous();
+        Self { state, through, activities }
+    }
+
     /// The bytes of its payloads.
     pub fn data_bytes(&self) -> usize {
         self.activities.iter().map(|(_, activity)| activity.data.as_bytes().len()).sum()

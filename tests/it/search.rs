@@ -76,6 +76,34 @@ async fn a_search_looks_at_a_bounded_part_and_says_where_to_go_on() {
 }
 
 #[tokio::test]
+async fn a_page_with_a_filter_looks_at_a_bounded_part_and_says_where_to_go_on() {
+    let hub = TestHub::start().await;
+    let error = || json!({"invocationId": "other", "type": "error", "data": {"message": "no"}});
+    hub.post("t", error()).await;
+    for _ in 0..20 {
+        let (status, _) = hub.post("t", vec![message("hay"); 1_000].into()).await;
+        assert_eq!(status, 200);
+    }
+    hub.post("t", error()).await;
+    let (_, task) = hub.get("/v1/tasks/t").await;
+    let end = format!("before={}-20003", task["epoch"].as_str().expect("an epoch"));
+    for (parameters, way, all) in [("after=start", "after", [1, 20_002]), (&end, "before", [20_002, 1])] {
+        let (mut offsets, mut pages, mut place) = (Vec::new(), 0, parameters.to_owned());
+        loop {
+            let (status, page) = hub.get(&format!("/v1/tasks/t/activities?type=error&{place}")).await;
+            assert_eq!(status, 200, "{page}");
+            offsets.extend(page["activities"].as_array().expect("a page").iter().filter_map(|one| one["offset"].as_u64()));
+            pages += 1;
+            match page["next"].as_str() {
+                Some(next) => place = format!("{way}={next}"),
+                None => break,
+            }
+        }
+        assert_eq!((offsets, pages), (all.to_vec(), 2), "{parameters}");
+    }
+}
+
+#[tokio::test]
 async fn a_search_that_cannot_be_made_says_why() {
     let hub = TestHub::start().await;
     let cursors = hub.publish("t", &["1", "2", "3"]).await;

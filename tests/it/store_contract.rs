@@ -129,6 +129,7 @@ macro_rules! contract {
             heartbeats_have_a_column_of_their_own
             pages_are_bounded_and_complete
             filters_leave_out_and_say_how_far_they_looked
+            a_filtered_read_back_looks_at_a_bounded_part
             pieces_of_finished_series_can_be_left_out
             payloads_come_back_byte_for_byte
             trimming_raises_the_floor_and_keeps_offsets

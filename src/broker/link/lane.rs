@@ -47,7 +47,10 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Wanted {
     channels: HashSet<String>,
+    /// What a connection has yet to do about it. Without one nothing is noted: the next one subscribes to all `channels`, and however long Redis is away,
+    /// those that come and go meanwhile take no memory.
     changes: Vec<(String, bool)>,
+    connected: bool,
 }
 
 impl Lane {
@@ -72,7 +75,15 @@ impl Lane {
         } else {
             wanted.channels.remove(&channel);
         }
-        wanted.changes.push((channel, on));
+        if wanted.connected {
+            wanted.changes.push((channel, on));
+        }
+    }
+
+    /// The connection is gone, and with it what it had yet to do.
+    fn disconnected(&self) {
+        let mut wanted = self.wanted.lock();
+        (wanted.connected, wanted.changes) = (false, Vec::new());
     }
 
     pub(super) fn wake(&self) {
@@ -98,6 +109,7 @@ pub(super) async fn run(link: Arc<Inner>, lane: Arc<Lane>) {
             Ok(()) = rebuild.changed() => Err(BrokerError::Unusable("it is to be rebuilt")),
             () = link.stop.cancelled() => return,
         };
+        lane.disconnected();
         if lane.live.swap(false, Ordering::AcqRel) {
             backoff.reset();
             link.review_live();
@@ -164,7 +176,7 @@ async fn serve(link: &Inner, lane: &Lane, generation: u64) -> Result<(), BrokerE
     let mut sockets = Sockets::connect(link, servers, ears.clone()).await?;
     let all: Vec<String> = {
         let mut wanted = lane.wanted.lock();
-        wanted.changes.clear();
+        wanted.connected = true;
         wanted.channels.iter().cloned().collect()
     };
     let mut wake = lane.wake.subscribe();
@@ -350,5 +362,22 @@ impl Sockets {
             return Err(BrokerError::Unusable("the masters are others now"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_redis_is_away_what_was_wanted_and_is_not_any_more_takes_no_memory() {
+        let lane = Lane::new(0);
+        for task in 0..10_000 {
+            lane.want(format!("task:{task}"), true);
+            lane.want(format!("task:{task}"), false);
+        }
+        lane.want("task:stays".to_owned(), true);
+        let wanted = lane.wanted.lock();
+        assert_eq!((wanted.channels.len(), wanted.changes.len()), (1, 0));
     }
 }

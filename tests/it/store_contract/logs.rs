@@ -112,6 +112,19 @@ pub async fn pages_are_bounded_and_complete(f: Fixture) {
     assert!(f.store.read_after(&task("nowhere"), &everything()).await.expect("it reads").is_none());
 }
 
+pub async fn a_filtered_read_back_looks_at_a_bounded_part(f: Fixture) {
+    let mut batch = vec![activity("t", r#"{"invocationId":"other","type":"error","data":{"message":"no"}}"#)];
+    batch.extend((0..Filter::WINDOW).map(|n| message("t", &n.to_string())));
+    receipts(&f.store, &batch).await;
+    let errors = Filter { types: vec!["error".parse().expect("a type")], ..Filter::default() };
+    let last = f.store.read_before(&task("t"), None, 9, &errors).await.expect("it reads").expect("there");
+    assert_eq!((last.activities.len(), last.through), (0, at(1)), "it is one further back than a read looks");
+    let before = f.store.read_before(&task("t"), Some(last.through.next()), 9, &errors).await.expect("it reads").expect("there");
+    assert_eq!((before.activities.len(), before.through), (1, Offset::ZERO));
+    let one = f.store.read_before(&task("t"), Some(at(9)), 1, &errors).await.expect("it reads").expect("there");
+    assert_eq!((one.activities.len(), one.through), (1, Offset::ZERO));
+}
+
 pub async fn filters_leave_out_and_say_how_far_they_looked(f: Fixture) {
     let mut batch: Vec<_> = (1..=50).map(|n| message("t", &n.to_string())).collect();
     batch.push(activity("t", r#"{"invocationId":"other","type":"error","data":{"message":"no"}}"#));
