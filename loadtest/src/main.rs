@@ -2,8 +2,8 @@
 //! out of order. Every figure stands beside a reference measured in the same run, because machines differ and share their cores.
 
 mod all;
-mod avalanche;
 mod api;
+mod avalanche;
 mod bench;
 mod catchup;
 mod clock;
