@@ -119,6 +119,7 @@ macro_rules! contract {
         contract! { $open:
             offsets_have_no_holes_and_follow_the_order_of_the_batch
             a_known_event_gets_its_first_receipt_again
+            a_known_status_beside_new_activities_gets_its_first_receipt_again
             a_refused_item_does_not_hurt_its_neighbours
             statuses_move_in_the_same_commit
             a_run_recorded_after_the_fact_is_never_stalled

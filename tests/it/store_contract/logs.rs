@@ -33,6 +33,15 @@ pub async fn a_known_event_gets_its_first_receipt_again(f: Fixture) {
     assert!(!receipts(&f.store, &[elsewhere]).await[0].duplicate, "an eventId is unique within its task");
 }
 
+pub async fn a_known_status_beside_new_activities_gets_its_first_receipt_again(f: Fixture) {
+    let began = status("t", "r", "running");
+    let first = receipts(&f.store, std::slice::from_ref(&began)).await[0];
+    receipts(&f.store, &[status("t", "r", "completed")]).await;
+    let again = f.store.append(&[began, message("t", "late")], Attempt::First).await.expect("it answers");
+    let results: Vec<_> = again.results.iter().map(|r| r.as_ref().map(|r| (r.cursor.offset.get(), r.duplicate))).collect();
+    assert_eq!(results, [Ok((first.cursor.offset.get(), true)), Ok((3, false))], "it is in the log, so it is no move any more");
+}
+
 pub async fn a_refused_item_does_not_hurt_its_neighbours(f: Fixture) {
     receipts(&f.store, &[status("t", "r", "completed")]).await;
     let batch = [message("t", "late output is kept"), status("t", "r", "running"), message("t", "after")];
