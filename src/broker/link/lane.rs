@@ -47,7 +47,9 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Wanted {
     channels: HashSet<String>,
-    changes: Vec<(String, bool)>,
+    /// What of them has changed since that was followed last, the last word for each. Nothing while there is no connection: a new one begins with all
+    /// channels, and nobody counts how often they change until then.
+    changes: Option<HashMap<String, bool>>,
 }
 
 impl Lane {
@@ -72,11 +74,13 @@ impl Lane {
         } else {
             wanted.channels.remove(&channel);
         }
-        wanted.changes.push((channel, on));
+        if let Some(changes) = &mut wanted.changes {
+            changes.insert(channel, on);
+        }
     }
 
     pub(super) fn wake(&self) {
-        if !self.wanted.lock().changes.is_empty() {
+        if self.wanted.lock().changes.as_ref().is_some_and(|changes| !changes.is_empty()) {
             self.wake.send_modify(|times| *times += 1);
         }
     }
@@ -98,6 +102,7 @@ pub(super) async fn run(link: Arc<Inner>, lane: Arc<Lane>) {
             Ok(()) = rebuild.changed() => Err(BrokerError::Unusable("it is to be rebuilt")),
             () = link.stop.cancelled() => return,
         };
+        lane.wanted.lock().changes = None;
         if lane.live.swap(false, Ordering::AcqRel) {
             backoff.reset();
             link.review_live();
@@ -164,7 +169,7 @@ async fn serve(link: &Inner, lane: &Lane, generation: u64) -> Result<(), BrokerE
     let mut sockets = Sockets::connect(link, servers, ears.clone()).await?;
     let all: Vec<String> = {
         let mut wanted = lane.wanted.lock();
-        wanted.changes.clear();
+        wanted.changes = Some(HashMap::new());
         wanted.channels.iter().cloned().collect()
     };
     let mut wake = lane.wake.subscribe();
@@ -296,9 +301,8 @@ impl Sockets {
 
     /// Does what was asked since the last time.
     async fn follow(&mut self, link: &Inner, lane: &Lane, generation: u64) -> Result<(), BrokerError> {
-        let changes = std::mem::take(&mut lane.wanted.lock().changes);
-        let last: HashMap<String, bool> = changes.into_iter().collect();
-        let (on, off): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, on)| *on);
+        let changes = lane.wanted.lock().changes.as_mut().map(std::mem::take).unwrap_or_default();
+        let (on, off): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, on)| *on);
         let off: Vec<_> = off.into_iter().map(|(channel, _)| channel).filter(|channel| self.subscribed.remove(channel)).collect();
         for some in off.chunks(CHUNK) {
             self.change(some, false).await?;
@@ -350,5 +354,23 @@ impl Sockets {
             return Err(BrokerError::Unusable("the masters are others now"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_connection_nothing_is_kept_of_channels_that_come_and_go() {
+        let lane = Lane::new(0);
+        for number in 0..10_000 {
+            let name = format!("feed:{number}");
+            lane.want(name.clone(), true);
+            lane.want(name, false);
+        }
+        lane.want("feed:stays".to_owned(), true);
+        let wanted = lane.wanted.lock();
+        assert_eq!((wanted.channels.len(), wanted.changes.iter().flatten().count()), (1, 0));
     }
 }
