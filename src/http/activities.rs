@@ -278,6 +278,8 @@ fn ndjson(app: Arc<App>, caller: Caller, task: TaskId, mut export: Export) -> Re
     let (reader, from) = (app.clone(), task.clone());
     let reading = app.hub.spawn_until_dropped(async move {
         while let Some(page) = export.next(&reader.store, &from).await.transpose() {
+            // An export may take long, and a token may be taken back meanwhile.
+            let page = page.and_then(|page| reader.auth.still_good(&caller).map(|()| page).map_err(io::Error::other));
             let over = page.is_err();
             if pages.send(page).await.is_err() || over {
                 break;
