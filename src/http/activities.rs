@@ -18,7 +18,7 @@ use super::{
     access::Known,
     admit::{draw_rest, pause},
     error::Problem,
-    extract::{Query, Task, body},
+    extract::{Query, Received, Task, body},
     place,
 };
 use crate::{
@@ -98,7 +98,8 @@ async fn take(
     request: Body,
     trace: Option<TraceContext>,
 ) -> Result<Json<Answer>, Problem> {
-    let bytes = body(app, headers, request, app.limits.request_bytes).await?;
+    // Until all of it is stored: what waits for the store is still there.
+    let Received { bytes, room: _room } = body(app, headers, request, app.limits.request_bytes).await?;
     let parsed = read_body(&bytes, &task, Timestamp::now(), &app.limits, &app.redaction).map_err(|error| {
         app.metrics.reject(error.code());
         let status = match error.code() {
