@@ -154,5 +154,5 @@ async fn what_waits_for_the_store_takes_up_the_room_of_bodies() {
     };
     let ((status, answer), ()) = tokio::join!(first, second);
     assert_eq!(status, 200, "{answer}");
-    assert_eq!(hub.post("t", large.clone()).await.0, 200, "there is room again");
+    assert_eq!(hub.post("t", large).await.0, 200, "there is room again");
 }
