@@ -115,11 +115,11 @@ fuzz:
 
 ## audit: licences, duplicates and sources of what comes from outside (deny.toml), and advisories about it where they can be had
 audit:
-	CARGO="$(CARGO)" bash supply/audit.sh
+	CARGO="$(CARGO)" bash tests/supply/audit.sh
 
 ## sbom: what the program, the page and the TypeScript package are made of, as CycloneDX in target/sbom
 sbom:
-	CARGO="$(CARGO)" bash supply/sbom.sh
+	CARGO="$(CARGO)" bash tests/supply/sbom.sh
 
 ## services: a Redis and a Postgres for single tests, until Ctrl-C; prints what to paste where `cargo test` is run
 services:

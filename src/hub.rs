@@ -15,6 +15,7 @@ mod log;
 mod pages;
 mod resync;
 mod stalls;
+mod step;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -35,8 +36,9 @@ use crate::{
     store::{ReadAfter, Store, StoreError},
 };
 
-pub use follower::{Follower, Otherwise, Start, Step};
+pub use follower::Follower;
 pub use log::View;
+pub use step::{Otherwise, Start, Step};
 
 pub(crate) use audience::{Audience, HasAudience, Mail, Mailbox, Relay, Seat, Slot};
 pub(crate) use fetch::{Arrival, Fetch, Wanted};

@@ -1,9 +1,7 @@
 //! Tasklight: a WebSocket hub for watching tasks live.
 //!
-//! What a viewer sees is what is stored, in one order, with nothing missing. The modules stand in layers, each using only
-//! those below it; `ARCHITECTURE.md` has the picture:
-//!
-//! `cli` → `node`, `config` → `http` → `session`, `ingest` → `writer` → `hub` → `store`, `telemetry` → `model`
+//! What a viewer sees is what is stored, in one order, with nothing missing. The modules stand in layers, each using only those below it;
+//! `ARCHITECTURE.md` has the picture, the layers, and a map of the files.
 
 #![forbid(unsafe_code)]
 

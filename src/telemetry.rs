@@ -6,7 +6,27 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, fmt, reload};
 
-use crate::{config::LogSettings, trail::TARGET as TRAIL};
+use crate::trail::TARGET as TRAIL;
+
+/// What is logged, and how it is written.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// Which events, as in RUST_LOG.
+    pub level: String,
+    /// How they are written.
+    pub format: LogFormat,
+}
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, else for programs.
+    Auto,
+    /// For people.
+    Pretty,
+    /// For programs: an object a line.
+    Json,
+}
 
 /// What is logged, as long as the process lives.
 pub struct LogLevel(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
@@ -24,11 +44,12 @@ pub(crate) use traces::{Span, SpanKind, Tracer, TracerOptions};
 const QUIET: &str = "sqlx::query=off";
 
 /// Starts logging for the whole process; a second call changes nothing. Fails if the level cannot be read.
-pub fn start(settings: &LogSettings) -> anyhow::Result<LogLevel> {
-    let filter = filter(&settings.level)?;
-    let pretty = match settings.format.as_str() {
-        "auto" => std::io::stderr().is_terminal(),
-        format => format == "pretty",
+pub fn start(options: &LogOptions) -> anyhow::Result<LogLevel> {
+    let filter = filter(&options.level)?;
+    let pretty = match options.format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
     };
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let (level, started): (LogLevel, _) = if pretty {

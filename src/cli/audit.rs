@@ -70,7 +70,7 @@ pub(crate) struct AuditArgs {
 pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let (clean, task, from) = (args.clean, args.task.clone(), args.from.clone());
     let settings = args.store.load(Vec::new())?.settings;
-    telemetry::start(&settings.log)?;
+    telemetry::start(&settings.log_options())?;
     let Some(redactor) = settings.redactor()? else { bail!("redact.enabled = false: there are no rules to look by") };
     let mut options = settings.store_options();
     // Looking changes nothing, the schema neither.

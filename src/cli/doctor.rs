@@ -75,7 +75,7 @@ pub(crate) struct DoctorArgs {
 pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let flags = args.broker.map(|url| ("broker.url", url)).into_iter().collect();
     let settings = args.store.load(flags)?.settings;
-    telemetry::start(&settings.log)?;
+    telemetry::start(&settings.log_options())?;
     let mut report = Report::default();
     let members = redis::examine(&settings, &mut report).await?;
     examine_store(&settings, args.full, members.as_deref(), &mut report).await;

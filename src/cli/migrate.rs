@@ -40,7 +40,7 @@ pub(crate) struct MigrateArgs {
 /// Opens the store, which brings its schema up to date, does what the flags say, and closes it again.
 pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
     let settings = args.store.load(Vec::new())?.settings;
-    telemetry::start(&settings.log)?;
+    telemetry::start(&settings.log_options())?;
     let mut options = settings.store_options();
     options.migrate = true;
     let store = Store::open(&options).await?;

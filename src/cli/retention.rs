@@ -60,7 +60,7 @@ pub(crate) struct RetentionArgs {
 pub(crate) async fn run(args: RetentionArgs) -> anyhow::Result<ExitCode> {
     let (now, wait) = (args.now, args.wait);
     let settings = args.store.load(Vec::new())?.settings;
-    telemetry::start(&settings.log)?;
+    telemetry::start(&settings.log_options())?;
     let Some(options) = settings.retention_options()? else {
         bail!("nothing is configured to be removed: [retention] has neither max_age nor any other bound")
     };

@@ -87,7 +87,7 @@ impl ServeArgs {
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let sources = args.sources();
     let settings = Settings::load(&sources)?.settings;
-    let level = telemetry::start(&settings.log)?;
+    let level = telemetry::start(&settings.log_options())?;
     tracing::info!(version = version::VERSION, commit = version::COMMIT, "starting");
     file_limit::raise(settings.http.connections);
     let mut signals = Signals::new()?;

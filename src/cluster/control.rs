@@ -91,6 +91,9 @@ pub(crate) enum Mark {
 /// What a mark begins with; no JSON text does.
 const MARK: &[u8] = b"\0tasklight:mark\0";
 
+/// The most bytes of a mark: two names of nodes and a number. Agents publish on the same channel, and may send what they like.
+const MARK_BYTES: usize = 1_024;
+
 impl Mark {
     pub(crate) fn encode(&self) -> Bytes {
         let text = match self {
@@ -102,7 +105,7 @@ impl Mark {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes.strip_prefix(MARK)?).ok()?;
+        let text = std::str::from_utf8(bytes.strip_prefix(MARK).filter(|rest| rest.len() <= MARK_BYTES)?).ok()?;
         let words: Vec<_> = text.split('\0').collect();
         match words[..] {
             ["passes", from, to, early] => Some(Self::Passes { from: from.into(), to: to.into(), early: early.parse().ok()? }),
@@ -133,5 +136,7 @@ mod tests {
         }
         assert_eq!(Mark::decode(b"{\"invocationId\":\"r\"}"), None);
         assert_eq!(Mark::decode(b"\0tasklight:mark\0half"), None);
+        let long = Mark::Listens { from: "x".repeat(MARK_BYTES).into() };
+        assert_eq!(Mark::decode(&long.encode()), None, "no name of a node is so long");
     }
 }

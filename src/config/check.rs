@@ -14,29 +14,63 @@ const ENVELOPE_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Durat
 /// For so long nobody would do what a node that died did.
 const LONGEST_LEASE: Duration = Duration::from_secs(600);
 
+/// The greatest number of anything: what a queue counts its room by. One that says so many has been mistaken for no limit.
+const MOST: usize = tokio::sync::Semaphore::MAX_PERMITS;
+
+/// The most bytes of a node's name, which goes into every mark on a task's channel.
+const NODE_BYTES: usize = 256;
+
+/// A value that makes no sense.
+fn bad(text: impl Into<String>) -> Result<(), ConfigError> {
+    Err(ConfigError::BadValue(text.into()))
+}
+
 impl Settings {
     /// Refuses values that make no sense by themselves or together.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let bad = |text: String| Err(ConfigError::BadValue(text));
         self.validate_auth()?;
         self.validate_tls()?;
         self.validate_retention()?;
         self.proxies()?;
         self.webhook_options()?;
-        if !self.insecure_listen {
-            let guarded = self.asks_for_tokens();
-            for (key, address, guarded) in
-                [("listen", self.listen, guarded), ("admin_listen", self.admin_listen, self.insecure_admin_listen)]
-            {
-                if !address.ip().is_loopback() && !guarded {
-                    return bad(format!(
-                        "{key} = {address} is reachable from other machines, and without access control whoever reaches it may read \
-                         and write everything: use 127.0.0.1, configure keys for tokens ([auth], for listen), set insecure_admin_listen (for admin_listen), \
-                         or say --insecure-listen if the network around it is trusted"
-                    ));
-                }
+        self.validate_addresses()?;
+        self.validate_words()?;
+        self.validate_counts()?;
+        self.validate_spans()?;
+        self.validate_times()?;
+        if !self.broker.url.is_empty() {
+            self.redis_address()?;
+        }
+        if self.http.body_bytes.bytes() < self.limits.request.bytes() {
+            return bad("http.body_bytes must be at least limits.request: no body would ever be read");
+        }
+        if self.limits.frame.bytes() < 1_024 {
+            return bad("limits.frame must be at least 1KiB: a subscription must fit");
+        }
+        Ok(())
+    }
+
+    /// Where it may listen.
+    fn validate_addresses(&self) -> Result<(), ConfigError> {
+        if self.insecure_listen {
+            return Ok(());
+        }
+        let listeners =
+            [("listen", self.listen, self.asks_for_tokens()), ("admin_listen", self.admin_listen, self.insecure_admin_listen)];
+        for (key, address, guarded) in listeners {
+            if !address.ip().is_loopback() && !guarded {
+                return bad(format!(
+                    "{key} = {address} is reachable from other machines, and without access control whoever reaches it may read \
+                     and write everything: use 127.0.0.1, configure keys for tokens ([auth], for listen), set insecure_admin_listen (for admin_listen), \
+                     or say --insecure-listen if the network around it is trusted"
+                ));
             }
         }
+        Ok(())
+    }
+
+    /// Words of closed sets, and what goes with them.
+    fn validate_words(&self) -> Result<(), ConfigError> {
         if !matches!(self.audit.trail.as_str(), "auto" | "on" | "off") {
             return bad(format!("audit.trail = {:?} must be on, off or auto", self.audit.trail));
         }
@@ -52,9 +86,18 @@ impl Settings {
         if self.ingest.envelopes != "off" && self.ingest.envelope_keys.is_empty() {
             return bad(format!("ingest.envelopes = {:?} needs ingest.envelope_keys", self.ingest.envelopes));
         }
-        if !ENVELOPE_WINDOW.contains(&self.ingest.envelope_window.get()) {
-            return bad("ingest.envelope_window must be from 1s to 1h".to_owned());
+        if NODE_BYTES < self.node.id.len() {
+            return bad(format!("node.id must have at most {NODE_BYTES} bytes"));
         }
+        let collector = &self.telemetry.otlp_endpoint;
+        if !collector.is_empty() && !["http://", "https://"].iter().any(|scheme| collector.starts_with(scheme)) {
+            return bad("telemetry.otlp_endpoint must be http://HOST:PORT or https://HOST:PORT");
+        }
+        Ok(())
+    }
+
+    /// Numbers of which there must be some, but not more than can be counted.
+    fn validate_counts(&self) -> Result<(), ConfigError> {
         let counts = [
             ("writer.queue_activities", self.writer.queue_activities),
             ("writer.queue_bytes", self.writer.queue_bytes.bytes()),
@@ -91,9 +134,20 @@ impl Settings {
         if let Some((key, _)) = counts.iter().find(|(_, value)| *value == 0) {
             return bad(format!("{key} must be at least 1"));
         }
+        if let Some((key, _)) = counts.iter().find(|(_, value)| MOST < *value) {
+            return bad(format!("{key} must be at most {MOST}"));
+        }
         if MOST_REDACT_DEPTH < self.redact.max_depth {
             return bad(format!("redact.max_depth must be at most {MOST_REDACT_DEPTH}"));
         }
+        if !(0. ..=1.).contains(&self.telemetry.sample_ratio) {
+            return bad(format!("telemetry.sample_ratio = {} must be from 0 to 1", self.telemetry.sample_ratio));
+        }
+        Ok(())
+    }
+
+    /// Times that must not be too short.
+    fn validate_spans(&self) -> Result<(), ConfigError> {
         let spans = [
             ("audit.interval", self.audit.interval),
             ("writer.heartbeat_interval", self.writer.heartbeat_interval),
@@ -117,14 +171,22 @@ impl Settings {
         if let Some((key, _)) = spans.iter().find(|(_, span)| span.get() < Duration::from_millis(10)) {
             return bad(format!("{key} must be at least 10ms"));
         }
+        if !ENVELOPE_WINDOW.contains(&self.ingest.envelope_window.get()) {
+            return bad("ingest.envelope_window must be from 1s to 1h");
+        }
+        Ok(())
+    }
+
+    /// Times that go with others.
+    fn validate_times(&self) -> Result<(), ConfigError> {
         if self.broker.probe_timeout.get() < self.broker.probe_interval.get() * 2 {
-            return bad("broker.probe_timeout must be at least twice broker.probe_interval".to_owned());
+            return bad("broker.probe_timeout must be at least twice broker.probe_interval");
         }
         if self.cluster.member_timeout.get() < self.cluster.beat_interval.get() * 3 {
-            return bad("cluster.member_timeout must be at least three times cluster.beat_interval".to_owned());
+            return bad("cluster.member_timeout must be at least three times cluster.beat_interval");
         }
         if LONGEST_LEASE < self.cluster.lease_timeout.get() {
-            return bad("cluster.lease_timeout must be at most 10m".to_owned());
+            return bad("cluster.lease_timeout must be at most 10m");
         }
         for (key, span) in [
             ("reconciler.orphan_after", self.reconciler.orphan_after),
@@ -138,23 +200,7 @@ impl Settings {
             }
         }
         if self.reconciler.heartbeat_stalled_after.get() < self.writer.heartbeat_interval.get() * 3 {
-            return bad("reconciler.heartbeat_stalled_after must be at least three times writer.heartbeat_interval".to_owned());
-        }
-        if !(0. ..=1.).contains(&self.telemetry.sample_ratio) {
-            return bad(format!("telemetry.sample_ratio = {} must be from 0 to 1", self.telemetry.sample_ratio));
-        }
-        let collector = &self.telemetry.otlp_endpoint;
-        if !collector.is_empty() && !["http://", "https://"].iter().any(|scheme| collector.starts_with(scheme)) {
-            return bad("telemetry.otlp_endpoint must be http://HOST:PORT or https://HOST:PORT".to_owned());
-        }
-        if !self.broker.url.is_empty() {
-            self.redis_address()?;
-        }
-        if self.http.body_bytes.bytes() < self.limits.request.bytes() {
-            return bad("http.body_bytes must be at least limits.request: no body would ever be read".to_owned());
-        }
-        if self.limits.frame.bytes() < 1_024 {
-            return bad("limits.frame must be at least 1KiB: a subscription must fit".to_owned());
+            return bad("reconciler.heartbeat_stalled_after must be at least three times writer.heartbeat_interval");
         }
         Ok(())
     }

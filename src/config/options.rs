@@ -12,7 +12,7 @@ use crate::{
     redact::{CarryLimits, RedactOptions, Redactor, RuleError},
     session::SessionOptions,
     store::StoreOptions,
-    telemetry::TracerOptions,
+    telemetry::{LogFormat, LogOptions, TracerOptions},
     writer::WriterOptions,
 };
 
@@ -39,6 +39,16 @@ impl Settings {
     pub(crate) fn reconciler_options(&self) -> ReconcilerOptions {
         let (running, pending) = (self.reconciler.orphan_after.get(), self.reconciler.pending_orphan_after.get());
         ReconcilerOptions { patience: Patience { running, pending }, stalled_after: self.store_options().stalled_after }
+    }
+
+    /// What is logged, and how it is written.
+    pub(crate) fn log_options(&self) -> LogOptions {
+        let format = match self.log.format.as_str() {
+            "pretty" => LogFormat::Pretty,
+            "json" => LogFormat::Json,
+            _ => LogFormat::Auto,
+        };
+        LogOptions { level: self.log.level.clone(), format }
     }
 
     /// Where traces go; nothing if nowhere.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(Duration);
 
+/// The longest one, a hundred years: what is added to the time of day must still be a time.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
+
 impl Span {
     pub(super) const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
@@ -34,7 +37,8 @@ impl std::str::FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text).map(Self).map_err(|_| format!("{text:?} is not a duration such as 250ms, 30s or 5m"))
+        let span = humantime::parse_duration(text).map_err(|_| format!("{text:?} is not a duration such as 250ms, 30s or 5m"))?;
+        if LONGEST < span { Err(format!("{text:?} is longer than a hundred years")) } else { Ok(Self(span)) }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     access::Known,
     admit::{draw_rest, pause},
     error::Problem,
-    extract::{Query, Task, body},
+    extract::{Query, Received, Task, body},
     place,
 };
 use crate::{
@@ -98,7 +98,8 @@ async fn take(
     request: Body,
     trace: Option<TraceContext>,
 ) -> Result<Json<Answer>, Problem> {
-    let bytes = body(app, headers, request, app.limits.request_bytes).await?;
+    // Until all of it is stored: what waits for the store is still there.
+    let Received { bytes, room: _room } = body(app, headers, request, app.limits.request_bytes).await?;
     let parsed = read_body(&bytes, &task, Timestamp::now(), &app.limits, &app.redaction).map_err(|error| {
         app.metrics.reject(error.code());
         let status = match error.code() {
@@ -278,6 +279,8 @@ fn ndjson(app: Arc<App>, caller: Caller, task: TaskId, mut export: Export) -> Re
     let (reader, from) = (app.clone(), task.clone());
     let reading = app.hub.spawn_until_dropped(async move {
         while let Some(page) = export.next(&reader.store, &from).await.transpose() {
+            // An export may take long, and a token may be taken back meanwhile.
+            let page = page.and_then(|page| reader.auth.still_good(&caller).map(|()| page).map_err(io::Error::other));
             let over = page.is_err();
             if pages.send(page).await.is_err() || over {
                 break;

@@ -116,9 +116,15 @@ impl Query {
     }
 }
 
+/// A body that has come, and the room that it takes up among the others. Whoever waits with what is in it keeps this, or nobody counts it.
+pub(super) struct Received<'a> {
+    pub bytes: Bytes,
+    pub room: Option<SemaphorePermit<'a>>,
+}
+
 /// A body within its bounds of size, time and the memory that all bodies share. It takes up what has come of it, not what was announced: else a
 /// few clients that announce much and send nothing would keep out all others.
-pub(super) async fn body(app: &App, headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
+pub(super) async fn body<'a>(app: &'a App, headers: &HeaderMap, body: Body, most: usize) -> Result<Received<'a>, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|size| most < size) {
         return Err(too_large(app, most));
@@ -129,7 +135,7 @@ pub(super) async fn body(app: &App, headers: &HeaderMap, body: Body, most: usize
     })
 }
 
-async fn collect(app: &App, mut body: Body, most: usize) -> Result<Bytes, Problem> {
+async fn collect(app: &App, mut body: Body, most: usize) -> Result<Received<'_>, Problem> {
     let mut room: Option<SemaphorePermit<'_>> = None;
     let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
@@ -151,7 +157,7 @@ async fn collect(app: &App, mut body: Body, most: usize) -> Result<Bytes, Proble
         whole.extend_from_slice(&std::mem::take(&mut first));
         whole.extend_from_slice(&data);
     }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
+    Ok(Received { bytes: if whole.is_empty() { first } else { whole.freeze() }, room })
 }
 
 /// Room for so many bytes; bodies that are there must end for it, so nobody waits for long.
@@ -172,20 +178,53 @@ fn too_large(app: &App, most: usize) -> Problem {
 
 /// A small JSON object as a body; no body counts as `{}`.
 pub(super) async fn json<T: serde::de::DeserializeOwned>(app: &App, headers: &HeaderMap, from: Body) -> Result<T, Problem> {
-    let bytes = body(app, headers, from, app.limits.activity_bytes).await?;
+    let Received { bytes, room: _room } = body(app, headers, from, app.limits.activity_bytes).await?;
     let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
     let no_object = || Problem::bad_request("invalid_json", "body", "the body is not a JSON object");
     // The parser would also take the fields' values in order, as an array.
     if text.trim_ascii().starts_with(b"[") {
         return Err(no_object());
     }
-    serde_json::from_slice(text).map_err(|error| {
-        if error.is_data() {
-            let text = error.to_string();
-            let words = text.split(" at line").next().unwrap_or_default().to_owned();
-            let field = words.split('`').nth(1).unwrap_or("body").to_owned();
-            return Problem::bad_request("invalid_field", &field, words);
+    serde_json::from_slice(text).map_err(|error| if error.is_data() { invalid_field(&error) } else { no_object() })
+}
+
+/// What the parser says of a field by its name. Of a value it says the value, which is not for an answer.
+fn invalid_field(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let words = text.split(" at line").next().unwrap_or_default();
+    let named = ["unknown field `", "missing field `", "duplicate field `"].iter().find_map(|start| words.strip_prefix(start));
+    match named.and_then(|rest| rest.split_once('`')) {
+        Some((field, _)) => Problem::bad_request("invalid_field", field, words),
+        None => Problem::bad_request(
+            "invalid_field",
+            "body",
+            "a field of the body is not of its type; /openapi.json says which it is",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_named_and_its_value_is_not() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Given {
+            #[expect(dead_code, reason = "what is read does not matter")]
+            labels: std::collections::BTreeMap<String, String>,
         }
-        no_object()
-    })
+        for (text, field, words) in [
+            (r#"{"labels": {}, "colour": "red"}"#, "colour", "unknown field `colour`, expected `labels`"),
+            ("{}", "labels", "missing field `labels`"),
+            (r#"{"labels": "hunter2"}"#, "body", "not of its type"),
+            (r#"{"labels": {"a": 4711}}"#, "body", "not of its type"),
+        ] {
+            let error = serde_json::from_str::<Given>(text).expect_err(text);
+            let told = format!("{:?}", invalid_field(&error));
+            assert!(told.contains(&format!("Some({field:?})")) && told.contains(words), "{told}");
+            assert!(!told.contains("hunter2") && !told.contains("4711"), "{told}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::{
     App,
     access::{Known, granted},
     error::Problem,
-    extract::{Query, body},
+    extract::{Query, Received, body},
 };
 use crate::{
     auth::{Caller, Right},
@@ -45,7 +45,7 @@ pub(super) async fn claude(
         task: named(&query, &headers, "task", "invalid_task_id")?,
         invocation: named(&query, &headers, "invocation", "invalid_invocation_id")?,
     };
-    let bytes = body(&app, &headers, request, app.limits.request_bytes).await?;
+    let Received { bytes, room: _room } = body(&app, &headers, request, app.limits.request_bytes).await?;
     // Before long texts are cut: half a secret would not be found.
     let bytes = app.redaction.json(bytes);
     let hook = read_claude_hook(&bytes, place)?;

@@ -6,7 +6,7 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header},
     response::IntoResponse,
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn sse(
     Extension(hand_over): Extension<HandOver>,
     Task(task): Task,
     Known(caller): Known,
-    (seat, version): (Option<Extension<Arc<AddressSeat>>>, Version),
+    (seat, version, method): (Option<Extension<Arc<AddressSeat>>>, Version, Method),
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response<Body>, Problem> {
@@ -61,8 +61,13 @@ pub(super) async fn sse(
         ending: app.ending.clone(),
         access,
     };
-    hand_over.leave(Handed::Sse { session: Box::new(session), chunked: version == Version::HTTP_11 });
-    let mut response = Response::new(hand_over.body(sse::first_event()));
+    let mut response = if method == Method::HEAD {
+        // Its connection stays what it is, and takes up nothing.
+        Response::new(Body::empty())
+    } else {
+        hand_over.leave(Handed::Sse { session: Box::new(session), chunked: version == Version::HTTP_11 });
+        Response::new(hand_over.body(sse::first_event()))
+    };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

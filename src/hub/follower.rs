@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    ColdPage, HubOptions, View,
+    ColdPage, HubOptions, Otherwise, Start, Step, View,
     audience::{Mailbox, Relay, Seat, Slot},
     log::{Interest, Log},
 };
@@ -22,59 +22,6 @@ use super::{
 /// How many activities a filter may skip before the viewer is told how far it has come.
 const TELL_SKIPPED: u64 = 1_000;
 
-/// Where to begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
-    /// The cursor to continue after, if the viewer has one.
-    pub after: Option<Cursor>,
-    /// Without a cursor, or when it cannot be continued: where else.
-    pub otherwise: Otherwise,
-}
-
-/// Where to begin without a usable cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Otherwise {
-    /// With the oldest activity that is kept.
-    Beginning,
-    /// With what comes next.
-    End,
-    /// With the last so many.
-    Last(u64),
-}
-
-/// What comes next for a viewer.
-#[derive(Debug)]
-pub enum Step {
-    /// Following has begun; without a state, the task does not exist yet.
-    Begun {
-        /// Where the log stands.
-        state: Option<LogState>,
-        /// The place that deliveries go on from, in the life of the log that the viewer knows.
-        after: Option<Cursor>,
-    },
-    /// The log lives another life than the cursor, or has less than the cursor says: deliveries start over.
-    Reset {
-        /// The log's life now.
-        epoch: Epoch,
-    },
-    /// What the cursor should continue with is no longer kept: deliveries go on with `floor`.
-    Truncated {
-        /// The oldest offset kept.
-        floor: Offset,
-    },
-    /// These come next; the session leaves out what [`Follower::filter`] does not want.
-    Frames(FrameBatch),
-    /// Everything up to here was filtered out.
-    Skipped(Offset),
-    /// The viewer has everything up to here, and what comes next will be sent as it comes.
-    Live(Offset),
-    /// The ring does not reach back to the cursor: read this and give it to [`Follower::supply`].
-    Read(ReadAfter),
-    /// Nothing to do until [`Follower::changed`].
-    Asleep,
-    /// The task was deleted; nothing comes any more.
-    Deleted,
-}
 
 /// One session's place in one log.
 #[derive(Debug)]
@@ -99,7 +46,7 @@ pub struct Follower {
     cold_through: Offset,
     /// What the store itself said when the hub's view contradicted the cursor; the hub may be behind, so it is asked before a reset.
     verified: Verified,
-    /// The last page did not fit: wait until the hub's view has changed.
+    /// What the store said does not fit the hub's view: wait until that has changed.
     waiting: bool,
     /// The last page began before the cursor and did not reach it.
     fell_short: bool,

@@ -110,7 +110,7 @@ impl TaskList {
         let seat = Seat::take(self.clone(), relay, mailbox, slot);
         let newest = self.newest.subscribe();
         let seen = *newest.borrow();
-        ListFollower { newest, seen, snapshot: Some(None), live: false, _seat: seat }
+        ListFollower { newest, seen, snapshot: Some(None), stale: false, live: false, _seat: seat }
     }
 
     fn push(&self, frames: Vec<(TaskId, Bytes)>) {
@@ -247,6 +247,8 @@ pub(crate) struct ListFollower {
     seen: u64,
     /// The page of the snapshot to read next, while one is being read.
     snapshot: Option<Option<TaskPlace>>,
+    /// The page that is being read was asked for before it was started over.
+    stale: bool,
     live: bool,
     _seat: Seat<TaskList>,
 }
@@ -255,6 +257,7 @@ impl ListFollower {
     /// The next step, with at most `limit` messages, about tasks that `wanted` says yes to.
     pub(crate) fn next(&mut self, hub: &Hub, limit: usize, wanted: impl Fn(&TaskId) -> bool) -> ListStep {
         if let Some(place) = self.snapshot {
+            self.stale = false;
             return ListStep::Read(place);
         }
         let newest = *self.newest.borrow_and_update();
@@ -283,12 +286,31 @@ impl ListFollower {
 
     /// Starts over with a snapshot: what may be seen has changed.
     pub(crate) fn start_over(&mut self) {
-        (self.snapshot, self.live) = (Some(None), false);
+        (self.snapshot, self.stale, self.live) = (Some(None), true, false);
     }
 
     /// Takes the page that [`ListStep::Read`] asked for, and gives its messages.
     pub(crate) fn supply(&mut self, tasks: &[TaskSummary], next: Option<TaskPlace>) -> Vec<Bytes> {
-        self.snapshot = next.map(Some);
+        if !self.stale {
+            self.snapshot = next.map(Some);
+        }
         tasks.iter().map(|summary| encode(&TaskMessage { op: "task", summary })).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_that_was_asked_for_before_the_list_starts_over_does_not_take_the_place_of_its_beginning() {
+        let list: Arc<TaskList> = Arc::default();
+        let mut follower = list.follow(&Relay::default(), Arc::default(), 1);
+        let next = Some(TaskPlace { listed_at: Timestamp::default(), key: 7 });
+        follower.supply(&[], next);
+        assert_eq!(follower.snapshot, Some(next), "the next page");
+        follower.start_over();
+        follower.supply(&[], None);
+        assert_eq!(follower.snapshot, Some(None), "from the beginning, because more may be seen now");
     }
 }

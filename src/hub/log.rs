@@ -41,6 +41,17 @@ pub(super) enum Need {
     Activities,
 }
 
+/// What is missing between a log's head and what was heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// The life of the log.
+    pub(super) epoch: Epoch,
+    /// Its head, where to read on from.
+    pub(super) after: Offset,
+    /// The greatest offset heard of.
+    pub(super) until: Offset,
+}
+
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) task: TaskId,
@@ -213,15 +224,23 @@ impl Log {
         }
     }
 
-    /// The gap to fill next: the epoch and the offset to read on from. When there is none, filling has ended.
-    pub(super) fn gap(&self) -> Option<(Epoch, Offset)> {
+    /// The gap to fill next. When there is none, filling has ended.
+    pub(super) fn gap(&self) -> Option<Gap> {
         let mut ring = self.ring.lock();
         let gap = match (self.view.borrow().log, ring.known) {
-            (Some(state), Some((epoch, known))) if state.epoch == epoch && state.head < known => Some((epoch, state.head)),
+            (Some(LogState { epoch, head, .. }), Some((of, known))) if of == epoch && head < known => {
+                Some(Gap { epoch, after: head, until: known })
+            }
             _ => None,
         };
         ring.filling = gap.is_some();
         gap
+    }
+
+    /// The store, asked after the gap was known, has nothing in it: what was heard of is not committed, or is no more. It is not believed any longer,
+    /// unless something else was heard of meanwhile.
+    pub(super) fn deny(&self, gap: Gap) {
+        self.ring.lock().known.take_if(|known| *known == (gap.epoch, gap.until));
     }
 
     /// The frames that come right after `cursor`, if the ring still has them.

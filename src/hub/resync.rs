@@ -10,7 +10,11 @@ use crate::{
     store::{ReadAfter, StoreError},
 };
 
-use super::{Hub, log::Log, log::Need, stalls::Looks};
+use super::{
+    Hub,
+    log::{Gap, Log, Need},
+    stalls::Looks,
+};
 
 /// How often a log that needs the store asks again while it does not answer.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -57,7 +61,7 @@ pub(super) async fn fill_gap(hub: Hub, log: Arc<Log>) {
     if log.gap().is_some() {
         hub.inner.metrics.gaps.inc();
     }
-    while let Some((epoch, after)) = log.gap() {
+    while let Some(gap @ Gap { epoch, after, .. }) = log.gap() {
         let options = &hub.inner.options;
         let range = ReadAfter {
             after,
@@ -68,6 +72,9 @@ pub(super) async fn fill_gap(hub: Hub, log: Arc<Log>) {
         };
         match hub.inner.store.read_after(&log.task, &range).await {
             Ok(Some(page)) if page.state.epoch == epoch && page.state.floor <= after.next() => {
+                if page.activities.is_empty() {
+                    log.deny(gap);
+                }
                 let mut builder = FrameBuilder::new(&log.task, epoch);
                 for (offset, activity) in &page.activities {
                     builder.push(*offset, activity);
@@ -173,5 +180,34 @@ fn compare(hub: &Hub, asked: &[TaskId], states: &[(TaskId, LogState)]) {
     let found: std::collections::HashMap<_, _> = states.iter().map(|(task, state)| (task, *state)).collect();
     for task in asked {
         hub.observe(task, found.get(task).copied());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+    use super::*;
+    use crate::{broker::Broker, config::Settings, metrics::Metrics, model::Offset, store::Store, store::TaskChange};
+
+    #[tokio::test]
+    async fn what_was_heard_of_and_is_not_in_the_store_is_not_looked_for_for_ever() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut settings = Settings::default();
+        settings.store.url = format!("sqlite://{}", folder.path().join("log.db").display());
+        let store = Store::open(&settings.store_options()).await.expect("it opens");
+        let task: TaskId = "t".parse().expect("valid");
+        store.put_task(&task, &TaskChange::default()).await.expect("it is made");
+        let state = store.log_states(std::slice::from_ref(&task)).await.expect("an answer")[0].1;
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let options = settings.hub_options();
+        let hub = Hub::new(store, Broker::Local, None, options, Metrics::new().0, tracker, stop);
+        let log = Arc::new(Log::new(task));
+        let generation = log.begin_load();
+        log.loaded(generation, Some(state));
+        assert_eq!(log.heard_of(state.epoch, Offset::MAX), Need::Activities);
+        timeout(Duration::from_secs(10), fill_gap(hub, log.clone())).await.expect("it ends");
+        assert_eq!(log.gap(), None);
     }
 }

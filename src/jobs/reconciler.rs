@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 
 use super::{Held, Job, JobMetrics, Lease};
 use crate::{
-    model::{Evidence, NewActivity, StalledAfter, StalledReason, TaskId, Timestamp},
+    model::{NewActivity, StalledAfter, StalledReason, TaskId, Timestamp},
     store::{Condition, LastHeard, LeaseName, OpenRun, Refusal, Store, StoreError},
     writer::Writer,
 };
@@ -190,14 +190,7 @@ impl Job for Reconciler {
 
 impl Pass {
     fn look(&mut self, run: &OpenRun, after: &StalledAfter, now: Timestamp) {
-        let evidence = Evidence {
-            status: run.status,
-            backfilled: false,
-            last_activity_at: run.last_activity_at,
-            doing: run.doing,
-            heartbeat_at: run.heard.heartbeat_at,
-        };
-        if let Some((reason, _)) = evidence.judge(after, now) {
+        if let Some((reason, _)) = run.evidence().judge(after, now) {
             *self.stalled.entry(reason).or_default() += 1;
         }
     }

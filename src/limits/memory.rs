@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::{Component, Path},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -10,8 +11,14 @@ use prometheus_client::metrics::gauge::Gauge;
 /// What the kernel says of this process, in pages: its size, what is resident, and how much of that is shared with files.
 const USED: &str = "/proc/self/statm";
 
-/// What the control group allows (version 2).
-const ALLOWED: &str = "/sys/fs/cgroup/memory.max";
+/// The control groups that this process is in, a line for each hierarchy: number, controllers and path, with colons between them (cgroups(7)).
+const GROUPS: &str = "/proc/self/cgroup";
+
+/// Where they are.
+const MOUNTED: &str = "/sys/fs/cgroup";
+
+/// What a group of version 1 says that has no limit: the greatest number, rounded down to a page.
+const NO_LIMIT: usize = usize::MAX >> 2;
 
 /// How much of what is allowed is used before nothing new is taken, in hundredths.
 const SHARE: usize = 90;
@@ -29,9 +36,10 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Short above `ceiling` bytes; with 0, above what the control group allows, if it says so.
+    /// Short above `ceiling` bytes; with 0, above what the process's control groups allow, if they say so.
     pub(crate) fn new(ceiling: usize, used: Gauge) -> Self {
-        let ceiling = if ceiling == 0 { allowed() } else { Some(ceiling) };
+        let groups = || fs::read_to_string(GROUPS).unwrap_or_default();
+        let ceiling = if ceiling == 0 { allowed(&groups(), Path::new(MOUNTED)) } else { Some(ceiling) };
         Self { ceiling, page_bytes: rustix::param::page_size(), is_over: AtomicBool::new(false), used }
     }
 
@@ -71,9 +79,22 @@ fn used(page_bytes: usize) -> Option<usize> {
     Some(resident.saturating_sub(shared) * page_bytes)
 }
 
-fn allowed() -> Option<usize> {
-    let bytes: usize = fs::read_to_string(ALLOWED).ok()?.trim().parse().ok()?;
-    Some(bytes / 100 * SHARE)
+/// The share of what the process's own groups, and those around them, allow at most. A container may see its own group at the root, whatever its path is.
+fn allowed(groups: &str, mounted: &Path) -> Option<usize> {
+    let limits = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, Path::new(parts.next()?));
+        let (root, name) = match controllers {
+            "" => (mounted.to_owned(), "memory.max"),
+            some if some.split(',').any(|controller| controller == "memory") => (mounted.join("memory"), "memory.limit_in_bytes"),
+            _ => return None,
+        };
+        // A path that leads out of what can be seen begins with dots.
+        let own = path.components().filter(|part| matches!(part, Component::Normal(_))).collect::<std::path::PathBuf>();
+        let read = |group: &Path| fs::read_to_string(root.join(group).join(name)).ok()?.trim().parse::<usize>().ok();
+        own.ancestors().filter_map(read).filter(|bytes| *bytes < NO_LIMIT).min()
+    });
+    limits.min().map(|bytes| bytes / 100 * SHARE)
 }
 
 #[cfg(test)]
@@ -87,6 +108,38 @@ mod tests {
         {
             assert_eq!(is_over(was_over, used, 1_000), expected, "{was_over} {used}");
         }
+    }
+
+    #[test]
+    fn the_least_that_the_own_group_or_one_around_it_says_is_allowed() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("it is made");
+            fs::write(path, text).expect("it is written");
+        };
+        write("memory.max", "max\n");
+        write("system.slice/memory.max", "4000\n");
+        write("system.slice/tasklight.service/memory.max", "1000\n");
+        write("wide.slice/tasklight.service/memory.max", "9000\n");
+        write("wide.slice/memory.max", "2000\n");
+        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
+        write("memory/docker/abc/memory.limit_in_bytes", "3000\n");
+        for (groups, expected) in [
+            ("0::/system.slice/tasklight.service\n", Some(900)),
+            ("0::/wide.slice/tasklight.service\n", Some(1_800)),
+            ("0::/system.slice/other.service\n", Some(3_600)),
+            ("0::/../../system.slice\n", Some(3_600)),
+            ("0::/\n", None),
+            ("12:cpu,cpuacct:/docker/abc\n5:memory:/docker/abc\n1:name=systemd:/docker/abc\n", Some(2_700)),
+            ("5:memory:/\n", None),
+            ("nonsense\n", None),
+            ("", None),
+        ] {
+            assert_eq!(allowed(groups, folder.path()), expected, "{groups:?}");
+        }
+        write("memory.max", "500\n");
+        assert_eq!(allowed("0::/of/another/namespace\n", folder.path()), Some(450), "a container sees its own at the root");
     }
 
     #[test]

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
-use super::node_id;
+use super::{Tasks, engine::Engine, node_id};
 use crate::{
     broker::Broker,
     config::Settings,
-    hub::Hub,
     ingest::ChannelIngest,
     jobs::{JobMetrics, Jobs, Reconciler, Retention, RetentionMetrics},
     store::Store,
     webhooks::Webhooks,
-    writer::Writer,
 };
 
 /// What is known before there is a hub.
@@ -22,15 +20,6 @@ pub(super) struct Prepared {
     metrics: JobMetrics,
     retention: RetentionMetrics,
     webhooks: Option<Webhooks>,
-}
-
-/// What the jobs work with.
-pub(super) struct Parts<'a> {
-    pub store: &'a Store,
-    pub hub: &'a Hub,
-    pub writer: &'a Writer,
-    pub broker: &'a Broker,
-    pub ingest: &'a Option<ChannelIngest>,
 }
 
 impl Prepared {
@@ -52,15 +41,10 @@ impl Prepared {
         Ok(Self { metrics, retention, webhooks })
     }
 
-    /// Starts them on `work` until `stop`.
-    pub(super) fn start(
-        self,
-        settings: &Settings,
-        parts: &Parts<'_>,
-        work: &TaskTracker,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<()> {
-        let Parts { store, hub, writer, broker, ingest } = *parts;
+    /// Starts them.
+    pub(super) fn start(self, settings: &Settings, engine: &Engine, tasks: &Tasks) -> anyhow::Result<()> {
+        let Engine { store, hub, writer, broker, ingest, .. } = engine;
+        let Tasks { work, jobs_stop: stop, .. } = tasks;
         let jobs = Jobs {
             store: store.clone(),
             holder: holder(settings, broker),

@@ -43,8 +43,8 @@ pub(crate) struct Access {
     seats: (Option<SubjectSeat>, Option<Arc<AddressSeat>>),
     /// When it ends, or when a token has to have come.
     due: Option<Instant>,
-    /// Which revocations were looked at last.
-    seen: u64,
+    /// Which revocations were looked at last for this caller; none yet.
+    seen: Option<u64>,
 }
 
 impl Access {
@@ -56,12 +56,12 @@ impl Access {
         patience: Duration,
     ) -> Result<Self, TooManySessions> {
         let seat = caller.as_ref().map(|caller| limits.subjects.sit(caller)).transpose()?;
-        let seen = auth.generation();
         let due = match &caller {
             Some(caller) => ends(&auth, caller),
             None => Some(Instant::now() + patience),
         };
-        Ok(Self { auth, caller, limits, seats: (seat, None), due, seen })
+        // The caller was checked a moment ago; what was taken back since is seen with the first delivery.
+        Ok(Self { auth, caller, limits, seats: (seat, None), due, seen: None })
     }
 
     /// The same; it also counts against the address behind a proxy.
@@ -122,16 +122,16 @@ impl Access {
         }
         self.due = ends(&self.auth, &caller);
         self.caller = Some(caller);
+        self.seen = None;
         Ok(())
     }
 
     /// Whether it may go on as far as revocations say: asked with every delivery, so without looking at the clock.
     pub(super) fn check(&mut self) -> Result<(), Denied> {
         let generation = self.auth.generation();
-        if generation == self.seen {
+        if self.seen.replace(generation) == Some(generation) {
             return Ok(());
         }
-        self.seen = generation;
         self.caller.as_ref().map_or(Ok(()), |caller| self.auth.still_good(caller).map_err(Denied::Unauthorized))
     }
 
@@ -152,4 +152,50 @@ fn ends(auth: &Auth, caller: &Caller) -> Option<Instant> {
     let left = if left == 0 { auth.leeway() } else { Duration::from_millis(left) };
     // What ends in a thousand years has no `Instant`.
     Instant::now().checked_add(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::*;
+    use crate::{
+        auth::{AuthOptions, Grants, Means, Revocation, Revoked},
+        limits::{LimitOptions, Memory, Reached},
+    };
+
+    fn caller(token: &str) -> Caller {
+        let caller = Caller::new("ann".parse().expect("a subject"), Grants::all(), Means::Token);
+        caller.of_token(Some(token.to_owned()), None, None)
+    }
+
+    /// Where this token was taken back.
+    fn revoking(token: &str) -> Arc<Auth> {
+        let secret = Some((vec![b'x'; 32], "HS256".to_owned()));
+        let auth = Auth::new(AuthOptions { secret, ..AuthOptions::default() }).expect("a key");
+        let revocation = Revocation { revoked: Revoked::Token(token.to_owned()), at: Timestamp::now(), until: None };
+        assert!(auth.set_revocations([revocation].into_iter().collect()), "it is news");
+        Arc::new(auth)
+    }
+
+    fn session(auth: Arc<Auth>, caller: Caller) -> Access {
+        let limits = Limits::new(LimitOptions::default(), Memory::new(0, Gauge::default()), Reached::default());
+        Access::new(auth, Arc::new(limits), Some(caller), Duration::ZERO).expect("there is room")
+    }
+
+    const REVOKED: Result<(), Denied> = Err(Denied::Unauthorized(Refusal::Revoked));
+
+    #[test]
+    fn what_is_taken_back_between_the_check_and_the_session_is_seen() {
+        let mut access = session(revoking("t1"), caller("t1"));
+        assert_eq!(access.check(), REVOKED);
+    }
+
+    #[test]
+    fn what_is_taken_back_while_a_new_token_is_looked_at_is_seen() {
+        let mut access = session(revoking("t2"), caller("t1"));
+        assert_eq!(access.check(), Ok(()), "the first one is good");
+        access.renew(caller("t2")).expect("the same subject");
+        assert_eq!(access.check(), REVOKED);
+    }
 }

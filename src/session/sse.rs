@@ -1,6 +1,9 @@
 //! One task over Server-Sent Events (WHATWG HTML section 9.2): the same follower, and one chunk as its only queue. The follower is asked for
 //! more when the socket has taken what it had, so a slow viewer costs one chunk.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     future::poll_fn,
     io,
@@ -72,26 +75,7 @@ pub(crate) async fn serve(mut stream: Stream, mut session: SseSession, relay: Re
     let name = Name::new();
     tracing::debug!(session.id = %name, task.id = %session.task, transport = "sse", "a session begins");
     let metrics = session.metrics.clone();
-    let beat = next_beat(session.options.heartbeat);
-    let timer = Box::pin(sleep_until(beat));
-    let (outbox, stage, mail) = (Outbox::default(), Stage::Open, Mail::default());
-    let mut streaming = Streaming {
-        session,
-        mailbox,
-        mail,
-        relay,
-        outbox,
-        probe: Probe::default(),
-        chunked,
-        stage,
-        phase: Phase::Ready,
-        closed: None,
-        blocked: None,
-        heard: 0,
-        beat,
-        leave: None,
-        timer,
-    };
+    let mut streaming = Streaming::new(session, mailbox, relay, chunked);
     if poll_fn(|context| streaming.poll(context, &mut stream)).await.is_ok() {
         // A client that takes nothing more loses nothing by that.
         let _ = timeout(CLOSE_GRACE, streaming.finish(&mut stream)).await;
@@ -131,6 +115,27 @@ struct Streaming {
 }
 
 impl Streaming {
+    fn new(session: SseSession, mailbox: Arc<Mailbox>, relay: Relay, chunked: bool) -> Self {
+        let beat = next_beat(session.options.heartbeat);
+        Self {
+            session,
+            mailbox,
+            mail: Mail::default(),
+            relay,
+            outbox: Outbox::default(),
+            probe: Probe::default(),
+            chunked,
+            stage: Stage::Open,
+            phase: Phase::Ready,
+            closed: None,
+            blocked: None,
+            heard: 0,
+            beat,
+            leave: None,
+            timer: Box::pin(sleep_until(beat)),
+        }
+    }
+
     /// Until the stream has ended in order, or cannot go on.
     fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
         self.hear(context)?;
@@ -169,13 +174,16 @@ impl Streaming {
         self.mailbox.empty(&mut self.mail, context);
         if let Err(denied) = self.session.access.check() {
             self.deny(denied);
-            return Ok(());
         }
         if !self.mail.changed.is_empty() && matches!(self.phase, Phase::Asleep) {
             self.phase = Phase::Ready;
         }
         self.mail.changed.clear();
         for (_, arrival) in self.mail.arrived.drain(..) {
+            // What still comes for a stream that has ended meanwhile is for nobody: it must not be taken up again.
+            if !matches!(self.phase, Phase::Reading { .. }) {
+                continue;
+            }
             if let Arrival::Page(Ok(page)) = arrival {
                 self.session.follower.supply(page);
             }
@@ -184,8 +192,8 @@ impl Streaming {
         let stage = self.session.ending.stage();
         if std::mem::replace(&mut self.stage, stage) != stage {
             match stage {
-                Stage::Open => {}
-                Stage::Draining => self.begin_to_leave(),
+                Stage::Draining if !matches!(self.phase, Phase::Ended) => self.begin_to_leave(),
+                Stage::Open | Stage::Draining => {}
                 Stage::Over => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
         }
@@ -312,12 +320,12 @@ impl Streaming {
     }
 
     fn push(&mut self, chunk: Bytes) {
+        if chunk.is_empty() {
+            // A chunk without content would end the body, and a write of nothing would look like a socket that takes nothing.
+            return;
+        }
         if !self.chunked {
             return self.outbox.push(chunk, 1);
-        }
-        if chunk.is_empty() {
-            // A chunk without content would end the body.
-            return;
         }
         self.outbox.push(format!("{:x}\r\n", chunk.len()).into(), 0);
         self.outbox.push(chunk, 1);

@@ -23,7 +23,7 @@ use crate::{
 
 const ACTIVITIES: usize = 500;
 
-fn task() -> TaskId {
+pub(super) fn task() -> TaskId {
     TaskId::from_str("t").expect("valid")
 }
 
@@ -39,7 +39,7 @@ fn activity(number: usize, settings: &Settings) -> NewActivity {
 }
 
 /// A hub over a store with [`ACTIVITIES`] activities.
-async fn full_hub(settings: &Settings) -> (Hub, Arc<Metrics>) {
+pub(super) async fn full_hub(settings: &Settings) -> (Hub, Arc<Metrics>) {
     let store = Store::open(&settings.store_options()).await.expect("it opens");
     let (metrics, _) = Metrics::new();
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{Store, StoreError, condition::Heard};
-use crate::model::{Data, Doing, Epoch, InvocationId, Offset, Status, TaskId, Timestamp};
+use crate::model::{Data, Doing, Epoch, Evidence, InvocationId, Offset, Status, TaskId, Timestamp};
 
 /// A pending or running run, not one that was recorded afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,19 @@ pub struct OpenRun {
     pub doing: Doing,
     /// The status that its newest activity tells, if it is a `status`.
     pub said: Option<Status>,
+}
+
+impl OpenRun {
+    /// What is known of it, as far as being stalled goes.
+    pub(crate) fn evidence(&self) -> Evidence {
+        Evidence {
+            status: self.status,
+            backfilled: false,
+            last_activity_at: self.last_activity_at,
+            doing: self.doing,
+            heartbeat_at: self.heard.heartbeat_at,
+        }
+    }
 }
 
 /// A `status` activity of a log.

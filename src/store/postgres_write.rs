@@ -13,7 +13,7 @@ use super::{
     postgres_webhooks::WANTED,
     webhooks::written,
 };
-use crate::model::{InvocationId, Status, Timestamp};
+use crate::model::{InvocationId, Status, StatusCounts, Timestamp};
 
 /// What the rows were planned on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,11 +124,9 @@ pub(super) async fn write(
     appended: &Appended,
     rows: &Rows,
 ) -> Result<bool, sqlx::Error> {
-    let millis = |time: Timestamp| stored(time.as_millis());
-    let mut runs: Vec<(&(i64, InvocationId), &InvocationRow)> = rows.invocations.iter().filter(|(_, row)| row.touched).collect();
+    let mut runs: Vec<Run<'_>> = rows.invocations.iter().filter(|(_, row)| row.touched).collect();
     runs.sort_unstable_by_key(|(_, row)| row.key);
     let tasks: Vec<_> = appended.commits.iter().map(|commit| &rows.tasks[&commit.task]).filter(|row| row.touched).collect();
-    let count = |of: fn(&crate::model::StatusCounts) -> u64| tasks.iter().map(|row| stored(of(&row.counts))).collect::<Vec<_>>();
     let mut new = Vec::with_capacity(batch.len());
     for commit in &appended.commits {
         let key = rows.tasks[&commit.task].key;
@@ -136,16 +134,46 @@ pub(super) async fn write(
             commit.items.iter().zip(0..).map(|(index, after)| (key, stored(commit.first.plus(after).get()), &batch[*index])),
         );
     }
-    let invocation_of = |(task, _, item): &(i64, i64, &Append)| {
-        rows.invocations.get(&(*task, item.activity.activity.invocation.clone())).and_then(|row| row.key)
-    };
     let change = !runs.is_empty() || !tasks.is_empty();
     let beside = match (change, rows.transitions.is_empty()) {
         (_, false) => Beside::Moves,
         (true, true) => Beside::Rows,
         (false, true) => Beside::Nothing,
     };
-    let mut query = sqlx::query(statement(basis, beside))
+    let mut query = bind_activities(sqlx::query(statement(basis, beside)), &new, rows);
+    if beside != Beside::Nothing {
+        query = bind_tasks(bind_runs(query, &runs), &tasks);
+    }
+    if beside == Beside::Moves {
+        query = query
+            .bind(rows.transitions.iter().map(|moved| moved.task.as_str()).collect::<Vec<_>>())
+            .bind(rows.transitions.iter().map(written).collect::<Vec<_>>());
+    }
+    if basis == Basis::Remembered {
+        query = bind_check(query, &new, appended, rows);
+    }
+    let written = query.execute(connection).await?.rows_affected();
+    Ok(written == new.len() as u64)
+}
+
+type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// A run's task and name, and its row.
+type Run<'a> = (&'a (i64, InvocationId), &'a InvocationRow);
+
+/// A new activity's task and offset.
+type New<'a> = (i64, i64, &'a Append);
+
+fn millis(time: Timestamp) -> i64 {
+    stored(time.as_millis())
+}
+
+/// Parameters 1 to 10.
+fn bind_activities(query: Query, new: &[New<'_>], rows: &Rows) -> Query {
+    let invocation_of = |(task, _, item): &New<'_>| {
+        rows.invocations.get(&(*task, item.activity.activity.invocation.clone())).and_then(|row| row.key)
+    };
+    query
         .bind(new.iter().map(|(task, _, _)| *task).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, offset, _)| *offset).collect::<Vec<_>>())
         .bind(new.iter().map(invocation_of).collect::<Vec<_>>())
@@ -155,57 +183,58 @@ pub(super) async fn write(
         .bind(new.iter().map(|(_, _, item)| millis(item.activity.activity.received_at)).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.activity.data.as_str()).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| &*series.id)).collect::<Vec<_>>())
-        .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| series.is_final)).collect::<Vec<_>>());
-    if beside != Beside::Nothing {
-        query = query
-            .bind(runs.iter().map(|(_, row)| row.key).collect::<Vec<_>>())
-            .bind(runs.iter().map(|((task, _), _)| *task).collect::<Vec<_>>())
-            .bind(runs.iter().map(|((_, name), _)| name.as_str()).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| row.status.as_str()).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| row.agent.as_deref()).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| row.title.as_deref()).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| row.exit_code).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| row.reason.as_deref()).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| millis(row.created_at)).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| row.started_at.map(millis)).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| row.completed_at.map(millis)).collect::<Vec<_>>())
-            .bind(
-                runs.iter().map(|(_, row)| millis(row.last_activity_at.to_write().unwrap_or(row.created_at))).collect::<Vec<_>>(),
-            )
-            .bind(runs.iter().map(|(_, row)| row.usage.as_deref()).collect::<Vec<_>>())
-            .bind(runs.iter().map(|(_, row)| row.backfilled).collect::<Vec<_>>())
-            .bind(tasks.iter().map(|row| row.key).collect::<Vec<_>>())
-            .bind(tasks.iter().map(|row| stored(row.head.get())).collect::<Vec<_>>())
-            .bind(tasks.iter().map(|row| row.status.map(Status::as_str)).collect::<Vec<_>>())
-            .bind(count(|counts| counts.pending))
-            .bind(count(|counts| counts.running))
-            .bind(count(|counts| counts.completed))
-            .bind(count(|counts| counts.failed))
-            .bind(count(|counts| counts.cancelled))
-            .bind(count(|counts| counts.lost))
-            .bind(tasks.iter().map(|row| row.last_activity_at.to_write().map(millis)).collect::<Vec<_>>());
-    }
-    if beside == Beside::Moves {
-        query = query
-            .bind(rows.transitions.iter().map(|moved| moved.task.as_str()).collect::<Vec<_>>())
-            .bind(rows.transitions.iter().map(written).collect::<Vec<_>>());
-    }
-    if basis == Basis::Remembered {
-        let of_commits = |of: fn(&TaskCommit, &TaskRow) -> i64| {
-            appended.commits.iter().map(|commit| of(commit, &rows.tasks[&commit.task])).collect::<Vec<_>>()
-        };
-        let given = new.iter().filter(|(_, _, item)| item.activity.event_id_given);
-        let (event_tasks, events): (Vec<_>, Vec<_>) = given.map(|(task, _, item)| (*task, event(item))).unzip();
-        query = query
-            .bind(of_commits(|_, row| row.key))
-            .bind(of_commits(|commit, _| stored(commit.first.get())))
-            .bind(of_commits(|_, row| i64::from(row.epoch.get())))
-            .bind(of_commits(|_, row| row.cleanings))
-            .bind(event_tasks)
-            .bind(events);
-    }
-    let written = query.execute(connection).await?.rows_affected();
-    Ok(written == new.len() as u64)
+        .bind(new.iter().map(|(_, _, item)| item.activity.series.as_ref().map(|series| series.is_final)).collect::<Vec<_>>())
+}
+
+/// Parameters 11 to 24.
+fn bind_runs(query: Query, runs: &[Run<'_>]) -> Query {
+    query
+        .bind(runs.iter().map(|(_, row)| row.key).collect::<Vec<_>>())
+        .bind(runs.iter().map(|((task, _), _)| *task).collect::<Vec<_>>())
+        .bind(runs.iter().map(|((_, name), _)| name.as_str()).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.status.as_str()).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.agent.as_deref()).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.title.as_deref()).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.exit_code).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.reason.as_deref()).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| millis(row.created_at)).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.started_at.map(millis)).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.completed_at.map(millis)).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| millis(row.last_activity_at.to_write().unwrap_or(row.created_at))).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.usage.as_deref()).collect::<Vec<_>>())
+        .bind(runs.iter().map(|(_, row)| row.backfilled).collect::<Vec<_>>())
+}
+
+/// Parameters 25 to 34.
+fn bind_tasks(query: Query, tasks: &[&TaskRow]) -> Query {
+    let count = |of: fn(&StatusCounts) -> u64| tasks.iter().map(|row| stored(of(&row.counts))).collect::<Vec<_>>();
+    query
+        .bind(tasks.iter().map(|row| row.key).collect::<Vec<_>>())
+        .bind(tasks.iter().map(|row| stored(row.head.get())).collect::<Vec<_>>())
+        .bind(tasks.iter().map(|row| row.status.map(Status::as_str)).collect::<Vec<_>>())
+        .bind(count(|counts| counts.pending))
+        .bind(count(|counts| counts.running))
+        .bind(count(|counts| counts.completed))
+        .bind(count(|counts| counts.failed))
+        .bind(count(|counts| counts.cancelled))
+        .bind(count(|counts| counts.lost))
+        .bind(tasks.iter().map(|row| row.last_activity_at.to_write().map(millis)).collect::<Vec<_>>())
+}
+
+/// The parameters of [`check`].
+fn bind_check(query: Query, new: &[New<'_>], appended: &Appended, rows: &Rows) -> Query {
+    let of_commits = |of: fn(&TaskCommit, &TaskRow) -> i64| {
+        appended.commits.iter().map(|commit| of(commit, &rows.tasks[&commit.task])).collect::<Vec<_>>()
+    };
+    let given = new.iter().filter(|(_, _, item)| item.activity.event_id_given);
+    let (event_tasks, events): (Vec<_>, Vec<_>) = given.map(|(task, _, item)| (*task, event(item))).unzip();
+    query
+        .bind(of_commits(|_, row| row.key))
+        .bind(of_commits(|commit, _| stored(commit.first.get())))
+        .bind(of_commits(|_, row| i64::from(row.epoch.get())))
+        .bind(of_commits(|_, row| row.cleanings))
+        .bind(event_tasks)
+        .bind(events)
 }
 
 fn event(item: &Append) -> Uuid {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     jobs::{Held, Job, Lease},
-    model::{Became, Cursor, Evidence, Status, Timestamp, Transition},
+    model::{Became, Cursor, Status, Timestamp, Transition},
     store::{LeaseName, NewDelivery, OpenRun, Stall, Store, StoreError, Untold},
 };
 
@@ -260,13 +260,7 @@ impl Job for Webhooks {
 
 /// What is told of a run if it does not get on, and did when it was first wished to hear of that.
 fn stall(run: &OpenRun, after: &crate::model::StalledAfter, since: Timestamp, now: Timestamp) -> Option<Stall> {
-    let evidence = Evidence {
-        status: run.status,
-        backfilled: false,
-        last_activity_at: run.last_activity_at,
-        doing: run.doing,
-        heartbeat_at: run.heard.heartbeat_at,
-    };
+    let evidence = run.evidence();
     let (reason, _) = evidence.judge(after, now)?;
     let at = evidence.stalled_from(after).filter(|at| since <= *at)?;
     let transition = Transition {

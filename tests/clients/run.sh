@@ -13,7 +13,7 @@ export TASKLIGHT_BIN
 mkdir -p "${TASKLIGHT_CLIENTS_CACHE:-target/clients}"
 cache="$(realpath "${TASKLIGHT_CLIENTS_CACHE:-target/clients}")"
 here="$PWD/tests/clients"
-export TASKLIGHT_EXAMPLES="$PWD/examples"
+export TASKLIGHT_EXAMPLES="$PWD/docs/examples"
 
 has_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 

@@ -269,6 +269,19 @@ async fn a_subject_has_only_so_many_sessions() {
 }
 
 #[tokio::test]
+async fn who_only_asks_for_the_head_of_a_stream_has_no_session() {
+    let hub = guarded(|settings| settings.limits.sessions_per_subject = 1).await;
+    let ann = bearer("ann");
+    let mut asking = Wire::open(hub.address()).await;
+    for _ in 0..2 {
+        asking.say(&format!("HEAD /v1/tasks/t/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: {ann}\r\n\r\n")).await;
+        let answer = asking.hear().await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, ""), "{}", answer.head);
+    }
+    assert_eq!(ask(&hub, "/v1/tasks/t/stream", &[("Authorization", &ann)]).await.status, 200, "there is room for one");
+}
+
+#[tokio::test]
 async fn a_subject_that_publishes_too_fast_is_told_when_to_come_back() {
     let hub = guarded(|settings| settings.limits.publishes_per_second = 2).await;
     let (ann, bob) = (bearer("ann"), bearer("bob"));

@@ -132,3 +132,27 @@ async fn a_stop_ends_in_time_even_if_the_store_never_answers() {
     assert_eq!(stopped, Ok(false), "it says that not everything ended by itself");
     lock.rollback().await.expect("the lock goes");
 }
+
+#[tokio::test]
+async fn what_waits_for_the_store_takes_up_the_room_of_bodies() {
+    let hub = TestHub::start_with(|settings| {
+        settings.store.busy_timeout = "20ms".parse().expect("a duration");
+        settings.limits.request = "64KiB".parse().expect("a size");
+        settings.http.body_bytes = "64KiB".parse().expect("a size");
+    })
+    .await;
+    let mut intruder = intruder(&hub).await;
+    let lock = intruder.begin_with("BEGIN IMMEDIATE").await.expect("the lock");
+    let large = message(&"x".repeat(40_000));
+    let first = hub.post("t", large.clone());
+    let second = async {
+        let waits = async { while hub.readiness().await.0 != 503 {} };
+        timeout(PATIENCE, waits).await.expect("the first one is with the writer");
+        let (status, problem) = hub.post("t", large.clone()).await;
+        assert_eq!((status, &problem["code"]), (503, &json!("too_many_bodies")), "{problem}");
+        lock.rollback().await.expect("the lock goes");
+    };
+    let ((status, answer), ()) = tokio::join!(first, second);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(hub.post("t", large).await.0, 200, "there is room again");
+}

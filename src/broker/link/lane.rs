@@ -47,10 +47,9 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Wanted {
     channels: HashSet<String>,
-    /// What a connection has yet to do about it. Without one nothing is noted: the next one subscribes to all `channels`, and however long Redis is away,
-    /// those that come and go meanwhile take no memory.
-    changes: Vec<(String, bool)>,
-    connected: bool,
+    /// What of them has changed since that was followed last, the last word for each. Nothing while there is no connection: a new one begins with all
+    /// channels, and nobody counts how often they change until then.
+    changes: Option<HashMap<String, bool>>,
 }
 
 impl Lane {
@@ -75,19 +74,13 @@ impl Lane {
         } else {
             wanted.channels.remove(&channel);
         }
-        if wanted.connected {
-            wanted.changes.push((channel, on));
+        if let Some(changes) = &mut wanted.changes {
+            changes.insert(channel, on);
         }
     }
 
-    /// The connection is gone, and with it what it had yet to do.
-    fn disconnected(&self) {
-        let mut wanted = self.wanted.lock();
-        (wanted.connected, wanted.changes) = (false, Vec::new());
-    }
-
     pub(super) fn wake(&self) {
-        if !self.wanted.lock().changes.is_empty() {
+        if self.wanted.lock().changes.as_ref().is_some_and(|changes| !changes.is_empty()) {
             self.wake.send_modify(|times| *times += 1);
         }
     }
@@ -109,7 +102,7 @@ pub(super) async fn run(link: Arc<Inner>, lane: Arc<Lane>) {
             Ok(()) = rebuild.changed() => Err(BrokerError::Unusable("it is to be rebuilt")),
             () = link.stop.cancelled() => return,
         };
-        lane.disconnected();
+        lane.wanted.lock().changes = None;
         if lane.live.swap(false, Ordering::AcqRel) {
             backoff.reset();
             link.review_live();
@@ -176,7 +169,7 @@ async fn serve(link: &Inner, lane: &Lane, generation: u64) -> Result<(), BrokerE
     let mut sockets = Sockets::connect(link, servers, ears.clone()).await?;
     let all: Vec<String> = {
         let mut wanted = lane.wanted.lock();
-        wanted.connected = true;
+        wanted.changes = Some(HashMap::new());
         wanted.channels.iter().cloned().collect()
     };
     let mut wake = lane.wake.subscribe();
@@ -308,9 +301,8 @@ impl Sockets {
 
     /// Does what was asked since the last time.
     async fn follow(&mut self, link: &Inner, lane: &Lane, generation: u64) -> Result<(), BrokerError> {
-        let changes = std::mem::take(&mut lane.wanted.lock().changes);
-        let last: HashMap<String, bool> = changes.into_iter().collect();
-        let (on, off): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, on)| *on);
+        let changes = lane.wanted.lock().changes.as_mut().map(std::mem::take).unwrap_or_default();
+        let (on, off): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, on)| *on);
         let off: Vec<_> = off.into_iter().map(|(channel, _)| channel).filter(|channel| self.subscribed.remove(channel)).collect();
         for some in off.chunks(CHUNK) {
             self.change(some, false).await?;
@@ -370,14 +362,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_redis_is_away_what_was_wanted_and_is_not_any_more_takes_no_memory() {
+    fn without_a_connection_nothing_is_kept_of_channels_that_come_and_go() {
         let lane = Lane::new(0);
-        for task in 0..10_000 {
-            lane.want(format!("task:{task}"), true);
-            lane.want(format!("task:{task}"), false);
+        for number in 0..10_000 {
+            let name = format!("feed:{number}");
+            lane.want(name.clone(), true);
+            lane.want(name, false);
         }
-        lane.want("task:stays".to_owned(), true);
+        lane.want("feed:stays".to_owned(), true);
         let wanted = lane.wanted.lock();
-        assert_eq!((wanted.channels.len(), wanted.changes.len()), (1, 0));
+        assert_eq!((wanted.channels.len(), wanted.changes.iter().flatten().count()), (1, 0));
     }
 }

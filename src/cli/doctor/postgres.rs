@@ -13,16 +13,40 @@ const TESTED: u64 = 150_000;
 /// A transaction that is open for longer keeps vacuum from its work.
 const OLD_TRANSACTION_SECONDS: u64 = 900;
 
+/// What the server says of itself, by name.
+struct Server<'a>(&'a BTreeMap<String, String>);
+
+impl Server<'_> {
+    fn word(&self, name: &str) -> &str {
+        self.0.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.word(name).parse().unwrap_or_default()
+    }
+}
+
 /// Judges the server's settings, with so many hubs beside it as Redis counts.
 pub(super) fn examine(server: &BTreeMap<String, String>, ours: &Settings, members: Option<&[String]>, report: &mut Report) {
-    let word = |name: &str| server.get(name).map(String::as_str).unwrap_or_default();
-    let number = |name: &str| word(name).parse::<u64>().unwrap_or_default();
+    let server = Server(server);
     let mut fine = true;
     let mut add = |finding: Finding| {
         fine = false;
         report.add(finding);
     };
-    if word("in_recovery") == "true" {
+    settings(&server, &mut add);
+    let connections = connections(&server, ours, members.map_or(1, <[String]>::len).max(1) as u64, &mut add);
+    if fine {
+        let sync = server.word("synchronous_commit");
+        let sync = if sync == "off" { "off, which hubs switch on for themselves" } else { sync };
+        let version = server.word("server_version");
+        report.add(Finding::ok(CHECK, format!("version {version}, synchronous_commit {sync}, {connections}")));
+    }
+}
+
+/// What it is, and how it is set.
+fn settings(server: &Server<'_>, add: &mut impl FnMut(Finding)) {
+    if server.word("in_recovery") == "true" {
         add(Finding::error(
             CHECK,
             "this server is a standby: it takes no writes",
@@ -31,7 +55,7 @@ pub(super) fn examine(server: &BTreeMap<String, String>, ours: &Settings, member
         ));
     }
     for name in ["fsync", "full_page_writes"] {
-        if word(name) == "off" {
+        if server.word(name) == "off" {
             add(Finding::error(
                 CHECK,
                 format!("{name} is off"),
@@ -40,7 +64,7 @@ pub(super) fn examine(server: &BTreeMap<String, String>, ours: &Settings, member
             ));
         }
     }
-    if word("autovacuum") == "off" {
+    if server.word("autovacuum") == "off" {
         add(Finding::warning(
             CHECK,
             "autovacuum is off",
@@ -48,15 +72,15 @@ pub(super) fn examine(server: &BTreeMap<String, String>, ours: &Settings, member
             "Switch it on, or vacuum by a schedule of your own.",
         ));
     }
-    if number("server_version_num") < TESTED {
+    if server.number("server_version_num") < TESTED {
         add(Finding::warning(
             CHECK,
-            format!("version {} is older than those that Tasklight is tested with", word("server_version")),
+            format!("version {} is older than those that Tasklight is tested with", server.word("server_version")),
             "It may work; nobody has looked.",
             "Use Postgres 15 or newer.",
         ));
     }
-    let old = number("oldest_transaction_seconds");
+    let old = server.number("oldest_transaction_seconds");
     if OLD_TRANSACTION_SECONDS < old {
         add(Finding::warning(
             CHECK,
@@ -65,10 +89,13 @@ pub(super) fn examine(server: &BTreeMap<String, String>, ours: &Settings, member
             "Find it in pg_stat_activity (order by xact_start) and end it.",
         ));
     }
-    let nodes = members.map_or(1, <[String]>::len).max(1) as u64;
+}
+
+/// Whether there are connections for so many hubs; says how many.
+fn connections(server: &Server<'_>, ours: &Settings, nodes: u64, add: &mut impl FnMut(Finding)) -> String {
     let per_node = u64::from(ours.store.readers) + ours.writer.lanes as u64;
-    let free = number("max_connections").saturating_sub(number("superuser_reserved_connections"));
-    let others = number("connections").saturating_sub(number("hub_connections"));
+    let free = server.number("max_connections").saturating_sub(server.number("superuser_reserved_connections"));
+    let others = server.number("connections").saturating_sub(server.number("hub_connections"));
     let (wanted, room) = (per_node * nodes, free.saturating_sub(others));
     let said = format!("{nodes} hubs may want {wanted} connections ({per_node} each), of {room} that others leave of {free}");
     if room < wanted {
@@ -86,15 +113,7 @@ pub(super) fn examine(server: &BTreeMap<String, String>, ours: &Settings, member
             "Raise max_connections.",
         ));
     }
-    if fine {
-        let sync = word("synchronous_commit");
-        let sync = if sync == "off" { "off, which hubs switch on for themselves" } else { sync };
-        let found = format!(
-            "version {}, synchronous_commit {sync}, {wanted} of {room} connections for {nodes} hubs",
-            word("server_version")
-        );
-        report.add(Finding::ok(CHECK, found));
-    }
+    format!("{wanted} of {room} connections for {nodes} hubs")
 }
 
 #[cfg(test)]

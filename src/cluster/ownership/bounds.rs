@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Act, Ownership, OwnershipOptions};
+use super::{Act, Ownership, OwnershipOptions, place::LISTENERS};
 use crate::{
     cluster::{
+        control::Mark,
         members::Members,
         ranking::{NodeId, first_two},
     },
@@ -99,4 +100,17 @@ fn it_goes_on_hearing_acks_and_listens_again_when_they_have_made_room() {
         ownership.tick(now + Duration::from_millis(2_250));
         assert_eq!(changes(&mut ownership), [true], "place {place}");
     }
+}
+
+#[test]
+fn marks_of_strangers_take_up_only_so_much() {
+    let (task, now) = (task(0), Instant::now());
+    let mut ownership = full(&task, now);
+    let listeners = |ownership: &Ownership| ownership.places[&task].listeners.len();
+    for number in 0..10_000 {
+        ownership.marked(&task, &Mark::Listens { from: format!("stranger-{number}").into() }, now);
+    }
+    assert!(listeners(&ownership) <= LISTENERS, "{}", listeners(&ownership));
+    ownership.marked(&task, &Mark::Listens { from: "b".into() }, now);
+    assert!(ownership.places[&task].listeners.contains_key("b"), "a member's is always remembered");
 }

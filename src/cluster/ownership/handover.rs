@@ -48,7 +48,7 @@ impl Ownership {
         }
         match (mark, &mut place.role) {
             (Mark::Listens { from }, _) if *from == self.me => place.early = place.held.next_number() - place.since,
-            (Mark::Listens { from }, _) => drop(place.listeners.insert(from.clone(), place.held.next_number())),
+            (Mark::Listens { from }, _) => place.note_listener(from, &self.members.alive),
             (Mark::Claims { from, number }, Role::Arriving { claim: claim @ Claim::Others, .. })
                 if *from == self.me && *number == place.claims =>
             {

@@ -64,6 +64,10 @@ pub(super) enum Claim {
     Mine,
 }
 
+/// The most nodes whose marks are remembered in a task. Whoever may publish to it can write marks: beyond this, those of nodes that are no members are
+/// forgotten.
+pub(super) const LISTENERS: usize = 256;
+
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) role: Role,
@@ -94,6 +98,17 @@ impl Place {
     /// Up to which number what came by here was perhaps not heard by `node`, which has heard this many before its mark.
     pub(super) fn unheard_by(&self, node: &NodeId, early: u64) -> u64 {
         self.listeners.get(node).map_or(0, |number| number.saturating_sub(early)).max(self.interrupted)
+    }
+
+    /// By its mark `node` listens from here on.
+    pub(super) fn note_listener(&mut self, node: &NodeId, members: &[NodeId]) {
+        if LISTENERS <= self.listeners.len() && !self.listeners.contains_key(node) {
+            self.listeners.retain(|known, _| members.contains(known));
+            if LISTENERS <= self.listeners.len() || !members.contains(node) {
+                return;
+            }
+        }
+        self.listeners.insert(node.clone(), self.held.next_number());
     }
 
     /// The channel is let go, or was lost: who listens from now on is not heard here.

@@ -101,7 +101,7 @@ settings! {
         header_timeout: Span = Span::seconds(10),
         /// How long a request's body may take to arrive.
         body_timeout: Span = Span::seconds(30),
-        /// The most bytes of bodies that are read at once; more wait a little and are then told to come back.
+        /// The most bytes of bodies that are read or wait to be stored at once; more wait a little and are then told to come back.
         body_bytes: Size = Size::mebibytes(64),
         /// The most connections at once; more are told to come back.
         connections: usize = 15_000,
@@ -135,7 +135,7 @@ settings! {
         publishes_per_second: usize = 5_000,
         /// How often a second the store may be read for a token's subject, and ten times as often at once; 0 for any number.
         cold_reads_per_second: usize = 200,
-        /// Above so much memory nothing new is taken; 0 for nine tenths of what the control group allows, if it says so.
+        /// Above so much memory nothing new is taken; 0 for nine tenths of what the process's control groups allow, if they say so.
         memory: Size = Size::mebibytes(0),
         /// The deepest nesting of a payload.
         json_depth: usize = 64,

@@ -71,3 +71,27 @@ fn a_life_that_the_hub_hears_of_late_is_continued_without_a_word() {
     log.replace(Some(state(2, 1, 7)));
     assert!(matches!(follower.next(1_000), Step::Live(offset) if offset.get() == 7));
 }
+
+#[test]
+fn a_cursor_ahead_of_the_hub_waits_for_it() {
+    let log = log(Some(state(1, 1, 5)));
+    let mut follower = follower(&log, Some("00000001-10"));
+    assert!(matches!(follower.next(1_000), Step::Read(_)), "the store is asked");
+    follower.supply(answer(Some(state(1, 1, 10))));
+    assert!(matches!(follower.next(1_000), Step::Asleep), "until the hub knows more");
+    log.replace(Some(state(1, 1, 10)));
+    assert!(matches!(follower.next(1_000), Step::Live(offset) if offset.get() == 10));
+}
+
+#[test]
+fn an_answer_that_the_hub_has_overtaken_is_asked_for_again() {
+    let log = log(Some(state(1, 1, 5)));
+    let mut follower = follower(&log, Some("00000001-10"));
+    assert!(matches!(follower.next(1_000), Step::Read(_)));
+    // The task is made again while the answer, which is of before, is on its way.
+    log.replace(Some(state(2, 1, 3)));
+    follower.supply(answer(Some(state(1, 1, 10))));
+    assert!(matches!(follower.next(1_000), Step::Read(_)), "nothing may change again for long");
+    follower.supply(answer(Some(state(2, 1, 3))));
+    assert!(matches!(follower.next(1_000), Step::Reset { epoch } if epoch.get() == 2));
+}

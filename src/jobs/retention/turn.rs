@@ -47,7 +47,7 @@ impl<'a> Turn<'a> {
 
     /// After a step that took so long: leaves the store to others, and keeps the lease.
     pub(super) async fn rest(&mut self, took: Duration) {
-        sleep(rest_after(took, self.busy_percent)).await;
+        self.during(sleep(rest_after(took, self.busy_percent))).await;
         self.held().await;
     }
 }

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { Hub } from "./hub.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const source = process.env.TASKLIGHT_EXAMPLES ?? join(here, "../../../examples");
+const source = process.env.TASKLIGHT_EXAMPLES ?? join(here, "../../../docs/examples");
 let hub;
 let folder;
 

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-AGENT = pathlib.Path(__file__).parents[3] / "examples" / "python" / "agent.py"
+AGENT = pathlib.Path(__file__).parents[3] / "docs" / "examples" / "python" / "agent.py"
 
 
 def run(hub, *arguments):

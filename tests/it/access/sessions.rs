@@ -173,3 +173,29 @@ async fn what_is_revoked_at_one_node_ends_at_another_within_two_seconds() {
     let (status, _) = one.ask(Some(&admin), "POST", "/v1/admin/revoke", json!({})).await;
     assert_eq!(status, 400);
 }
+
+#[tokio::test]
+async fn an_export_ends_when_its_token_is_taken_back() {
+    // More than the sockets between them hold, so that most of it is not read when that happens.
+    const REQUESTS: u64 = 32;
+    let hub = GuardedHub::start_with(|settings, _| settings.redact.enabled = false).await;
+    let (all, admin) = (token("all", json!({"publish": ["*"]})), token("root", json!({"admin": true})));
+    let activity = json!({"invocationId": "r", "type": "message", "data": {"text": "x".repeat(60_000)}});
+    for _ in 0..REQUESTS {
+        let (status, answer) = hub.ask(Some(&all), "POST", "/v1/tasks/a/activities", json!(vec![&activity; 16])).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let reader = token("eve", json!({"read": ["a"]}));
+    let request = reqwest::Client::new().get(hub.hub.url("/v1/tasks/a/activities?format=ndjson")).bearer_auth(&reader);
+    let mut export = request.send().await.expect("it begins");
+    let first = export.chunk().await.expect("it goes on").expect("a part");
+    assert_eq!(hub.ask(Some(&admin), "POST", "/v1/admin/revoke", json!({"subject": "eve"})).await.0, 204);
+    let rest = async {
+        let mut bytes = first.len();
+        while let Some(part) = export.chunk().await? {
+            bytes += part.len();
+        }
+        Ok::<_, reqwest::Error>(bytes)
+    };
+    timeout(PATIENCE, rest).await.expect("it ends").expect_err("it is broken off");
+}

@@ -15,6 +15,7 @@ mod hub {
     mod audience;
     mod follower;
     mod log;
+    mod step;
 
     #[path = "../../tests/loom/src/stage.rs"]
     pub mod stage;
@@ -29,6 +30,7 @@ mod hub {
 
     use crate::model::{FrameBatch, LogState, Offset};
     use log::View;
+    use step::{Otherwise, Start, Step};
 
     #[derive(Debug, Clone)]
     pub struct HubOptions {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # What comes from outside, against deny.toml and against what is known to be broken:
 #
-#   supply/audit.sh
+#   tests/supply/audit.sh
 #
 # Licences, duplicates and sources are looked at always. Advisories need databases elsewhere (github.com/RustSec/advisory-db; npm's registry): where one
 # cannot be reached, what was not looked at is said, and nothing is concluded from it. The tool, cargo-deny, is kept in target/tools, which
 # takes five minutes once; one on the PATH is used as it is. CARGO is the cargo to use.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 CARGO_DENY=0.20.2
 NPM_FOLDERS=(web sdk/typescript)

@@ -2,7 +2,7 @@
 # An agent with nothing but redis-cli: runs a command and publishes its output, line by line, and how it ended.
 #
 #   tasklight serve --store postgres://… --broker redis://127.0.0.1:6379      (or SQLite: one hub is enough)
-#   examples/shell/agent.sh my-task make -j4
+#   docs/examples/shell/agent.sh my-task make -j4
 #
 # REDIS names the server (redis-cli -u), PREFIX what the hubs' names begin with (their broker.prefix).
 #

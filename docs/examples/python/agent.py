@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """An agent that says live what it does, by plain HTTP and with nothing but Python's own library.
 
-    python3 examples/python/agent.py                       counts words in the files of this folder
-    python3 examples/python/agent.py docs --task counting
+    python3 docs/examples/python/agent.py                       counts words in the files of this folder
+    python3 docs/examples/python/agent.py docs --task counting
 
 TASKLIGHT_HUB names the hub (http://127.0.0.1:8080), TASKLIGHT_TOKEN a token if it wants one. Python 3.9 or newer.
 

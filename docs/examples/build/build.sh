@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A build as a CI service runs it: one task for the build, an invocation for each step, the steps of two jobs side by side.
 #
-#   examples/build/build.sh                 the task is build-local
-#   BUILD=build-42 examples/build/build.sh
+#   docs/examples/build/build.sh                 the task is build-local
+#   BUILD=build-42 docs/examples/build/build.sh
 #
 # Needs the tasklight program in PATH, or named by TASKLIGHT; TASKLIGHT_HUB names the hub. workflow.yml runs it in GitHub Actions.
 # A build goes on when the hub is away: `tasklight run` exits as its command did, whatever becomes of what it recorded.

@@ -1,7 +1,7 @@
 // An agent and a viewer, by plain HTTP and Server-Sent Events, with nothing but Node's own library.
 //
-//   node examples/typescript/agent.ts             the agent works, the viewer prints what it sees     (Node 22.18 or newer)
-//   npx tsx examples/typescript/agent.ts          the same with Node 20
+//   node docs/examples/typescript/agent.ts             the agent works, the viewer prints what it sees     (Node 22.18 or newer)
+//   npx tsx docs/examples/typescript/agent.ts          the same with Node 20
 //
 // TASKLIGHT_HUB names the hub (http://127.0.0.1:8080), TASKLIGHT_TOKEN a token if it wants one, TASK the task (typescript-demo).
 //

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # What the program and its packages are made of, as CycloneDX documents in target/sbom:
 #
-#   supply/sbom.sh
+#   tests/supply/sbom.sh
 #
 # cargo-cyclonedx is kept in target/tools, which takes some minutes once; one on the PATH is used as it is. CARGO is the cargo to use.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 CARGO_CYCLONEDX=0.5.9
 
