@@ -11,7 +11,8 @@ use std::{
 use super::{
     ColdPage, HubOptions,
     audience::{Mail, Mailbox, Relay},
-    follower::{Follower, Otherwise, Start, Step},
+    follower::Follower,
+    step::{Otherwise, Start, Step},
     log::{Interest, Log, Need},
 };
 use crate::{
