@@ -259,6 +259,7 @@ impl Node {
         // What was committed while stopping reaches viewers before they are told to go.
         let flushed = timeout_at(deadline, self.writer.closed()).await.is_ok();
         self.ending.set(Stage::Draining);
+        self.phase.send_replace(Phase::Draining);
         self.closing.cancel();
         self.sessions.close();
         let drained = timeout_at(deadline, self.sessions.wait()).await.is_ok();
