@@ -73,7 +73,6 @@ use sqlite::SqliteStore;
 pub(crate) use access::StoredTicket;
 pub use audit::{AuditPlace, StoredActivity, StoredKind, StoredTexts};
 pub use condition::{Condition, Heard, LastHeard};
-use condition::Only;
 pub(crate) use inspect::{Inspector, LookAt, Schema, TaskFacts};
 pub use leases::{Fence, HeldLease, LeaseName, LeaseRow};
 pub use open_runs::{OpenRun, SaidStatus};
@@ -217,24 +216,13 @@ impl Store {
     /// Commits a batch in one transaction and says what became of each item. Creates tasks and invocations that are not there. On an
     /// error nothing of the batch is stored.
     pub async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
-        each!(self, store => store.append(batch, attempt, Only::Always).await)
+        each!(self, store => store.append(batch, attempt, condition::Only::Always).await)
     }
 
     /// The same, each activity only if the condition holds when it is committed: else it is refused ([`Refusal::Fenced`], [`Refusal::Outdated`]).
     /// Creates nothing: if a task is gone all are refused.
     pub async fn append_if(&self, batch: &[Append], condition: &Condition, attempt: Attempt) -> Result<Appended, StoreError> {
-        each!(self, store => store.append(batch, attempt, Only::If(condition)).await)
-    }
-
-    /// The same for one request to a stream: all of it, or nothing ([`Refusal::Stream`]). The batch is not empty, and of one task; that is made if the
-    /// stream is.
-    pub async fn append_to_stream(&self, batch: &[Append], write: &StreamWrite, attempt: Attempt) -> Result<Appended, StoreError> {
-        each!(self, store => store.append(batch, attempt, Only::Stream(write)).await)
-    }
-
-    /// What a stream's clients have made of a task's log, if they have made something of it.
-    pub async fn stream(&self, task: &TaskId) -> Result<Option<StreamRow>, StoreError> {
-        each!(self, store => store.stream(task).await)
+        each!(self, store => store.append(batch, attempt, condition::Only::If(condition)).await)
     }
 
     /// Part of a log, oldest first; nothing if there is no such task.

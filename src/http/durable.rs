@@ -37,8 +37,7 @@ const EXPIRY: [&str; 2] = ["stream-ttl", "stream-expires-at"];
 const FORKED_FROM: &str = "stream-forked-from";
 
 /// What pages of other origins may send, and what they may read.
-pub(super) const SENT_HEADERS: [&str; 6] =
-    [CLOSED, SEQ, "producer-id", "producer-epoch", "producer-seq", "if-none-match"];
+pub(super) const SENT_HEADERS: [&str; 6] = [CLOSED, SEQ, "producer-id", "producer-epoch", "producer-seq", "if-none-match"];
 pub(super) const SHOWN_HEADERS: [&str; 10] = [
     NEXT_OFFSET,
     UP_TO_DATE,
@@ -126,11 +125,7 @@ fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
 }
 
 /// `HEAD`: what it is and where it ends.
-async fn head(
-    State(app): State<Arc<App>>,
-    Task(task): Task,
-    Known(_): Known,
-) -> Result<Response<Body>, Problem> {
+async fn head(State(app): State<Arc<App>>, Task(task): Task, Known(_): Known) -> Result<Response<Body>, Problem> {
     let found = Found::get(&app, &task).await?;
     let mut response = found.answer(StatusCode::OK, found.tail(), Body::empty());
     if found.row.closed_at.is_some() {

@@ -44,12 +44,7 @@ enum Loaded {
 }
 
 impl PostgresStore {
-    pub(super) async fn append(
-        &self,
-        batch: &[Append],
-        attempt: Attempt,
-        only: Only<'_>,
-    ) -> Result<Appended, StoreError> {
+    pub(super) async fn append(&self, batch: &[Append], attempt: Attempt, only: Only<'_>) -> Result<Appended, StoreError> {
         self.within(async {
             let mut writer = self.free_writer().await;
             let (mut make, mut attempt) = (false, attempt);

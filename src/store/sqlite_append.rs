@@ -27,12 +27,7 @@ use super::{
 };
 
 impl SqliteStore {
-    pub(super) async fn append(
-        &self,
-        batch: &[Append],
-        attempt: Attempt,
-        only: Only<'_>,
-    ) -> Result<Appended, StoreError> {
+    pub(super) async fn append(&self, batch: &[Append], attempt: Attempt, only: Only<'_>) -> Result<Appended, StoreError> {
         let mut transaction = Transaction(Some(self.writer.acquire().await?));
         let connection = transaction.connection()?;
         if attempt == Attempt::First

@@ -2,7 +2,7 @@
 //! writes, under the task's lock, so that of two writers one is first for both. Pure; the databases load, ask here, and write back.
 
 use super::plan::Rows;
-use super::{Append, Refusal};
+use super::{Append, Appended, Attempt, Refusal, Store, StoreError, condition::Only};
 use crate::model::{Offset, Status, TaskId};
 
 /// The most idempotent producers that a stream remembers; another one is refused, because to forget one would store what it sends again twice.
@@ -105,6 +105,24 @@ impl StreamRefusal {
             Self::Duplicate { .. } => "duplicate",
             Self::TooManyProducers => "too_many_producers",
         }
+    }
+}
+
+impl Store {
+    /// Commits one request to a stream in one transaction, as [`Store::append`] does, but all of it or nothing ([`Refusal::Stream`]). The batch is
+    /// not empty, and of one task; that is made if the stream is.
+    pub async fn append_to_stream(
+        &self,
+        batch: &[Append],
+        write: &StreamWrite,
+        attempt: Attempt,
+    ) -> Result<Appended, StoreError> {
+        each!(self, store => store.append(batch, attempt, Only::Stream(write)).await)
+    }
+
+    /// What a stream's clients have made of a task's log, if they have made something of it.
+    pub async fn stream(&self, task: &TaskId) -> Result<Option<StreamRow>, StoreError> {
+        each!(self, store => store.stream(task).await)
     }
 }
 
@@ -289,7 +307,10 @@ mod tests {
     #[test]
     fn a_stream_is_made_of_an_empty_log_only_and_stays_what_it_is() {
         let create = StreamWrite { create: true, ..write() };
-        assert_eq!(create.judge(&FoundStream::default(), Offset::ZERO, 1, None).map(|row| row.content_type), Ok(write().content_type));
+        assert_eq!(
+            create.judge(&FoundStream::default(), Offset::ZERO, 1, None).map(|row| row.content_type),
+            Ok(write().content_type)
+        );
         assert_eq!(judge(&create, &FoundStream::default()), Err(StreamRefusal::Exists), "it has a log");
         assert_eq!(create.judge(&open(), Offset::ZERO, 1, None), Err(StreamRefusal::Exists));
         let other = StreamWrite { content_type: Some("application/json".to_owned()), ..write() };

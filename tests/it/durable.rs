@@ -18,7 +18,13 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// An AWS access key's form, which every hub knows.
 const KEY: &str = "AKIAIOSFODNN7QRSTUVW";
 
-fn request(hub: &TestHub, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> RequestBuilder {
+fn request(
+    hub: &TestHub,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<reqwest::Body>,
+) -> RequestBuilder {
     let request = Client::new().request(method, hub.url(&format!("/v1/ds/{path}"))).body(body);
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
@@ -86,7 +92,9 @@ async fn what_is_written_is_in_the_log_that_everyone_sees() {
     put(&hub, "json", JSON, r#"[{"b": 1.50}, null]"#).await;
     let bytes = Client::new().put(hub.url("/v1/ds/bytes")).body(vec![0, 255, b'x']).send().await.expect("an answer");
     assert_eq!(bytes.status(), 201);
-    let shown = |log: Vec<Value>| log.into_iter().map(|activity| (activity["type"].clone(), activity["data"].clone())).collect::<Vec<_>>();
+    let shown = |log: Vec<Value>| {
+        log.into_iter().map(|activity| (activity["type"].clone(), activity["data"].clone())).collect::<Vec<_>>()
+    };
     let running = |kind: &str| (json!("status"), json!({"status": "running", "agent": "durable-streams", "title": kind}));
     let output = |text: &str| (json!("output"), json!({"stream": "stdout", "text": text}));
     let custom = |data: Value| (json!("custom"), data);
@@ -128,7 +136,8 @@ async fn secrets_leave_whatever_form_they_come_in() {
     for name in ["stream-seq", "producer-id", "content-type"] {
         let key = if name == "content-type" { format!("text/{KEY}") } else { KEY.to_owned() };
         let headers = [TEXT, ("producer-epoch", "0"), ("producer-seq", "0"), ("producer-id", "p"), (name, key.as_str())];
-        let given: Vec<_> = headers.iter().enumerate().filter(|(at, (known, _))| *known != name || *at == 4).map(|(_, pair)| *pair).collect();
+        let given: Vec<_> =
+            headers.iter().enumerate().filter(|(at, (known, _))| *known != name || *at == 4).map(|(_, pair)| *pair).collect();
         assert_eq!(code(ask(&hub, Method::POST, "cut", &given, "x").await).await, (400, json!("secret_in_header")), "{name}");
     }
 }
@@ -176,7 +185,8 @@ async fn whoever_waits_is_answered_by_what_comes_and_leaves_with_the_node() {
     let mut hub = TestHub::start_with(|settings| settings.session.long_poll = "25s".parse().expect("a duration")).await;
     put(&hub, "t", TEXT, "").await;
     let tail = header(&ask(&hub, Method::HEAD, "t", &[], "").await, "stream-next-offset");
-    let waiting = |path: String| tokio::spawn(request(&hub, Method::GET, &path, &[], "").send().map(|answer| answer.expect("an answer")));
+    let waiting =
+        |path: String| tokio::spawn(request(&hub, Method::GET, &path, &[], "").send().map(|answer| answer.expect("an answer")));
     let poll = waiting(format!("t?offset={tail}&live=long-poll"));
     let now = waiting("t?offset=now&live=long-poll".to_owned());
     until_open(&hub, 2).await;
@@ -191,7 +201,7 @@ async fn whoever_waits_is_answered_by_what_comes_and_leaves_with_the_node() {
     let sse = ask(&hub, Method::GET, "t?offset=-1&live=sse", &[], "").await;
     let mut events = sse.bytes_stream();
     let first = timeout(PATIENCE, events.next()).await.expect("in time").expect("an event").expect("bytes");
-    assert!(first.starts_with(b"event: data\ndata: news\n"), "{first:?}");
+    assert!(first.starts_with(b"event: data\ndata:news\n"), "{first:?}");
     until_open(&hub, 2).await;
     assert!(timeout(PATIENCE, hub.stop()).await.expect("within its time"), "nothing holds it back");
     let answer = timeout(PATIENCE, poll).await.expect("it is answered").expect("it ran");
@@ -204,9 +214,8 @@ async fn whoever_waits_is_answered_by_what_comes_and_leaves_with_the_node() {
 async fn until_open(hub: &TestHub, sessions: usize) {
     let metrics = format!("http://{}/metrics", hub.node().admin_address());
     let wanted = format!("\ntasklight_sessions_open {sessions}\n");
-    let open = async {
-        while !reqwest::get(&metrics).await.expect("an answer").text().await.expect("a body").contains(&wanted) {}
-    };
+    let open =
+        async { while !reqwest::get(&metrics).await.expect("an answer").text().await.expect("a body").contains(&wanted) {} };
     timeout(PATIENCE, open).await.expect("they are open");
 }
 
@@ -254,7 +263,8 @@ async fn what_a_producer_was_told_is_stored_survives_kill_9() {
     let database = folder.path().join("log.db");
     let client = Client::new();
     let append = |address, seq: u64| {
-        let request = client.post(format!("http://{address}/v1/ds/t")).header("content-type", "text/plain").body(format!("{seq},"));
+        let request =
+            client.post(format!("http://{address}/v1/ds/t")).header("content-type", "text/plain").body(format!("{seq},"));
         request.header("producer-id", "p").header("producer-epoch", "0").header("producer-seq", seq).send()
     };
     let mut hub = HubProcess::start(&database);

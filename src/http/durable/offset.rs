@@ -91,7 +91,12 @@ mod tests {
     #[test]
     fn anything_else_is_no_place() {
         let wrong = ["", "0", "-2", "now ", "start", "5f3a9c1e-17", "5f3a9c1e-00000000000000017", "5F3A9C1E-0000000000000017"];
-        for text in wrong.into_iter().chain(["../x", "5f3a9c1e-000000000000001,", "5f3a9c1e_0000000000000017", "5f3a9c1e-9999999999999999"]) {
+        for text in wrong.into_iter().chain([
+            "../x",
+            "5f3a9c1e-000000000000001,",
+            "5f3a9c1e_0000000000000017",
+            "5f3a9c1e-9999999999999999",
+        ]) {
             assert_eq!(place(text), None, "{text}");
         }
     }

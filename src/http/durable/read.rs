@@ -65,7 +65,11 @@ pub(super) async fn read(
     let found = Found::get(&app, &task).await?;
     let Some(live) = live else { return page(&app, &task, &found, place, &headers).await };
     let Some(place) = place else {
-        return Err(Problem::bad_request("missing_parameter", "offset", "whoever waits says from where: offset=-1, now, or a place"));
+        return Err(Problem::bad_request(
+            "missing_parameter",
+            "offset",
+            "whoever waits says from where: offset=-1, now, or a place",
+        ));
     };
     if !app.is_running() {
         return Err(Problem::stopping());
@@ -127,8 +131,8 @@ async fn long_poll(
     let _open = live::Open::new(app);
     loop {
         let part = Part::read(app, task, &found, after).await?;
-        if access.check().is_err() {
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "token_revoked", "the token was taken back"));
+        if access.check().and_then(|()| access.check_time()).is_err() {
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "token_expired", "the token has ended, or was taken back"));
         }
         let done = part.count != 0 || found.ends_at(part.through);
         let come = tokio::select! {

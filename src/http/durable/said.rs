@@ -37,7 +37,8 @@ fn stored(app: &App, headers: &HeaderMap, name: &str) -> Result<Option<String>, 
 /// `Content-Type`, if it is given.
 pub(super) fn content_type(app: &App, headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(given) = stored(app, headers, header::CONTENT_TYPE.as_str())? else { return Ok(None) };
-    let named = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte));
+    let named =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte));
     let whole = essence(&given).split_once('/').is_some_and(|(kind, sub)| named(kind) && named(sub));
     if !whole {
         return Err(Problem::bad_request("invalid_content_type", "content-type", "content-type is such as text/plain"));

@@ -12,7 +12,13 @@ use axum::{
 use super::{CLOSED, EXPECTED_SEQ, Found, PRODUCER, RECEIVED_SEQ, UNNAMED, said, set};
 use crate::{
     auth::Caller,
-    http::{App, access::Known, admit::draw_rest, error::Problem, extract::{Task, body}},
+    http::{
+        App,
+        access::Known,
+        admit::draw_rest,
+        error::Problem,
+        extract::{Task, body},
+    },
     ingest::{Item, Reading, Rejected, StreamForm, read_body, refused_by_store},
     model::{Cursor, NewActivity, Status, TaskId, Timestamp},
     store::{Refusal, StreamRefusal, StreamWrite},
@@ -90,13 +96,12 @@ pub(super) async fn append(
         check_content_type(&found, content_type.as_deref(), &bytes)?;
     }
     let activities = understood(&app, &task, &found, &bytes, close)?;
-    draw_rest(&app, &caller, activities.len());
     let content_type = found.row.content_type.clone();
     let write = StreamWrite { create: false, content_type, seq, producer: producer.clone(), close, only_close };
     let sent = send(&app, &caller, &task, activities, write).await?;
     let mut accepted = producer.as_ref().map(|producer| producer.seq);
     let (status, at, closed) = match sent {
-        Ok(at) if producer.is_some() => (StatusCode::OK, at, close),
+        Ok(at) if producer.is_some() && !only_close => (StatusCode::OK, at, close),
         Ok(at) => (StatusCode::NO_CONTENT, at, close),
         Err(ref repeat @ (StreamRefusal::Duplicate { .. } | StreamRefusal::ClosedAlready)) => {
             if let StreamRefusal::Duplicate { seq } = repeat {
@@ -121,7 +126,11 @@ pub(super) async fn append(
 
 fn check_content_type(found: &Found, given: Option<&str>, bytes: &Bytes) -> Result<(), Problem> {
     if bytes.is_empty() {
-        return Err(Problem::bad_request("empty_body", "body", "the body is empty: to close the stream, say Stream-Closed: true"));
+        return Err(Problem::bad_request(
+            "empty_body",
+            "body",
+            "the body is empty: to close the stream, say Stream-Closed: true",
+        ));
     }
     let Some(given) = given else {
         return Err(Problem::bad_request("missing_header", "content-type", "content-type is that of the stream"));
@@ -190,6 +199,7 @@ async fn send(
     activities: Vec<NewActivity>,
     write: StreamWrite,
 ) -> Result<Result<Cursor, StreamRefusal>, Problem> {
+    draw_rest(app, caller, activities.len());
     app.metrics.accepted.http.inc_by(activities.len() as u64);
     let results = app.writer.append_to_stream(task.clone(), activities, write).await?;
     app.trail.published(caller, task, Way::Http, newly_stored(&results));

@@ -44,9 +44,9 @@ def stream(hub, task):
 
 
 def parse(chunks):
-    """The data of every activity, and the place that its event names."""
+    """The data of every activity, and the place that its event names. The `retry` at the beginning is an event to this parser."""
     answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Chunks(chunks))
-    return [(event.id, event.data) for event in EventSource(answer).iter_sse() if event.event == "message"]
+    return [(event.id, event.data) for event in EventSource(answer).iter_sse() if event.event == "message" and event.data]
 
 
 def rest(hub, task):
