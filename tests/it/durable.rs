@@ -152,7 +152,7 @@ async fn a_closed_stream_ends_where_it_was_closed() {
     hub.post("t", json!({"invocationId": "ds", "type": "output", "data": {"stream": "stdout", "text": "late"}})).await;
     assert_eq!(read(&hub, "t").await, "all of it");
     let head = ask(&hub, Method::HEAD, "t", &[], "").await;
-    assert_eq!((header(&head, "stream-next-offset"), header(&head, "stream-closed")), (tail.clone(), "true".to_owned()));
+    assert_eq!((header(&head, "stream-next-offset"), header(&head, "stream-closed")), (tail, "true".to_owned()));
     let events = timeout(PATIENCE, async { read(&hub, "t?offset=-1&live=sse").await }).await.expect("it ends by itself");
     assert!(events.contains("all of it") && events.contains("\"streamClosed\":true") && !events.contains("late"), "{events}");
     assert_eq!(code(ask(&hub, Method::POST, "t", &[TEXT], "more").await).await, (409, json!("stream_closed")));
@@ -237,10 +237,10 @@ async fn each_does_what_is_granted() {
     let hub = GuardedHub::start().await;
     let routes = [("GET", "read"), ("HEAD", "read"), ("PUT", "publish"), ("POST", "publish"), ("DELETE", "delete")];
     for (user, grants, may) in [
-        ("reader", json!({"read": ["a-*"]}), &["read"][..]),
-        ("publisher", json!({"publish": ["a-*"]}), &["publish"]),
-        ("admin", json!({"publish": ["a-*"], "admin": true}), &["publish", "delete"]),
-        ("elsewhere", json!({"read": ["b-*"], "publish": ["b-*"], "admin": true}), &[]),
+        ("reader", json!({"read": ["a-*"]}), vec!["read"]),
+        ("publisher", json!({"publish": ["a-*"]}), vec!["publish"]),
+        ("admin", json!({"publish": ["a-*"], "admin": true}), vec!["publish", "delete"]),
+        ("elsewhere", json!({"read": ["b-*"], "publish": ["b-*"], "admin": true}), vec![]),
     ] {
         let token = token(user, grants);
         for (method, right) in routes {
@@ -262,12 +262,12 @@ async fn what_a_producer_was_told_is_stored_survives_kill_9() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let database = folder.path().join("log.db");
     let client = Client::new();
-    let append = |address, seq: u64| {
+    let append = |address: std::net::SocketAddr, seq: u64| {
         let request =
             client.post(format!("http://{address}/v1/ds/t")).header("content-type", "text/plain").body(format!("{seq},"));
         request.header("producer-id", "p").header("producer-epoch", "0").header("producer-seq", seq).send()
     };
-    let mut hub = HubProcess::start(&database);
+    let mut hub = HubProcess::start(&database, "127.0.0.1:0");
     let made = client.put(format!("http://{}/v1/ds/t", hub.address())).header("content-type", "text/plain").send().await;
     assert_eq!(made.expect("an answer").status(), 201);
     for round in 0..3 {
@@ -275,7 +275,7 @@ async fn what_a_producer_was_told_is_stored_survives_kill_9() {
             assert_eq!(append(hub.address(), seq).await.expect("an answer").status(), 200);
         }
         hub.kill();
-        hub = HubProcess::start(&database);
+        hub = HubProcess::start(&database, "127.0.0.1:0");
         // It cannot know whether its last ones were taken, and sends them again.
         for seq in round * 10 + 5..(round + 1) * 10 {
             assert_eq!(append(hub.address(), seq).await.expect("an answer").status(), 204);
