@@ -6,7 +6,7 @@ use super::{Append, Appended, Attempt, Refusal, Store, StoreError, condition::On
 use crate::model::{Offset, Status, TaskId};
 
 /// The most idempotent producers that a stream remembers; another one is refused, because to forget one would store what it sends again twice.
-pub const PRODUCERS_OF_STREAM: u64 = 10_000;
+pub const PRODUCERS_OF_STREAM: u64 = 1_000;
 
 /// How a stream stands, beside its log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

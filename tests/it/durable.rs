@@ -1,11 +1,11 @@
 //! Tasks' logs by the protocol of Durable Streams. Its own tests are in tests/clients; here is what they cannot know of: that what is written is in
 //! the log that everyone sees, without secrets and by grants, and that what waits ends with the node.
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tasklight::model::Offset;
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     access::{GuardedHub, token},
@@ -115,7 +115,8 @@ async fn what_is_written_is_in_the_log_that_everyone_sees() {
 #[tokio::test]
 async fn secrets_leave_whatever_form_they_come_in() {
     let hub = TestHub::start().await;
-    let long = format!("{}{KEY}", "x ".repeat(40_000));
+    // Where an activity ends and the next one begins, the key is cut in two.
+    let long = format!("{}{KEY} end", "x ".repeat(32_699));
     for (task, kind, body) in [
         ("json", "application/json", format!(r#"{{"note":"key {KEY}"}}"#)),
         ("text", "text/plain", format!("key {KEY} end")),
@@ -125,7 +126,7 @@ async fn secrets_leave_whatever_form_they_come_in() {
         let answer = ask(&hub, Method::PUT, task, &[("content-type", kind)], body).await;
         assert_eq!(answer.status(), 201, "{task}");
         let read = read(&hub, task).await;
-        assert!(!read.contains(KEY) && read.contains("[redacted:"), "{task}");
+        assert!(!read.contains(&KEY[..10]) && read.contains("[redacted:"), "{task}");
         assert!(!json!(hub.log(task).await).to_string().contains(KEY), "{task}");
     }
     // Cut over two requests: what comes behind the cut is not shown.
@@ -167,6 +168,9 @@ async fn what_cannot_be_continued_is_said_to_be_gone() {
     let old = header(&ask(&hub, Method::POST, "t", &[TEXT], "two").await, "stream-next-offset");
     assert_eq!(ask(&hub, Method::DELETE, "t", &[], "").await.status(), 204);
     put(&hub, "t", TEXT, "new").await;
+    for text in ["x", "y"] {
+        ask(&hub, Method::POST, "t", &[TEXT], text).await;
+    }
     for live in ["", "&live=long-poll", "&live=sse"] {
         let answer = ask(&hub, Method::GET, &format!("t?offset={old}{live}"), &[], "").await;
         assert_eq!(code(answer).await, (410, json!("cursor_reset")), "{live}");
@@ -175,7 +179,7 @@ async fn what_cannot_be_continued_is_said_to_be_gone() {
     for text in ["a", "b", "c"] {
         ask(&hub, Method::POST, "t", &[TEXT], text).await;
     }
-    hub.node().writer().trim("t".parse().expect("valid"), Offset::new(5).expect("small")).await.expect("taken").expect("trimmed");
+    hub.node().writer().trim("t".parse().expect("valid"), Offset::new(7).expect("small")).await.expect("taken").expect("trimmed");
     assert_eq!(code(ask(&hub, Method::GET, &format!("t?offset={kept}"), &[], "").await).await, (410, json!("cursor_truncated")));
     assert_eq!(read(&hub, "t?offset=-1").await, "c", "what is kept");
 }
@@ -185,26 +189,27 @@ async fn whoever_waits_is_answered_by_what_comes_and_leaves_with_the_node() {
     let mut hub = TestHub::start_with(|settings| settings.session.long_poll = "25s".parse().expect("a duration")).await;
     put(&hub, "t", TEXT, "").await;
     let tail = header(&ask(&hub, Method::HEAD, "t", &[], "").await, "stream-next-offset");
-    let waiting =
-        |path: String| tokio::spawn(request(&hub, Method::GET, &path, &[], "").send().map(|answer| answer.expect("an answer")));
-    let poll = waiting(format!("t?offset={tail}&live=long-poll"));
-    let now = waiting("t?offset=now&live=long-poll".to_owned());
+    let mut polls = JoinSet::new();
+    for place in [tail.as_str(), "now"] {
+        polls.spawn(request(&hub, Method::GET, &format!("t?offset={place}&live=long-poll"), &[], "").send());
+    }
     until_open(&hub, 2).await;
     // What another run says wakes nobody.
     hub.publish("t", &["noise"]).await;
     ask(&hub, Method::POST, "t", &[TEXT], "news").await;
-    for poll in [poll, now] {
-        let answer = timeout(PATIENCE, poll).await.expect("it is answered").expect("it ran");
+    while let Some(answer) = timeout(PATIENCE, polls.join_next()).await.expect("they are answered") {
+        let answer = answer.expect("it ran").expect("an answer");
         assert_eq!((answer.status().as_u16(), answer.text().await.expect("a body").as_str()), (200, "news"));
     }
-    let poll = waiting("t?offset=now&live=long-poll".to_owned());
+    polls.spawn(request(&hub, Method::GET, "t?offset=now&live=long-poll", &[], "").send());
     let sse = ask(&hub, Method::GET, "t?offset=-1&live=sse", &[], "").await;
     let mut events = sse.bytes_stream();
     let first = timeout(PATIENCE, events.next()).await.expect("in time").expect("an event").expect("bytes");
     assert!(first.starts_with(b"event: data\ndata:news\n"), "{first:?}");
     until_open(&hub, 2).await;
     assert!(timeout(PATIENCE, hub.stop()).await.expect("within its time"), "nothing holds it back");
-    let answer = timeout(PATIENCE, poll).await.expect("it is answered").expect("it ran");
+    let answer = timeout(PATIENCE, polls.join_next()).await.expect("it is answered").expect("it waits");
+    let answer = answer.expect("it ran").expect("an answer");
     assert_eq!((answer.status(), header(&answer, "stream-up-to-date")), (StatusCode::NO_CONTENT, "true".to_owned()));
     let rest: Vec<_> = timeout(PATIENCE, events.collect()).await.expect("it ends");
     assert!(rest.iter().all(Result::is_ok), "in order: {rest:?}");
@@ -223,11 +228,13 @@ async fn until_open(hub: &TestHub, sessions: usize) {
 async fn who_deletes_a_stream_ends_those_who_wait_for_it() {
     let hub = TestHub::start().await;
     put(&hub, "t", TEXT, "x").await;
-    let poll = tokio::spawn(request(&hub, Method::GET, "t?offset=now&live=long-poll", &[], "").send());
+    let mut polls = JoinSet::new();
+    polls.spawn(request(&hub, Method::GET, "t?offset=now&live=long-poll", &[], "").send());
     let sse = ask(&hub, Method::GET, "t?offset=now&live=sse", &[], "").await;
     until_open(&hub, 2).await;
     ask(&hub, Method::DELETE, "t", &[], "").await;
-    let answer = timeout(PATIENCE, poll).await.expect("it is answered").expect("it ran").expect("an answer");
+    let answer = timeout(PATIENCE, polls.join_next()).await.expect("it is answered").expect("it waits");
+    let answer = answer.expect("it ran").expect("an answer");
     assert_eq!(code(answer).await, (404, json!("task_not_found")));
     timeout(PATIENCE, sse.text()).await.expect("it ends").expect("in order");
 }
