@@ -6,6 +6,7 @@ mod admin;
 mod admit;
 mod cors;
 mod debug;
+mod durable;
 mod error;
 mod extract;
 mod guard;
@@ -69,6 +70,8 @@ pub(crate) enum Phase {
     Running,
     /// No longer ready, taking nothing new.
     Stopping,
+    /// What was taken is committed; whoever waits is told to go.
+    Draining,
 }
 
 /// What the handlers work with.
@@ -124,6 +127,9 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/v1/tasks/{task}/invocations", get(tasks::invocations))
         .route("/v1/tasks/{task}/invocations/{invocation}", get(tasks::invocation))
         .route("/v1/rates", get(rates::rates))
+        .route("/v1/ds/{task}", durable::methods())
+        // Where the servers of Durable Streams themselves have their streams, and their tests look for them.
+        .route("/v1/stream/{task}", durable::methods())
         .route("/v1/hooks/claude", post(hooks::claude))
         .route("/v1/tickets", post(tickets::make))
         .route("/v1/admin/revoke", post(revoke::revoke))

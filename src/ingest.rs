@@ -5,6 +5,7 @@ mod channel;
 mod envelopes;
 mod hooks;
 mod item;
+mod messages;
 mod redaction;
 mod shape;
 
@@ -19,6 +20,7 @@ use envelopes::Unopened;
 pub(crate) use envelopes::{EnvelopeOptions, Envelopes, Sealing, parse as envelope_keys_in};
 pub(crate) use hooks::{Hook, HookPlace, read_claude as read_claude_hook};
 use item::parse_item;
+pub(crate) use messages::{Reading, STREAM_RUN, StreamForm, message_in};
 pub use redaction::Redaction;
 pub(crate) use shape::shape_of;
 

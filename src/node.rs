@@ -132,6 +132,7 @@ impl Node {
         // What was committed while stopping reaches viewers before they are told to go.
         let flushed = timeout_at(deadline, engine.writer.closed()).await.is_ok();
         self.ending.set(Stage::Draining);
+        self.phase.send_replace(Phase::Draining);
         tasks.closing.cancel();
         tasks.sessions.close();
         let drained = timeout_at(deadline, tasks.sessions.wait()).await.is_ok();

@@ -34,6 +34,7 @@ mod postgres_open_runs;
 mod postgres_rates;
 mod postgres_read;
 mod postgres_retention;
+mod postgres_streams;
 mod postgres_tasks;
 mod postgres_webhooks;
 mod postgres_write;
@@ -52,10 +53,12 @@ mod sqlite_open_runs;
 mod sqlite_rates;
 mod sqlite_read;
 mod sqlite_retention;
+mod sqlite_streams;
 mod sqlite_tasks;
 mod sqlite_webhooks;
 mod sqlite_write;
 mod stalls;
+mod streams;
 mod terms;
 mod webhooks;
 
@@ -78,6 +81,7 @@ pub use open_runs::{OpenRun, SaidStatus};
 pub(crate) use plan::LAG;
 pub use rates::RATE_ACTIVITIES;
 pub use retention::{Bite, Bitten, EmptyTask, KeptTask, LogSize, Removal};
+pub use streams::{PRODUCERS_OF_STREAM, Producer, StreamRefusal, StreamRow, StreamWrite};
 use terms::REJECTS;
 pub use terms::{
     Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, StallSpan, TaskChange, TaskCommit,
@@ -214,13 +218,13 @@ impl Store {
     /// Commits a batch in one transaction and says what became of each item. Creates tasks and invocations that are not there. On an
     /// error nothing of the batch is stored.
     pub async fn append(&self, batch: &[Append], attempt: Attempt) -> Result<Appended, StoreError> {
-        each!(self, store => store.append(batch, attempt, None).await)
+        each!(self, store => store.append(batch, attempt, condition::Only::Always).await)
     }
 
     /// The same, each activity only if the condition holds when it is committed: else it is refused ([`Refusal::Fenced`], [`Refusal::Outdated`]).
     /// Creates nothing: if a task is gone all are refused.
     pub async fn append_if(&self, batch: &[Append], condition: &Condition, attempt: Attempt) -> Result<Appended, StoreError> {
-        each!(self, store => store.append(batch, attempt, Some(condition)).await)
+        each!(self, store => store.append(batch, attempt, condition::Only::If(condition)).await)
     }
 
     /// Part of a log, oldest first; nothing if there is no such task.

@@ -26,7 +26,7 @@ use crate::{
     hub::Hub,
     metrics::Metrics,
     model::{InvocationId, NewActivity, Offset, TaskId, Timestamp, TraceContext},
-    store::{Condition, Receipt, Refusal, Store, StoreError, TaskChange},
+    store::{Condition, Receipt, Refusal, Store, StoreError, StreamWrite, TaskChange},
     telemetry::SpanKind,
 };
 
@@ -112,6 +112,7 @@ struct Submission {
     reply: oneshot::Sender<Results>,
     lease: Option<Term>,
     condition: Option<Condition>,
+    stream: Option<Box<StreamWrite>>,
     trace: Option<TraceContext>,
     room: Room,
 }
@@ -188,8 +189,8 @@ impl Writer {
         }
         let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Append(Submission { task, activities, reply, lease: None, condition: None, trace, room }), answer)
-            .await
+        let submission = Submission { task, activities, reply, lease: None, condition: None, stream: None, trace, room };
+        self.send(Command::Append(submission), answer).await
     }
 
     /// The same of what was decided by what the store said, each activity only if `condition` still holds when it is committed.
@@ -202,8 +203,22 @@ impl Writer {
         let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
         let (reply, answer) = oneshot::channel();
         let condition = Some(condition);
-        self.send(Command::Append(Submission { task, activities, reply, lease: None, condition, trace: None, room }), answer)
-            .await
+        let submission = Submission { task, activities, reply, lease: None, condition, stream: None, trace: None, room };
+        self.send(Command::Append(submission), answer).await
+    }
+
+    /// The same for one request to a stream, which takes all of it or nothing. There is at least one activity.
+    pub(crate) async fn append_to_stream(
+        &self,
+        task: TaskId,
+        activities: Vec<NewActivity>,
+        write: StreamWrite,
+    ) -> Result<Results, WriterError> {
+        let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
+        let (reply, answer) = oneshot::channel();
+        let stream = Some(Box::new(write));
+        let submission = Submission { task, activities, reply, lease: None, condition: None, stream, trace: None, room };
+        self.send(Command::Append(submission), answer).await
     }
 
     /// Leaves activities to be appended, in order, waiting for room as long as it takes. What became of them can be had from the receiver once
@@ -222,7 +237,7 @@ impl Writer {
         });
         let room = self.admit(&activities).await?;
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { task, activities, reply, lease, condition: None, trace, room };
+        let submission = Submission { task, activities, reply, lease, condition: None, stream: None, trace, room };
         let lane = self.lane(&submission.task);
         lane.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
         Ok(answer)

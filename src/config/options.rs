@@ -163,6 +163,7 @@ impl Settings {
             write_timeout: self.session.write_timeout.get(),
             drain_spread: self.session.drain_spread.get(),
             reconnect_window: self.session.reconnect_window.get(),
+            long_poll: self.session.long_poll.get(),
         }
     }
 

@@ -234,7 +234,7 @@ fn page_response(task: &TaskId, page: &Page, next: Option<Cursor>) -> Response<B
     respond("application/json", Body::from(text))
 }
 
-fn write_activities(task: &TaskId, page: &Page, separator: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_activities(task: &TaskId, page: &Page, separator: &[u8], out: &mut Vec<u8>) {
     let mut builder = FrameBuilder::new(task, page.state.epoch).expecting(page.activities.len(), page.data_bytes());
     for (offset, activity) in &page.activities {
         builder.push(*offset, activity);

@@ -9,7 +9,7 @@ use axum::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{App, Origins};
+use super::{App, Origins, durable};
 
 /// How long a browser may remember what is allowed.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
@@ -21,12 +21,16 @@ pub(super) fn allow(routes: Router<Arc<App>>, origins: &Origins) -> Router<Arc<A
         return routes;
     }
     let name = HeaderName::from_static;
+    let mut sent = vec![header::AUTHORIZATION, header::CONTENT_TYPE, name("last-event-id"), name("traceparent")];
+    sent.extend(durable::SENT_HEADERS.map(name));
+    let mut shown = vec![header::RETRY_AFTER, header::CONTENT_DISPOSITION, header::LOCATION];
+    shown.extend(durable::SHOWN_HEADERS.map(name));
     routes.layer(
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(known))
             .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, name("last-event-id"), name("traceparent")])
-            .expose_headers([header::RETRY_AFTER, header::CONTENT_DISPOSITION])
+            .allow_headers(sent)
+            .expose_headers(shown)
             .max_age(REMEMBERED),
     )
 }

@@ -153,7 +153,7 @@ impl From<WriterError> for Problem {
 impl From<Rejected> for Problem {
     fn from(rejected: Rejected) -> Self {
         let status = match rejected.code {
-            "activity_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+            "activity_too_large" | "too_many_activities" => StatusCode::PAYLOAD_TOO_LARGE,
             "status_transition" => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         };

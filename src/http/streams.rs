@@ -138,7 +138,7 @@ fn open(app: Arc<App>, hand_over: &HandOver, request: &Request<Body>, new: NewSe
 }
 
 /// Said before the connection becomes a session; one whose subject is known only afterwards is closed with 4429.
-fn too_many_sessions(app: &App) -> Problem {
+pub(super) fn too_many_sessions(app: &App) -> Problem {
     app.bounds.reached.count("sessions_per_subject");
     let detail = "the subject has as many sessions open as it may have: close some";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_sessions", detail).retry_after(SESSIONS_RETRY)

@@ -22,7 +22,6 @@ use super::{
 /// How many activities a filter may skip before the viewer is told how far it has come.
 const TELL_SKIPPED: u64 = 1_000;
 
-
 /// One session's place in one log.
 #[derive(Debug)]
 pub struct Follower {

@@ -224,7 +224,7 @@ async fn write(writer: &Writer, task: TaskId, held: &Held, findings: Vec<Finding
         }
         Err(Refusal::Outdated | Refusal::Transition { .. }) => Outcome::Heard,
         Err(Refusal::Fenced) => Outcome::Fenced,
-        Err(Refusal::Unstorable) => Outcome::Failed,
+        Err(Refusal::Unstorable | Refusal::Stream(_)) => Outcome::Failed,
     });
     outcomes.collect()
 }

@@ -97,7 +97,7 @@ impl Access {
     }
 
     /// Draws once from what the subject may have; gives how long to wait for it.
-    pub(super) fn draw(&self, what: Draw) -> Duration {
+    pub(crate) fn draw(&self, what: Draw) -> Duration {
         self.caller.as_ref().map_or(Duration::ZERO, |caller| self.limits.subjects.draw(caller, what, 1))
     }
 
@@ -107,7 +107,7 @@ impl Access {
     }
 
     /// When the session has to be looked at.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
@@ -127,7 +127,7 @@ impl Access {
     }
 
     /// Whether it may go on as far as revocations say: asked with every delivery, so without looking at the clock.
-    pub(super) fn check(&mut self) -> Result<(), Denied> {
+    pub(crate) fn check(&mut self) -> Result<(), Denied> {
         let generation = self.auth.generation();
         if self.seen.replace(generation) == Some(generation) {
             return Ok(());
@@ -136,7 +136,7 @@ impl Access {
     }
 
     /// Whether it may go on at this time; to be asked when [`Access::due`] has come.
-    pub(super) fn check_time(&self) -> Result<(), Denied> {
+    pub(crate) fn check_time(&self) -> Result<(), Denied> {
         if self.due.is_none_or(|due| Instant::now() < due) {
             return Ok(());
         }

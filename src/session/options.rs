@@ -33,4 +33,6 @@ pub struct SessionOptions {
     pub drain_spread: Duration,
     /// Within how long their clients are told to come back.
     pub reconnect_window: Duration,
+    /// How long a request waits for what comes next.
+    pub long_poll: Duration,
 }

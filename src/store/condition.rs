@@ -7,6 +7,7 @@ use super::{
     Append, Appended, Refusal,
     leases::Fence,
     plan::{InvocationRow, Rows},
+    streams::StreamWrite,
 };
 use crate::model::{Epoch, InvocationId, Offset, Status, TaskId, Timestamp};
 
@@ -17,6 +18,38 @@ pub struct Condition {
     pub fence: Fence,
     /// How the runs were that something is appended to.
     pub runs: Vec<LastHeard>,
+}
+
+/// When a batch is appended.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Only<'a> {
+    /// Whatever else there is.
+    Always,
+    /// If this still holds.
+    If(&'a Condition),
+    /// If the stream takes all of it.
+    Stream(&'a StreamWrite),
+}
+
+impl Only<'_> {
+    /// Whether nothing stands in the way of the shortest way.
+    pub(super) fn is_always(self) -> bool {
+        matches!(self, Self::Always)
+    }
+
+    /// Whether tasks that are not there are made.
+    pub(super) fn makes_tasks(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::If(_) => false,
+            Self::Stream(write) => write.create,
+        }
+    }
+
+    /// Whether one refusal stands for the whole batch.
+    pub(super) fn is_whole(self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
 }
 
 /// How a run was when it was decided about.
@@ -76,6 +109,13 @@ fn refuse<'a>(runs: impl Iterator<Item = &'a LastHeard>, refusal: Refusal, rows:
 }
 
 impl Appended {
+    /// One of a batch that is stored whole or not at all is refused, so all of it is.
+    pub(super) fn refused_whole(self) -> Self {
+        let refusal = self.results.iter().find_map(|result| result.as_ref().err().cloned());
+        let Some(refusal) = refusal else { return self };
+        Self { results: self.results.iter().map(|_| Err(refusal.clone())).collect(), commits: Vec::new() }
+    }
+
     /// A task of the batch is not there any more: nothing is written.
     pub(super) fn outdated(batch: &[Append]) -> Self {
         Self { results: batch.iter().map(|_| Err(Refusal::Outdated)).collect(), commits: Vec::new() }

@@ -18,12 +18,14 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    Append, Appended, Attempt, Condition, StoreError,
+    Append, Appended, Attempt, StoreError,
+    condition::Only,
     plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
     postgres::{PostgresStore, Writer, collided, foreign, refuses, stored},
     postgres_leases,
     postgres_open::{is_here, settle},
     postgres_read::HEAD,
+    postgres_streams,
     postgres_write::{self, Basis},
 };
 use crate::model::{Epoch, EventId, InvocationId, Offset, Status, StatusCounts, Timestamp};
@@ -42,17 +44,12 @@ enum Loaded {
 }
 
 impl PostgresStore {
-    pub(super) async fn append(
-        &self,
-        batch: &[Append],
-        attempt: Attempt,
-        condition: Option<&Condition>,
-    ) -> Result<Appended, StoreError> {
+    pub(super) async fn append(&self, batch: &[Append], attempt: Attempt, only: Only<'_>) -> Result<Appended, StoreError> {
         self.within(async {
             let mut writer = self.free_writer().await;
             let (mut make, mut attempt) = (false, attempt);
             if attempt == Attempt::First
-                && condition.is_none()
+                && only.is_always()
                 && let Some(rows) = self.remembered.take(batch)
             {
                 let mut connection = writer.take(&self.connector).await?;
@@ -65,12 +62,12 @@ impl PostgresStore {
             for _ in 0..AT_ONCE {
                 let mut connection = writer.take(&self.connector).await?;
                 // On an error the connection goes, and with it the transaction and its locks.
-                match self.append_once(&mut connection, &mut writer, batch, attempt, condition, make).await {
+                match self.append_once(&mut connection, &mut writer, batch, attempt, only, make).await {
                     Ok(Ok(appended)) => {
                         writer.put_back(connection);
                         return Ok(appended);
                     }
-                    Ok(Err(Loaded::TasksMissing)) if condition.is_some() => {
+                    Ok(Err(Loaded::TasksMissing)) if !only.makes_tasks() => {
                         writer.put_back(connection);
                         return Ok(Appended::outdated(batch));
                     }
@@ -124,7 +121,7 @@ impl PostgresStore {
         writer: &mut Writer,
         batch: &[Append],
         attempt: Attempt,
-        condition: Option<&Condition>,
+        only: Only<'_>,
         make: bool,
     ) -> Result<Result<Appended, Loaded>, sqlx::Error> {
         let mut transaction = connection.begin_with(AssertSqlSafe(begin(batch, make))).await?;
@@ -139,10 +136,15 @@ impl PostgresStore {
             }
         };
         self.remembered.found(&rows);
-        if let Some(condition) = condition {
-            postgres_leases::check(&mut transaction, condition, &mut rows).await?;
+        match only {
+            Only::Always => {}
+            Only::If(condition) => postgres_leases::check(&mut transaction, condition, &mut rows).await?,
+            Only::Stream(write) => postgres_streams::check(&mut transaction, write, batch, &mut rows).await?,
         }
-        let appended = plan(batch, &mut rows);
+        let mut appended = plan(batch, &mut rows);
+        if only.is_whole() {
+            appended = appended.refused_whole();
+        }
         if appended.commits.is_empty() {
             transaction.rollback().await?;
             return Ok(Ok(appended));

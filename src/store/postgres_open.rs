@@ -128,7 +128,7 @@ impl PostgresStore {
         let sql = format!(
             "GRANT USAGE ON SCHEMA public TO \"{role}\"; \
              GRANT SELECT, INSERT, UPDATE, DELETE ON store_identity, tasks, invocations, activities, rejects, revocations, tickets, leases, log_sizes, transitions, webhook_wish, \
-               deliveries, told_stalls TO \"{role}\"; \
+               deliveries, told_stalls, streams, stream_producers TO \"{role}\"; \
              GRANT USAGE ON SEQUENCE invocation_blocks TO \"{role}\"; GRANT SELECT ON _sqlx_migrations TO \"{role}\""
         );
         self.write(async |connection: &mut PgConnection| {

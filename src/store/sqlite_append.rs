@@ -18,24 +18,20 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection, pool::PoolConnection, s
 use crate::model::{Epoch, EventId, StatusCounts, TaskId, Timestamp};
 
 use super::{
-    Append, Appended, Attempt, Condition, Heartbeat, StoreError,
+    Append, Appended, Attempt, Heartbeat, StoreError,
+    condition::Only,
     plan::{Freshness, InvocationRow, Rows, TaskRow, plan},
     sqlite::{SqliteStore, TASK, count, epoch, foreign, maybe_time, offset, stored, time, word},
-    sqlite_leases,
+    sqlite_leases, sqlite_streams,
     sqlite_write::{self, Basis},
 };
 
 impl SqliteStore {
-    pub(super) async fn append(
-        &self,
-        batch: &[Append],
-        attempt: Attempt,
-        condition: Option<&Condition>,
-    ) -> Result<Appended, StoreError> {
+    pub(super) async fn append(&self, batch: &[Append], attempt: Attempt, only: Only<'_>) -> Result<Appended, StoreError> {
         let mut transaction = Transaction(Some(self.writer.acquire().await?));
         let connection = transaction.connection()?;
         if attempt == Attempt::First
-            && condition.is_none()
+            && only.is_always()
             && let Some(rows) = self.remembered.take(batch)
             && let Some(appended) = self.append_remembered(connection, batch, rows).await?
         {
@@ -43,17 +39,22 @@ impl SqliteStore {
             return Ok(appended);
         }
         let mut rows = load(connection, batch, attempt).await?;
-        if let Some(condition) = condition {
-            if batch.iter().any(|item| !rows.tasks.contains_key(&item.task)) {
-                sqlx::query("ROLLBACK").execute(&mut *connection).await?;
-                transaction.finish();
-                return Ok(Appended::outdated(batch));
-            }
-            sqlite_leases::check(connection, condition, &mut rows).await?;
-        } else {
+        if only.makes_tasks() {
             make_missing_tasks(connection, batch, &mut rows).await?;
+        } else if batch.iter().any(|item| !rows.tasks.contains_key(&item.task)) {
+            sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+            transaction.finish();
+            return Ok(Appended::outdated(batch));
         }
-        let appended = self.plan(batch, &mut rows);
+        match only {
+            Only::Always => {}
+            Only::If(condition) => sqlite_leases::check(connection, condition, &mut rows).await?,
+            Only::Stream(write) => sqlite_streams::check(connection, write, batch, &mut rows).await?,
+        }
+        let mut appended = self.plan(batch, &mut rows);
+        if only.is_whole() {
+            appended = appended.refused_whole();
+        }
         if appended.commits.is_empty() {
             sqlx::query("ROLLBACK").execute(&mut *connection).await?;
         } else {

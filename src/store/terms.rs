@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::streams::StreamRefusal;
 use crate::auth::Pattern;
 use crate::model::{
     Activity, Cursor, Epoch, EventId, Filter, InvocationId, LogState, NewActivity, Offset, Status, TaskId, Timestamp,
@@ -49,6 +50,9 @@ pub enum Refusal {
     /// What it was decided about has changed since.
     #[error("the run is not as it was when this was decided")]
     Outdated,
+    /// The stream does not take it.
+    #[error(transparent)]
+    Stream(StreamRefusal),
 }
 
 impl Refusal {
@@ -59,6 +63,7 @@ impl Refusal {
             Self::Unstorable => "unstorable",
             Self::Fenced => "fenced",
             Self::Outdated => "outdated",
+            Self::Stream(refusal) => refusal.code(),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Change, ChangeDone, Command, Inner, QUEUE_COMMANDS, Results, Submiss
 use crate::{
     backoff::Backoff,
     model::{LogState, TaskId},
-    store::{Append, Appended, Attempt, Condition, Fence, Heartbeat, Refusal, Store, StoreError, TaskCommit},
+    store::{Append, Appended, Attempt, Condition, Fence, Heartbeat, Refusal, Store, StoreError, StreamWrite, TaskCommit},
     telemetry::{Span, SpanKind},
 };
 
@@ -69,8 +69,10 @@ impl Committer {
             match command {
                 Command::Append(submission) => {
                     let full = self.inner.options.batch_activities < count + submission.activities.len();
-                    // What has a condition goes with others under the same fence only.
-                    let apart = submissions.last().is_some_and(|before| before.fence() != submission.fence());
+                    // What has a condition goes with others under the same fence only, what is for a stream by itself.
+                    let apart = submissions.last().is_some_and(|before| {
+                        before.fence() != submission.fence() || before.stream.is_some() || submission.stream.is_some()
+                    });
                     if (full || apart) && !submissions.is_empty() {
                         self.commit(std::mem::take(&mut submissions)).await;
                         count = 0;
@@ -93,8 +95,9 @@ impl Committer {
         let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
         let mut waiting = Vec::with_capacity(submissions.len());
         let mut only_if: Option<Condition> = None;
+        let mut for_stream = None;
         let mut traced = Vec::new();
-        for Submission { task, activities, reply, lease, condition, trace, room } in submissions {
+        for Submission { task, activities, reply, lease, condition, stream, trace, room } in submissions {
             if lease.is_some_and(|lease| !lease.holds()) {
                 // Whoever waits may have gone with the node.
                 let _ = reply.send(Results::new());
@@ -104,6 +107,7 @@ impl Committer {
                 (Some(all), Some(more)) => all.runs.extend(more.runs),
                 (all, condition) => *all = all.take().or(condition),
             }
+            for_stream = stream.or(for_stream);
             let span = self.inner.metrics.tracer.within(trace, "commit", SpanKind::Internal);
             traced.extend(span.map(|span| (batch.len()..batch.len() + activities.len(), span)));
             waiting.push((activities.len(), reply, room));
@@ -112,7 +116,7 @@ impl Committer {
         if batch.is_empty() {
             return;
         }
-        let Some((results, commits)) = self.append_all(&batch, only_if.as_ref()).await else { return };
+        let Some((results, commits)) = self.append_all(&batch, only_if.as_ref(), for_stream.as_deref()).await else { return };
         let activities = i64::try_from(batch.len()).unwrap_or(i64::MAX);
         let end = |(range, mut span): (Range<usize>, Span)| {
             span.note("task.id", batch[range.start].task.as_str().to_owned());
@@ -130,19 +134,24 @@ impl Committer {
 
     /// Commits the batch, or, where the store refuses it as a whole, ever smaller parts of it in order, until each refusal belongs to the one
     /// item that earned it. Nothing if the node gave up before the store answered.
-    async fn append_all(&self, batch: &[Append], only_if: Option<&Condition>) -> Option<(Results, Vec<TaskCommit>)> {
+    async fn append_all(
+        &self,
+        batch: &[Append],
+        only_if: Option<&Condition>,
+        stream: Option<&StreamWrite>,
+    ) -> Option<(Results, Vec<TaskCommit>)> {
         let (mut results, mut commits) = (Results::with_capacity(batch.len()), Vec::new());
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
-            match self.append_with_patience(part, only_if).await? {
+            match self.append_with_patience(part, only_if, stream).await? {
                 Ok(mut some) => {
                     let before = results.len();
                     commits.extend(some.commits.into_iter().map(|commit| commit.moved_by(before)));
                     results.append(&mut some.results);
                 }
-                Err(error) if part.len() == 1 => {
+                Err(error) if part.len() == 1 || stream.is_some() => {
                     tracing::error!(task.id = %part[0].task, %error, "the store refuses an activity that passed every check");
-                    results.push(Err(Refusal::Unstorable));
+                    results.extend(part.iter().map(|_| Err(Refusal::Unstorable)));
                 }
                 Err(_) => {
                     let (first, second) = part.split_at(part.len() / 2);
@@ -154,14 +163,20 @@ impl Committer {
     }
 
     /// Commits a part, trying again as long as the store does not answer.
-    async fn append_with_patience(&self, part: &[Append], only_if: Option<&Condition>) -> Option<Result<Appended, StoreError>> {
+    async fn append_with_patience(
+        &self,
+        part: &[Append],
+        only_if: Option<&Condition>,
+        stream: Option<&StreamWrite>,
+    ) -> Option<Result<Appended, StoreError>> {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut attempt = Attempt::First;
         loop {
             let started = Instant::now();
-            let appended = match only_if {
-                Some(condition) => self.store.append_if(part, condition, attempt).await,
-                None => self.store.append(part, attempt).await,
+            let appended = match (only_if, stream) {
+                (_, Some(write)) => self.store.append_to_stream(part, write, attempt).await,
+                (Some(condition), None) => self.store.append_if(part, condition, attempt).await,
+                (None, None) => self.store.append(part, attempt).await,
             };
             match appended {
                 Ok(appended) => {
@@ -190,8 +205,8 @@ impl Committer {
             match result {
                 Ok(receipt) if receipt.duplicate => metrics.duplicates.inc(),
                 Ok(_) => metrics.appended.inc(),
-                // Nobody published these: the reconciler was late, and says so in its own metric.
-                Err(Refusal::Fenced | Refusal::Outdated) => continue,
+                // Nobody published these: the reconciler was late, and says so in its own metric. What a stream does not take its writers know of.
+                Err(Refusal::Fenced | Refusal::Outdated | Refusal::Stream(_)) => continue,
                 Err(refusal) => {
                     metrics.reject(refusal.code());
                     continue;

@@ -161,7 +161,8 @@ async fn no_route_of_the_api_is_open() {
         for method in methods.as_object().expect("methods").keys().filter(|name| *name != "parameters") {
             let (status, answer) = hub.ask(None, &method.to_uppercase(), &path, Value::Null).await;
             if path.starts_with("/v1/") && path != "/v1/ws" {
-                assert_eq!((status, &answer["code"]), (401, &json!("token_missing")), "{method} {path}");
+                let said = if method == "head" { &Value::Null } else { &json!("token_missing") };
+                assert_eq!((status, &answer["code"]), (401, said), "{method} {path}");
                 checked += 1;
             } else if path == "/v1/ws" {
                 assert_eq!(status, 426, "a socket may send its token as its first message");

@@ -92,7 +92,8 @@ fn items(list: &str) -> Vec<&str> {
 
 /// The module of a file of `src`, if it is one of the layers' and no test.
 fn module(path: &str) -> Option<String> {
-    let is_test = path.ends_with("/tests.rs") || path.starts_with("src/cluster/ownership/simulation");
+    let is_test = ["/tests.rs", "/by_hand.rs", "/gated.rs"].iter().any(|end| path.ends_with(end))
+        || ["src/simulation", "src/cluster/ownership/simulation"].iter().any(|start| path.starts_with(start));
     let name = path.strip_prefix("src/")?.split('/').next()?.trim_end_matches(".rs");
     (path.ends_with(".rs") && !is_test && !matches!(name, "lib" | "main")).then(|| name.to_owned())
 }

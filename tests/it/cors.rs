@@ -33,7 +33,9 @@ async fn pages_of_listed_origins_may_read_answers_and_others_may_not() {
     let asked = ask(&hub, Method::OPTIONS, "/v1/tasks/build/activities", LISTED, Some("POST")).await;
     assert_eq!((asked.status().as_u16(), value(&asked, "access-control-allow-origin")), (200, Some(LISTED)));
     let allowed = value(&asked, "access-control-allow-headers").unwrap_or_default().to_owned();
-    assert!(allowed.contains("authorization") && allowed.contains("last-event-id"), "{allowed}");
+    for wanted in ["authorization", "last-event-id", "stream-seq", "producer-id", "if-none-match"] {
+        assert!(allowed.contains(wanted), "{wanted}: {allowed}");
+    }
     assert_eq!(value(&asked, "access-control-allow-credentials"), None, "no cookies are ever looked at");
 
     for path in ["/v1/tasks", "/v1/tasks/build/activities", "/v1/tasks/nowhere", "/v1/tasks/build/stream"] {

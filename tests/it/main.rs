@@ -15,6 +15,7 @@ mod cors;
 mod demo;
 mod doctor;
 mod documents;
+mod durable;
 mod envelopes;
 mod examples;
 mod fuzz_seeds;

@@ -4,6 +4,7 @@ mod leases;
 mod logs;
 mod retention;
 mod stalls;
+mod streams;
 mod tasks;
 mod webhooks;
 
@@ -20,7 +21,7 @@ use tasklight::{
 };
 use tempfile::TempDir;
 
-use self::{leases::*, logs::*, retention::*, stalls::*, tasks::*, webhooks::*};
+use self::{leases::*, logs::*, retention::*, stalls::*, streams::*, tasks::*, webhooks::*};
 use crate::services::{Database, postgres_database};
 
 const STALLED_AFTER: StalledAfter =
@@ -162,6 +163,9 @@ macro_rules! contract {
             whoever_was_heard_in_the_meantime_is_not_lost
             open_runs_are_gone_through_by_key
             a_run_that_speaks_at_that_moment_was_first_or_comes_back
+            a_stream_takes_all_of_a_request_or_nothing
+            a_producer_is_known_by_what_was_committed
+            of_many_who_send_the_same_at_once_one_is_stored
         }
     };
 }

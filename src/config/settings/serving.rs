@@ -87,6 +87,8 @@ settings! {
         drain_spread: Span = Span::seconds(5),
         /// How much longer, evenly, they are told to stay away.
         reconnect_window: Span = Span::seconds(5),
+        /// How long a reader of Durable Streams is left waiting for what comes next before it is told to ask again.
+        long_poll: Span = Span::seconds(20),
     }
 }
 

@@ -12,8 +12,8 @@ use super::{
     ColdPage, HubOptions,
     audience::{Mail, Mailbox, Relay},
     follower::Follower,
-    step::{Otherwise, Start, Step},
     log::{Interest, Log, Need},
+    step::{Otherwise, Start, Step},
 };
 use crate::{
     metrics::Metrics,

@@ -1,0 +1,1 @@
+export default { test: { include: ["suite.mjs"], testTimeout: 30_000, fileParallelism: false } };
