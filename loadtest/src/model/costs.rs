@@ -28,15 +28,15 @@ impl Account {
             Self::RedisIn => "bytes into Redis",
             Self::RedisOut => "bytes out of Redis",
             Self::Postgres => "Postgres's CPU",
-            Self::Commits => "transactions",
+            Self::Commits => "commits",
             Self::Wal => "WAL",
         }
     }
 
     /// What it depends on: the name of each cost, and how often a second it is due.
-    pub fn causes(self, scene: &Scene, commit_takes: f64) -> Vec<(&'static str, f64)> {
+    pub fn causes(self, scene: &Scene) -> Vec<(&'static str, f64)> {
         let nodes = ("a node", scene.nodes as f64);
-        let commits = ("a commit", scene.commits(commit_takes));
+        let commits = ("a commit", scene.commits());
         let activities = ("an activity", scene.rate);
         let requests = if scene.way == Way::Http { scene.messages() } else { 0.0 };
         let twice = |bytes: f64| scene.published() * bytes + scene.heard_twice() * bytes;
@@ -51,14 +51,14 @@ impl Account {
                 ("a hint heard", scene.hints()),
                 ("a delivery", scene.deliveries()),
             ],
+            // What a commit says of all its tasks comes in one write, and what nodes hear of it goes out in one.
             Self::Redis => vec![
                 nodes,
-                ("a message of an agent, and its ack", scene.published()),
-                ("a hint", scene.messages()),
-                ("a message or ack given to a node", twice(1.0)),
-                ("a hint given to a node", scene.hints()),
-                ("an activity in a message", if scene.way == Way::Redis { scene.rate } else { 0.0 }),
-                ("an activity in a hint", scene.rate * (1.0 + scene.watching)),
+                ("a message of an agent", scene.published()),
+                ("the same for a standby", scene.heard_twice()),
+                commits,
+                ("a commit heard by a node", commits.1 * scene.watching),
+                activities,
             ],
             Self::RedisIn => vec![
                 nodes,
@@ -76,7 +76,7 @@ impl Account {
                 ("an activity in it", scene.hints() * scene.batch),
             ],
             Self::Postgres => vec![nodes, commits, activities],
-            Self::Commits => vec![nodes, commits],
+            Self::Commits => vec![commits],
             Self::Wal => vec![nodes, commits, activities],
         }
     }
@@ -91,35 +91,22 @@ pub struct Costs {
 
 impl Costs {
     /// The costs that explain these runs best.
-    pub fn fit(account: Account, runs: &[(Scene, f64)], commit_takes: f64) -> Self {
+    pub fn fit(account: Account, runs: &[(Scene, f64)]) -> Self {
         let rows: Vec<(Vec<f64>, f64)> = runs
             .iter()
             .filter(|(_, measured)| 0.0 < *measured)
             .map(|(scene, measured)| {
-                let causes = account.causes(scene, commit_takes);
+                let causes = account.causes(scene);
                 (causes.iter().map(|(_, often)| often / measured).collect(), 1.0)
             })
             .collect();
         Self { account, of_each: least_squares(&rows) }
     }
 
-    pub fn predict(&self, scene: &Scene, commit_takes: f64) -> f64 {
-        self.account.causes(scene, commit_takes).iter().zip(&self.of_each).map(|((_, often), cost)| often * cost).sum()
+    pub fn predict(&self, scene: &Scene) -> f64 {
+        self.account.causes(scene).iter().zip(&self.of_each).map(|((_, often), cost)| often * cost).sum()
     }
 }
-
-/// How long a commit takes, in seconds: what explains best how many there were beside what each node does anyway.
-pub fn commit_takes(runs: &[(Scene, f64)]) -> f64 {
-    let error = |takes: f64| {
-        let costs = Costs::fit(Account::Commits, runs, takes);
-        runs.iter().map(|(scene, measured)| (costs.predict(scene, takes) / measured - 1.0).powi(2)).sum::<f64>()
-    };
-    let candidates = (0..=LONGEST_COMMIT_TENTHS).map(|tenths| f64::from(tenths) / 10_000.0);
-    candidates.min_by(|one, other| error(*one).total_cmp(&error(*other))).unwrap_or_default()
-}
-
-/// The longest commit that is thought of, in tenths of a millisecond.
-const LONGEST_COMMIT_TENTHS: u32 = 200;
 
 /// How often each cost is improved while the others stay, and the step, of a cost's share of all, below which that is enough.
 const ROUNDS: usize = 20_000;
@@ -161,7 +148,7 @@ mod tests {
         let mut scenes = Vec::new();
         for (nodes, way) in [(1, Way::Redis), (2, Way::Redis), (4, Way::Redis), (1, Way::Http), (2, Way::Http), (4, Way::Http)] {
             for (rate, batch, viewers) in [(200.0, 1.0, 1.0), (600.0, 1.0, 4.0), (2_000.0, 20.0, 2.0)] {
-                scenes.push(Scene { nodes, tasks: 16, rate, batch, way, viewers, watching: 1.0 }.spread());
+                scenes.push(Scene { nodes, tasks: 16, rate, batch, way, viewers, watching: 1.0, commit: 0.002 }.spread());
             }
         }
         scenes
@@ -169,23 +156,15 @@ mod tests {
 
     #[test]
     fn costs_are_found_again_from_what_they_add_up_to() {
-        let takes = 0.002;
         for account in ACCOUNTS {
-            let count = account.causes(&scenes()[0], takes).len();
+            let count = account.causes(&scenes()[0]).len();
             let truth = Costs { account, of_each: (1..=count).map(|n| n as f64 * 1e-5).collect() };
-            let runs: Vec<_> = scenes().into_iter().map(|scene| (scene, truth.predict(&scene, takes))).collect();
-            let found = Costs::fit(account, &runs, takes);
+            let runs: Vec<_> = scenes().into_iter().map(|scene| (scene, truth.predict(&scene))).collect();
+            let found = Costs::fit(account, &runs);
             let other = Scene { nodes: 3, rate: 900.0, batch: 3.0, viewers: 3.0, ..scenes()[0] }.spread();
-            let (wanted, got) = (truth.predict(&other, takes), found.predict(&other, takes));
+            let (wanted, got) = (truth.predict(&other), found.predict(&other));
             assert!((got / wanted - 1.0).abs() < 0.01, "{}: {got} for {wanted}", account.name());
         }
-    }
-
-    #[test]
-    fn how_long_a_commit_takes_is_found_from_how_many_there_were() {
-        let truth = Costs { account: Account::Commits, of_each: vec![3.0, 1.0] };
-        let runs: Vec<_> = scenes().into_iter().map(|scene| (scene, truth.predict(&scene, 0.004))).collect();
-        assert!((commit_takes(&runs) - 0.004).abs() < 0.000_2, "{}", commit_takes(&runs));
     }
 
     #[test]

@@ -32,6 +32,10 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// How many messages may be on their way to Redis at once.
 const LANES: usize = 8;
 
+/// A hub's commits, and how long they took together.
+const COMMITS: &str = "tasklight_writer_commit_seconds_count";
+const COMMITTING: &str = "tasklight_writer_commit_seconds_sum";
+
 /// How many times a second the kernel counts in `/proc/PID/stat` (`USER_HZ`, the same on all that Linux runs on).
 const TICKS: f64 = 100.0;
 
@@ -74,6 +78,7 @@ pub async fn measure(bench: &Bench, scene: &Scene, time: Duration) -> anyhow::Re
     database.execute("CHECKPOINT").await?;
     publish(services, &prefix, &hubs, &tasks, scene, WARM_UP).await?;
     sleep(WARM_UP).await;
+    let committing = sum(&hubs, COMMITTING).await?;
     let (before, began) = (snapshot(&hubs, services, &mut database).await?, Instant::now());
     let seen = viewers.iter().map(|viewers| viewers.seen().activities()).sum::<u64>();
     let published = publish(services, &prefix, &hubs, &tasks, scene, time).await?;
@@ -87,9 +92,12 @@ pub async fn measure(bench: &Bench, scene: &Scene, time: Duration) -> anyhow::Re
     viewers.iter().try_for_each(Viewers::check)?;
     let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM activities").fetch_one(&mut database).await?;
     ensure!(published <= stored as u64, "{published} were published, {stored} are stored");
+    let committing = (sum(&hubs, COMMITTING).await? - committing) / took;
     let used = before.iter().zip(&after).map(|(before, after)| (after - before) / took).collect();
-    let scene = Scene { rate: published as f64 / took, watching: scene.viewers.min(scene.nodes as f64), ..*scene };
-    Ok(Run { scene, used })
+    let (rate, watching) = (published as f64 / took, scene.viewers.min(scene.nodes as f64));
+    let mut run = Run { scene: Scene { rate, watching, ..*scene }, used };
+    run.scene.commit = committing / run.of(Account::Commits);
+    Ok(run)
 }
 
 /// Publishes for so long; gives how many activities.
@@ -145,8 +153,8 @@ fn activity(number: usize, due: u64) -> String {
 /// What everybody has used so far, in the order of [`ACCOUNTS`].
 async fn snapshot(hubs: &[Hub], services: &Services, database: &mut PgConnection) -> anyhow::Result<Vec<f64>> {
     let mut redis = services.redis().await?;
-    let sql = "SELECT xact_commit::float8, (pg_current_wal_lsn() - '0/0')::float8, pg_backend_pid() FROM pg_stat_database WHERE datname = current_database()";
-    let (commits, wal, backend): (f64, f64, i32) = sqlx::query_as(sql).fetch_one(&mut *database).await?;
+    let sql = "SELECT (pg_current_wal_lsn() - '0/0')::float8, pg_backend_pid()";
+    let (wal, backend): (f64, i32) = sqlx::query_as(sql).fetch_one(&mut *database).await?;
     let mut used = Vec::new();
     for account in ACCOUNTS {
         used.push(match account {
@@ -155,11 +163,17 @@ async fn snapshot(hubs: &[Hub], services: &Services, database: &mut PgConnection
             Account::RedisIn => redis_count(&mut redis, "total_net_input_bytes:").await?,
             Account::RedisOut => redis_count(&mut redis, "total_net_output_bytes:").await?,
             Account::Postgres => postgres_seconds(backend)?,
-            Account::Commits => commits,
+            // Postgres's own count comes a second late.
+            Account::Commits => sum(hubs, COMMITS).await?,
             Account::Wal => wal,
         });
     }
     Ok(used)
+}
+
+/// A metric of all hubs together.
+async fn sum(hubs: &[Hub], metric: &str) -> anyhow::Result<f64> {
+    join_all(hubs.iter().map(|hub| hub.metric(metric))).await.into_iter().sum()
 }
 
 /// The processor time of a Postgres on this machine and all that have been its processes, by one of them; in seconds.

@@ -63,10 +63,10 @@ impl Need {
 }
 
 /// The least nodes that carry this load. `placed` says how its viewers are placed on so many nodes.
-pub fn need(load: &Scene, placed: impl Fn(Scene) -> Scene, costs: &[Costs], commit_takes: f64, machines: &Machines) -> Need {
+pub fn need(load: &Scene, placed: impl Fn(Scene) -> Scene, costs: &[Costs], machines: &Machines) -> Need {
     let on = |nodes: usize| placed(Scene { nodes, ..*load });
     let cost = |account: Account, scene: &Scene| {
-        costs.iter().find(|costs| costs.account == account).map_or(0.0, |costs| costs.predict(scene, commit_takes))
+        costs.iter().find(|costs| costs.account == account).map_or(0.0, |costs| costs.predict(scene))
     };
     let (viewers, tasks) = (load.viewers * load.tasks as f64, load.tasks as f64);
     let memory = |scene: &Scene| {
@@ -114,8 +114,16 @@ mod tests {
         row_bytes: 430.0,
     };
 
-    const LOAD: Scene =
-        Scene { nodes: 1, tasks: 100_000, rate: 100_000.0, batch: 1.0, way: Way::Redis, viewers: 10.0, watching: 1.0 };
+    const LOAD: Scene = Scene {
+        nodes: 1,
+        tasks: 100_000,
+        rate: 100_000.0,
+        batch: 1.0,
+        way: Way::Redis,
+        viewers: 10.0,
+        watching: 1.0,
+        commit: 0.001,
+    };
 
     /// A delivery costs 20 µs, a hint heard 10 µs, a message of Redis 10 µs, nothing else anything.
     fn costs() -> Vec<Costs> {
@@ -124,13 +132,13 @@ mod tests {
             (Account::Hubs, "a hint heard") | (Account::Redis, "a hint given to a node") => 10e-6,
             _ => 0.0,
         };
-        let all = |account: Account| account.causes(&LOAD, 0.001).into_iter().map(move |(name, _)| of(account, name)).collect();
+        let all = |account: Account| account.causes(&LOAD).into_iter().map(move |(name, _)| of(account, name)).collect();
         ACCOUNTS.into_iter().map(|account| Costs { account, of_each: all(account) }).collect()
     }
 
     #[test]
     fn a_load_needs_as_many_nodes_as_what_each_runs_out_of_says() {
-        let together = need(&LOAD, |scene| scene, &costs(), 0.001, &MACHINES);
+        let together = need(&LOAD, |scene| scene, &costs(), &MACHINES);
         // 1,000,000 deliveries and 100,000 hints: 21 cores of two a node; a million viewers of 10,000 a node; 3.8 + 6.1 + 0.4 GiB of 8 a node.
         assert_eq!((together.by_cpu, together.by_sockets, together.by_memory), (11, 100, 2));
         assert_eq!((together.scene.nodes, together.shards(&MACHINES)), (100, 2));
@@ -140,7 +148,7 @@ mod tests {
 
     #[test]
     fn viewers_of_a_task_on_many_nodes_cost_a_hint_and_a_ring_on_each() {
-        let spread = need(&LOAD, Scene::spread, &costs(), 0.001, &MACHINES);
+        let spread = need(&LOAD, Scene::spread, &costs(), &MACHINES);
         let hints = 100_000.0 * spread.scene.watching;
         assert!(9.0 < spread.scene.watching && spread.scene.watching < 10.0, "{}", spread.scene.watching);
         assert!((spread.hub_cores - (20.0 + hints * 10e-6)).abs() < 1e-6, "{}", spread.hub_cores);

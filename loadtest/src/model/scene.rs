@@ -23,6 +23,8 @@ pub struct Scene {
     pub viewers: f64,
     /// On how many nodes a task is watched.
     pub watching: f64,
+    /// How long a commit takes, in seconds: what the disk and its neighbours make of it.
+    pub commit: f64,
 }
 
 /// How many batches a node commits at once (`writer.lanes`).
@@ -60,11 +62,11 @@ impl Scene {
         self.rate * self.viewers
     }
 
-    /// Commits a second, where one takes so long in seconds: what comes to a lane while it commits goes into its next commit together.
-    pub fn commits(&self, takes: f64) -> f64 {
+    /// Commits a second: what comes to a lane while it commits goes into its next commit together.
+    pub fn commits(&self) -> f64 {
         let lanes = LANES * self.nodes as f64;
         let each = self.messages() / lanes;
-        lanes * each / (1.0 + each * takes)
+        lanes * each / (1.0 + each * self.commit)
     }
 }
 
@@ -72,7 +74,8 @@ impl Scene {
 mod tests {
     use super::*;
 
-    const ONE: Scene = Scene { nodes: 2, tasks: 16, rate: 500.0, batch: 5.0, way: Way::Redis, viewers: 2.0, watching: 2.0 };
+    const ONE: Scene =
+        Scene { nodes: 2, tasks: 16, rate: 500.0, batch: 5.0, way: Way::Redis, viewers: 2.0, watching: 2.0, commit: 0.0 };
 
     #[test]
     fn a_message_is_heard_by_the_owner_the_standby_and_whoever_watches() {
@@ -88,9 +91,9 @@ mod tests {
 
     #[test]
     fn what_comes_while_a_lane_commits_is_committed_together() {
-        assert_eq!(ONE.commits(0.0), 100.0, "each alone if it takes no time");
-        let fast = Scene { rate: 1e9, ..ONE };
-        assert!((fast.commits(0.001) - 4_000.0).abs() < 1.0, "four lanes, a commit a millisecond: {}", fast.commits(0.001));
+        assert_eq!(ONE.commits(), 100.0, "each alone if it takes no time");
+        let fast = Scene { rate: 1e9, commit: 0.001, ..ONE };
+        assert!((fast.commits() - 4_000.0).abs() < 1.0, "four lanes, a commit a millisecond: {}", fast.commits());
     }
 
     #[test]
