@@ -88,7 +88,8 @@ const CHECKS: [Plan; 10] = [
 ];
 
 /// Machines of the prediction: nodes of 4 cores and 16 GiB that may be 60 % busy and take 50,000 connections, rings of 64 KiB (a hundred
-/// activities), a Postgres of 32 cores. Bytes of a viewer and of a task are those of docs/benchmarks.md and docs/scaling.md.
+/// activities), a Postgres of 32 cores. What runs with few viewers cannot show is from docs/benchmarks.md: a delivery to one of 10,000 sockets in turn, an
+/// idle viewer, its memory; and from docs/scaling.md: the memory of a task.
 const MACHINES: Machines = Machines {
     node_cores: 4.0,
     busy: 0.6,
@@ -97,6 +98,8 @@ const MACHINES: Machines = Machines {
     viewer_bytes: 4.4 * 1024.0,
     ring_bytes: 64.0 * 1024.0,
     task_bytes: 2.0 * 1024.0,
+    cold_delivery: 20.2e-6,
+    idle_viewer: 0.73e-6,
     postgres_cores: 32.0,
     row_bytes: 430.0,
 };
@@ -202,41 +205,32 @@ fn amount(account: Account, value: f64) -> String {
 fn tell_need(options: &Options, costs: &[Costs]) {
     println!("{:.0} viewers, {} tasks, {:.0} activities/s\n", options.viewers, options.tasks, options.rate);
     println!(
-        "| how | nodes by CPU, sockets, memory | hubs | Redis: cores, shards, in, out | Postgres: cores, transactions, WAL, a day |\n|---|---|---|---|---|"
+        "| how | nodes by CPU, sockets, memory | hubs | Redis: cores, shards, in, out | Postgres: cores, commits, WAL, a day, ends at |\n|---|---|---|---|---|"
     );
     let viewers = options.viewers / options.tasks as f64;
     for (way, batch) in [(Way::Redis, 1.0), (Way::Redis, 10.0), (Way::Http, 1.0), (Way::Http, 10.0)] {
         let load =
             Scene { nodes: 1, tasks: options.tasks, rate: options.rate, batch, way, viewers, watching: 1.0, commit: COMMIT };
         for (how, together) in [("a task's viewers on one node", true), ("viewers anywhere", false)] {
-            let placed = |scene: Scene| if together { scene } else { scene.spread() };
-            let Need {
-                by_cpu,
-                by_sockets,
-                by_memory,
-                scene,
-                hub_cores,
-                hub_gib,
-                redis_cores,
-                redis_in,
-                redis_out,
-                postgres_cores,
-                transactions,
-                wal,
-                a_day,
-            } = &need(&load, placed, costs, &MACHINES);
-            let all = need(&load, placed, costs, &MACHINES);
-            println!(
-                "| {way:?} by {batch:.0}, {how} | {by_cpu}, {by_sockets}, {by_memory}: **{}** | {hub_cores:.0} cores, {hub_gib:.0} GiB | {redis_cores:.1}, {} shards, {:.0} MB/s, {:.0} MB/s | {postgres_cores:.1} ({} servers of {:.0}), {transactions:.0}/s, {:.0} MB/s, {:.1} TB |",
-                scene.nodes,
-                all.shards(&MACHINES),
-                redis_in / 1e6,
-                redis_out / 1e6,
-                all.postgres(&MACHINES),
-                MACHINES.postgres_cores,
-                wal / 1e6,
-                a_day / 1e12
-            );
+            let all = need(&load, |scene| if together { scene } else { scene.spread() }, costs, &MACHINES);
+            println!("| {way:?} by {batch:.0}, {how} | {} |", needs(&all));
         }
     }
+}
+
+/// The cells of a line.
+fn needs(all: &Need) -> String {
+    let nodes = format!("{}, {}, {}: **{}**", all.by_cpu, all.by_sockets, all.by_memory, all.scene.nodes);
+    let hubs = format!("{:.0} cores, {:.0} GiB", all.hub_cores, all.hub_gib);
+    let (redis_in, redis_out) = (all.redis_in / 1e6, all.redis_out / 1e6);
+    let redis = format!("{:.1}, {}, {redis_in:.0} MB/s, {redis_out:.0} MB/s", all.redis_cores, all.shards(&MACHINES));
+    let postgres = format!(
+        "{:.1}, {:.0}/s, {:.0} MB/s, {:.1} TB, {:.0}/s",
+        all.postgres_cores,
+        all.commits,
+        all.wal / 1e6,
+        all.a_day / 1e12,
+        all.postgres_ends
+    );
+    format!("{nodes} | {hubs} | {redis} | {postgres}")
 }

@@ -57,7 +57,7 @@ impl Account {
                 ("a message of an agent", scene.published()),
                 ("the same for a standby", scene.heard_twice()),
                 commits,
-                ("a commit heard by a node", commits.1 * scene.watching),
+                ("its hints heard by a node", commits.1 * scene.watching),
                 activities,
             ],
             Self::RedisIn => vec![

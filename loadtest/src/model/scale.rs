@@ -18,7 +18,9 @@ pub struct Machines {
     pub viewer_bytes: f64,
     pub ring_bytes: f64,
     pub task_bytes: f64,
-    /// Cores of Postgres's machine, and transactions a second that its disk makes durable.
+    /// What a delivery costs more to a socket that nobody has touched for seconds than to one of few, and an idle viewer; in seconds a second.
+    pub cold_delivery: f64,
+    pub idle_viewer: f64,
     pub postgres_cores: f64,
     pub row_bytes: f64,
 }
@@ -38,14 +40,20 @@ pub struct Need {
     pub redis_in: f64,
     pub redis_out: f64,
     pub postgres_cores: f64,
-    pub transactions: f64,
+    pub commits: f64,
     pub wal: f64,
+    /// How many activities a second would be the most for one Postgres, from so many nodes.
+    pub postgres_ends: f64,
     /// Rows and indexes of a day, in bytes.
     pub a_day: f64,
 }
 
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 const DAY: f64 = 86_400.0;
+
+/// More activities a second than anybody has, and how often the distance to the most that fits is halved.
+const MOST_RATE: f64 = 1e9;
+const HALVINGS: usize = 60;
 
 /// More nodes than anybody has.
 const MOST_NODES: usize = 100_000;
@@ -54,11 +62,6 @@ impl Need {
     /// Shards of Redis, none of them busier than a node may be.
     pub fn shards(&self, machines: &Machines) -> usize {
         (self.redis_cores / machines.busy).ceil() as usize
-    }
-
-    /// How many Postgres such a load needs by processor time alone.
-    pub fn postgres(&self, machines: &Machines) -> usize {
-        (self.postgres_cores / (machines.postgres_cores * machines.busy)).ceil() as usize
     }
 }
 
@@ -72,26 +75,39 @@ pub fn need(load: &Scene, placed: impl Fn(Scene) -> Scene, costs: &[Costs], mach
     let memory = |scene: &Scene| {
         viewers * machines.viewer_bytes + tasks * scene.watching * machines.ring_bytes + 2.0 * tasks * machines.task_bytes
     };
+    let cores =
+        |scene: &Scene| cost(Account::Hubs, scene) + scene.deliveries() * machines.cold_delivery + viewers * machines.idle_viewer;
     let least = |fits: &dyn Fn(&Scene, f64) -> bool| {
         // Where a node more brings more work than it takes there is no such number.
         (1..MOST_NODES).find(|nodes| fits(&on(*nodes), *nodes as f64)).unwrap_or(MOST_NODES)
     };
-    let by_cpu = least(&|scene, nodes| cost(Account::Hubs, scene) <= nodes * machines.node_cores * machines.busy);
+    let by_cpu = least(&|scene, nodes| cores(scene) <= nodes * machines.node_cores * machines.busy);
     let by_sockets = least(&|_, nodes| viewers <= nodes * machines.sockets * machines.busy);
     let by_memory = least(&|scene, nodes| memory(scene) <= nodes * machines.node_gib * GIB * machines.busy);
+    let postgres_cores = |rate: f64, scene: &Scene| cost(Account::Postgres, &Scene { rate, ..*scene });
     let scene = on(by_cpu.max(by_sockets).max(by_memory));
     Need {
         by_cpu,
         by_sockets,
         by_memory,
         scene,
-        hub_cores: cost(Account::Hubs, &scene),
+        hub_cores: cores(&scene),
         hub_gib: memory(&scene) / GIB,
         redis_cores: cost(Account::Redis, &scene),
         redis_in: cost(Account::RedisIn, &scene),
         redis_out: cost(Account::RedisOut, &scene),
-        postgres_cores: cost(Account::Postgres, &scene),
-        transactions: cost(Account::Commits, &scene),
+        postgres_cores: postgres_cores(scene.rate, &scene),
+        postgres_ends: (0..HALVINGS)
+            .fold((0.0, MOST_RATE), |(fits, not), _| {
+                let middle = f64::midpoint(fits, not);
+                if postgres_cores(middle, &scene) <= machines.postgres_cores * machines.busy {
+                    (middle, not)
+                } else {
+                    (fits, middle)
+                }
+            })
+            .0,
+        commits: cost(Account::Commits, &scene),
         wal: cost(Account::Wal, &scene),
         a_day: scene.rate * machines.row_bytes * DAY,
     }
@@ -110,6 +126,8 @@ mod tests {
         viewer_bytes: 4_096.0,
         ring_bytes: 65_536.0,
         task_bytes: 2_048.0,
+        cold_delivery: 5e-6,
+        idle_viewer: 1e-6,
         postgres_cores: 16.0,
         row_bytes: 430.0,
     };
@@ -125,11 +143,12 @@ mod tests {
         commit: 0.001,
     };
 
-    /// A delivery costs 20 µs, a hint heard 10 µs, a message of Redis 10 µs, nothing else anything.
+    /// A delivery costs 15 µs, a hint 10 µs where it is heard, those of a commit 10 µs of Redis for each node that hears them, a row 20 µs of Postgres, nothing else anything.
     fn costs() -> Vec<Costs> {
         let of = |account: Account, name: &str| match (account, name) {
-            (Account::Hubs, "a delivery") => 20e-6,
-            (Account::Hubs, "a hint heard") | (Account::Redis, "a hint given to a node") => 10e-6,
+            (Account::Hubs, "a delivery") => 15e-6,
+            (Account::Postgres, "an activity") => 20e-6,
+            (Account::Hubs, "a hint heard") | (Account::Redis, "its hints heard by a node") => 10e-6,
             _ => 0.0,
         };
         let all = |account: Account| account.causes(&LOAD).into_iter().map(move |(name, _)| of(account, name)).collect();
@@ -139,10 +158,11 @@ mod tests {
     #[test]
     fn a_load_needs_as_many_nodes_as_what_each_runs_out_of_says() {
         let together = need(&LOAD, |scene| scene, &costs(), &MACHINES);
-        // 1,000,000 deliveries and 100,000 hints: 21 cores of two a node; a million viewers of 10,000 a node; 3.8 + 6.1 + 0.4 GiB of 8 a node.
+        // 1,000,000 deliveries, as many viewers and 100,000 hints: 22 cores of two a node; a million viewers of 10,000 a node; 3.8 + 6.1 + 0.4 GiB of 8 a node.
         assert_eq!((together.by_cpu, together.by_sockets, together.by_memory), (11, 100, 2));
         assert_eq!((together.scene.nodes, together.shards(&MACHINES)), (100, 2));
-        assert!((together.hub_cores - 21.0).abs() < 1e-6 && (together.hub_gib - 10.3).abs() < 0.1, "{together:?}");
+        assert!((together.postgres_ends - 400_000.0).abs() < 1.0, "eight cores, 20 µs each: {}", together.postgres_ends);
+        assert!((together.hub_cores - 22.0).abs() < 1e-6 && (together.hub_gib - 10.3).abs() < 0.1, "{together:?}");
         assert!((together.a_day / 1e12 - 3.7).abs() < 0.1, "{}", together.a_day);
     }
 
@@ -151,8 +171,8 @@ mod tests {
         let spread = need(&LOAD, Scene::spread, &costs(), &MACHINES);
         let hints = 100_000.0 * spread.scene.watching;
         assert!(9.0 < spread.scene.watching && spread.scene.watching < 10.0, "{}", spread.scene.watching);
-        assert!((spread.hub_cores - (20.0 + hints * 10e-6)).abs() < 1e-6, "{}", spread.hub_cores);
-        assert!((spread.redis_cores - hints * 10e-6).abs() < 1e-6);
+        assert!((spread.hub_cores - (21.0 + hints * 10e-6)).abs() < 1e-6, "{}", spread.hub_cores);
+        assert!((spread.redis_cores - spread.scene.commits() * spread.scene.watching * 10e-6).abs() < 1e-6);
         assert!(60.0 < spread.hub_gib, "rings: {}", spread.hub_gib);
     }
 }
