@@ -88,7 +88,7 @@ const CHECKS: [Plan; 10] = [
 ];
 
 /// Machines of the prediction: nodes of 4 cores and 16 GiB that may be 60 % busy and take 50,000 connections, rings of 64 KiB (a hundred
-/// activities), a Postgres of 32 cores. What runs with few viewers cannot show is from docs/benchmarks.md: a delivery to one of 10,000 sockets in turn, an
+/// activities), a Postgres of 32 cores. What runs with few viewers cannot show is from docs/benchmarks.md: a write to one of 10,000 sockets in turn, an
 /// idle viewer, its memory; and from docs/scaling.md: the memory of a task.
 const MACHINES: Machines = Machines {
     node_cores: 4.0,
@@ -98,7 +98,7 @@ const MACHINES: Machines = Machines {
     viewer_bytes: 4.4 * 1024.0,
     ring_bytes: 64.0 * 1024.0,
     task_bytes: 2.0 * 1024.0,
-    cold_delivery: 20.2e-6,
+    cold_write: 20.2e-6,
     idle_viewer: 0.73e-6,
     postgres_cores: 32.0,
     row_bytes: 430.0,

@@ -49,7 +49,7 @@ impl Account {
                 activities,
                 commits,
                 ("a hint heard", scene.hints()),
-                ("a delivery", scene.deliveries()),
+                ("a write to a viewer", scene.writes()),
             ],
             // What a commit says of all its tasks comes in one write, and what nodes hear of it goes out in one.
             Self::Redis => vec![
@@ -57,6 +57,7 @@ impl Account {
                 ("a message of an agent", scene.published()),
                 ("the same for a standby", scene.heard_twice()),
                 commits,
+                ("its acks", if scene.way == Way::Redis { commits.1 } else { 0.0 }),
                 ("its hints heard by a node", commits.1 * scene.watching),
                 activities,
             ],

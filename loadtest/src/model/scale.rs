@@ -18,8 +18,8 @@ pub struct Machines {
     pub viewer_bytes: f64,
     pub ring_bytes: f64,
     pub task_bytes: f64,
-    /// What a delivery costs more to a socket that nobody has touched for seconds than to one of few, and an idle viewer; in seconds a second.
-    pub cold_delivery: f64,
+    /// What a write costs more to a socket that nobody has touched for seconds than to one of few, and an idle viewer; in seconds a second.
+    pub cold_write: f64,
     pub idle_viewer: f64,
     pub postgres_cores: f64,
     pub row_bytes: f64,
@@ -76,7 +76,7 @@ pub fn need(load: &Scene, placed: impl Fn(Scene) -> Scene, costs: &[Costs], mach
         viewers * machines.viewer_bytes + tasks * scene.watching * machines.ring_bytes + 2.0 * tasks * machines.task_bytes
     };
     let cores =
-        |scene: &Scene| cost(Account::Hubs, scene) + scene.deliveries() * machines.cold_delivery + viewers * machines.idle_viewer;
+        |scene: &Scene| cost(Account::Hubs, scene) + scene.writes() * machines.cold_write + viewers * machines.idle_viewer;
     let least = |fits: &dyn Fn(&Scene, f64) -> bool| {
         // Where a node more brings more work than it takes there is no such number.
         (1..MOST_NODES).find(|nodes| fits(&on(*nodes), *nodes as f64)).unwrap_or(MOST_NODES)
@@ -126,7 +126,7 @@ mod tests {
         viewer_bytes: 4_096.0,
         ring_bytes: 65_536.0,
         task_bytes: 2_048.0,
-        cold_delivery: 5e-6,
+        cold_write: 5e-6,
         idle_viewer: 1e-6,
         postgres_cores: 16.0,
         row_bytes: 430.0,
@@ -143,10 +143,10 @@ mod tests {
         commit: 0.001,
     };
 
-    /// A delivery costs 15 µs, a hint 10 µs where it is heard, those of a commit 10 µs of Redis for each node that hears them, a row 20 µs of Postgres, nothing else anything.
+    /// A write to a viewer costs 15 µs, a hint 10 µs where it is heard, those of a commit 10 µs of Redis for each node that hears them, a row 20 µs of Postgres, nothing else anything.
     fn costs() -> Vec<Costs> {
         let of = |account: Account, name: &str| match (account, name) {
-            (Account::Hubs, "a delivery") => 15e-6,
+            (Account::Hubs, "a write to a viewer") => 15e-6,
             (Account::Postgres, "an activity") => 20e-6,
             (Account::Hubs, "a hint heard") | (Account::Redis, "its hints heard by a node") => 10e-6,
             _ => 0.0,
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_load_needs_as_many_nodes_as_what_each_runs_out_of_says() {
         let together = need(&LOAD, |scene| scene, &costs(), &MACHINES);
-        // 1,000,000 deliveries, as many viewers and 100,000 hints: 22 cores of two a node; a million viewers of 10,000 a node; 3.8 + 6.1 + 0.4 GiB of 8 a node.
+        // 1,000,000 writes, as many viewers and 100,000 hints: 22 cores of two a node; a million viewers of 10,000 a node; 3.8 + 6.1 + 0.4 GiB of 8 a node.
         assert_eq!((together.by_cpu, together.by_sockets, together.by_memory), (11, 100, 2));
         assert_eq!((together.scene.nodes, together.shards(&MACHINES)), (100, 2));
         assert!((together.postgres_ends - 400_000.0).abs() < 1.0, "eight cores, 20 µs each: {}", together.postgres_ends);

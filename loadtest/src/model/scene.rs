@@ -57,9 +57,9 @@ impl Scene {
         self.messages() * self.watching
     }
 
-    /// Activities given to viewers.
-    pub fn deliveries(&self) -> f64 {
-        self.rate * self.viewers
+    /// Writes to viewers: the activities of a message go out together.
+    pub fn writes(&self) -> f64 {
+        self.messages() * self.viewers
     }
 
     /// Commits a second: what comes to a lane while it commits goes into its next commit together.
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn a_message_is_heard_by_the_owner_the_standby_and_whoever_watches() {
         assert_eq!(
-            [ONE.messages(), ONE.published(), ONE.heard_twice(), ONE.hints(), ONE.deliveries()],
-            [100.0, 100.0, 100.0, 200.0, 1_000.0]
+            [ONE.messages(), ONE.published(), ONE.heard_twice(), ONE.hints(), ONE.writes()],
+            [100.0, 100.0, 100.0, 200.0, 200.0]
         );
         let alone = Scene { nodes: 1, watching: 1.0, ..ONE };
         assert_eq!([alone.heard_twice(), alone.hints()], [0.0, 100.0]);
