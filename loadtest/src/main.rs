@@ -13,6 +13,7 @@ mod ingest;
 mod inserts;
 mod jitter;
 mod latency;
+mod model;
 mod nodes;
 mod open_tasks;
 mod page;
@@ -89,6 +90,8 @@ enum Command {
     All(all::Options),
     /// What a node more costs: processor time and Redis bytes per activity at 1, 2 and 4 nodes.
     Nodes,
+    /// What a load needs that no machine here carries, from costs that are measured and checked here.
+    Model(model::Options),
     /// How nodes start on very many open tasks.
     OpenTasks,
     /// Ways to write activities to Postgres: UNNEST, COPY and VALUES, short keys and names.
@@ -134,6 +137,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Start(options) => start::run(&bench, options).await?,
         Command::All(options) => return all::run(&bench, options).await,
         Command::Nodes => return nodes::run(&bench.binary, bench.services()?).await,
+        Command::Model(options) => return model::run(&bench, options).await,
         Command::OpenTasks => return open_tasks::run(&bench.binary, bench.services()?).await,
         Command::Inserts => return inserts::run(bench.services()?).await,
         Command::Purge(options) => return purge::run(&bench, options).await,

@@ -17,7 +17,7 @@ use crate::{
         access::Known,
         admit::draw_rest,
         error::Problem,
-        extract::{Task, body},
+        extract::{Received, Task, body},
     },
     ingest::{Item, Reading, Rejected, StreamForm, read_body, refused_by_store},
     model::{Cursor, NewActivity, Status, TaskId, Timestamp},
@@ -41,7 +41,7 @@ pub(super) async fn create(
     said::refuse_unoffered(&headers)?;
     let given = said::content_type(&app, &headers)?;
     let (content_type, close) = (given.unwrap_or_else(|| UNNAMED.to_owned()), said::closes(&headers));
-    let bytes = body(&app, &headers, request, app.limits.request_bytes).await?;
+    let Received { bytes, room: _room } = body(&app, &headers, request, app.limits.request_bytes).await?;
     let found = Found::find(&app, &task).await?;
     if let Some(found) = found.filter(Found::is_made) {
         return there(&found, &content_type, close);
@@ -89,7 +89,7 @@ pub(super) async fn append(
     }
     let (close, producer) = (said::closes(&headers), said::producer(&app, &headers)?);
     let (seq, content_type) = (said::seq(&app, &headers)?, said::content_type(&app, &headers)?);
-    let bytes = body(&app, &headers, request, app.limits.request_bytes).await?;
+    let Received { bytes, room: _room } = body(&app, &headers, request, app.limits.request_bytes).await?;
     let found = Found::get(&app, &task).await?;
     let only_close = close && bytes.is_empty();
     if !only_close {

@@ -125,8 +125,12 @@ impl Stage {
 
     /// `resync::fill_gap`.
     fn fill_gap(&self) {
-        while let Some((_, after)) = self.log.gap() {
-            for batch in self.read(after).batches {
+        while let Some(gap) = self.log.gap() {
+            let batches = self.read(gap.after).batches;
+            if batches.is_empty() {
+                self.log.deny(gap);
+            }
+            for batch in batches {
                 self.log.apply(batch, &self.script.options);
             }
         }
