@@ -16,7 +16,7 @@ use crate::{
     checker::{Proof, Publication, Sent},
     figures::Publishing,
     run::Run,
-    timeline::Kind,
+    kind::Kind,
 };
 
 /// How long an agent tries to finish what it has begun when the run ends and everything is well again.

@@ -54,7 +54,8 @@ pub async fn read(run: &Run, postgres: Option<&str>, task: &str) -> Result<Log> 
         Some(url) => by_sql(url, task).await,
         None => by_rest(run, task).await,
     };
-    Ok(Log { task: task.to_owned(), epoch, head, entries: entries.with_context(|| format!("reading the log of {task}"))? })
+    let entries = entries.with_context(|| format!("reading the log of {task}"))?;
+    Ok(Log { task: task.to_owned(), epoch, head, entries, former: Vec::new() })
 }
 
 async fn by_sql(url: &str, task: &str) -> Result<Vec<Entry>> {

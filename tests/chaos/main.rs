@@ -1,19 +1,30 @@
 //! Faults, one after the other, while agents publish and viewers watch; then everything is compared with the log. See docs/chaos.md.
 
 mod agents;
+mod calm;
 mod checker;
+mod clock;
 mod faults;
 mod figures;
 mod fleet;
+mod front;
 mod hubs;
+mod kind;
+mod lanes;
 mod logs;
+mod plan;
 mod proxy;
 mod run;
 mod services;
 mod timeline;
 mod viewers;
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -21,12 +32,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use agents::Agents;
 use checker::{Publication, Transcript, Verdict};
-use faults::{Arena, Plan, Times};
+use clock::Clock;
+use faults::Arena;
 use fleet::Fleet;
+use front::Front;
 use hubs::HubOptions;
+use plan::{Plan, Times};
 use run::Run;
 use services::{Postgres, Redis};
-use viewers::{Heads, Viewers};
+use viewers::{Heads, Language, Sdk, Viewers};
 
 /// How long everything may take until agents have finished when all is well; each agent has its own patience, which is shorter.
 const AGENTS_PATIENCE: Duration = Duration::from_secs(90);
@@ -43,6 +57,12 @@ const LATE: Duration = Duration::from_secs(25);
 /// How many of them come.
 const LATE_VIEWERS: usize = 6;
 
+/// Into how many parts they divide a run.
+const LATE_PARTS: u32 = 10;
+
+/// How many tasks a viewer by an SDK follows.
+const SDK_TASKS: usize = 3;
+
 /// How many lines of each log are shown after a failure.
 const TAIL: usize = 15;
 
@@ -52,7 +72,10 @@ struct Arguments {
     /// Everything again and again, with full times, instead of everything once.
     #[arg(long)]
     long: bool,
-    /// How long the long form goes on.
+    /// Brief faults in several lanes at the same time, with a calm every minute in which all viewers must come to the head.
+    #[arg(long, conflicts_with_all = ["long", "single"])]
+    storm: bool,
+    /// How long the long form and the storm go on.
     #[arg(long, default_value_t = 15)]
     minutes: u64,
     /// Decides about the order of faults and their lengths; random, and printed, if left out.
@@ -64,6 +87,9 @@ struct Arguments {
     /// Keep the folder with the logs and databases, whatever the outcome.
     #[arg(long)]
     keep: bool,
+    /// The program that hubs are processes of, instead of the one built with this.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_tasklight"))]
+    program: PathBuf,
     /// `log.level` of the hubs.
     #[arg(long, default_value = "info")]
     log: String,
@@ -91,7 +117,12 @@ async fn whole(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("tasklight-chaos-").tempdir()?;
     let seed = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     let shape = if arguments.single { "one hub on SQLite" } else { "three hubs on Postgres" };
-    println!("chaos: {shape}, seed {seed}, {}", if arguments.long { "long form" } else { "short form" });
+    let form = match (arguments.storm, arguments.long) {
+        (true, _) => "storm",
+        (false, true) => "long form",
+        (false, false) => "short form",
+    };
+    println!("chaos: {shape}, seed {seed}, {form}");
     let outcome = tokio::select! {
         outcome = everything(arguments, seed, folder.path()) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -105,18 +136,29 @@ async fn whole(arguments: &Arguments) -> Result<()> {
 async fn everything(arguments: &Arguments, seed: u64, folder: &Path) -> Result<()> {
     let redis = Redis::start(folder).await?;
     let postgres = if arguments.single { None } else { Some(Postgres::start(folder).await?) };
-    let store = postgres.as_ref().map_or_else(|| format!("sqlite://{}/log.db", folder.display()), Postgres::url);
-    let options = HubOptions { store, log_level: arguments.log.clone(), folder: folder.to_owned() };
+    let options = HubOptions {
+        program: arguments.program.clone(),
+        store: format!("sqlite://{}/log.db", folder.display()),
+        log_level: arguments.log.clone(),
+        folder: folder.to_owned(),
+        settings: Vec::new(),
+    };
     let hubs = if arguments.single { 1 } else { 3 };
     let run = Arc::new(Run::new(redis.address(), arguments.single));
-    let mut fleet = Fleet::new(run.clone(), options);
-    for _ in 0..hubs {
-        fleet.add().await?;
+    let mut fleet = Fleet::new(run.clone(), options, postgres.as_ref().map(Postgres::address));
+    if arguments.storm && !Clock::is_possible() {
+        println!("LEFT OUT: no clock will jump, because libfaketime is not installed (Debian: apt-get install libfaketime)");
     }
-    let mut plan = Plan::new(seed, hubs, postgres.is_some());
+    for number in 1..=hubs {
+        if arguments.storm && Clock::is_possible() && number == hubs {
+            fleet.add_with_clock().await?;
+        } else {
+            fleet.add().await?;
+        }
+    }
     let mut arena = Arena { run: run.clone(), fleet, redis, postgres };
     let outcome = tokio::select! {
-        outcome = test(arguments, &mut arena, &mut plan) => outcome,
+        outcome = test(arguments, seed, &mut arena) => outcome,
         text = run.alarmed() => Err(anyhow::anyhow!(text)),
     };
     if outcome.is_err() {
@@ -128,39 +170,68 @@ async fn everything(arguments: &Arguments, seed: u64, folder: &Path) -> Result<(
     outcome
 }
 
-async fn test(arguments: &Arguments, arena: &mut Arena, plan: &mut Plan) -> Result<()> {
+async fn test(arguments: &Arguments, seed: u64, arena: &mut Arena) -> Result<()> {
     let run = arena.run.clone();
     let agents = Agents::start(&run);
     let mut viewers = Viewers::start(&run, &agents::tasks());
+    let front = if arguments.storm { Some(join_sdks(&run, &mut viewers).await?) } else { None };
     arena.fleet.settle().await.context("at the beginning")?;
-    let (times, time) = if arguments.long {
-        (Times::long(), Duration::from_secs(60 * arguments.minutes))
-    } else {
-        (Times::short(), Duration::ZERO)
+    let time = if arguments.storm || arguments.long { Duration::from_secs(60 * arguments.minutes) } else { Duration::ZERO };
+    let raged = tokio::select! {
+        raged = rage(arguments, seed, arena, time) => raged,
+        () = come_late(&run, &mut viewers, time) => Ok(()),
     };
-    tokio::select! {
-        raged = arena.rage(plan, &times, time) => raged?,
-        () = come_late(&run, &mut viewers) => {}
+    if raged.is_err() {
+        println!("what was counted until then:\n{}", run.figures.table(&Verdict::default(), run.timeline.elapsed()));
+        return raged;
     }
     run.quiet.cancel();
     let publications = timeout(AGENTS_PATIENCE, agents.finish()).await.context("agents do not finish")??;
     let heads = come_to_rest(arena).await?;
     let transcripts = viewers.finish(heads).await?;
+    drop(front);
     let verdict = compare(arena, &publications, &transcripts).await?;
     println!("{}", run.figures.table(&verdict, run.timeline.elapsed()));
     for difference in &verdict.differences {
         println!("{difference}");
     }
+    if !verdict.history.is_empty() {
+        println!("the history of the first:\n{}", verdict.history);
+    }
+    let unsettled = run.figures.unsettled.get();
+    ensure!(!run.over.is_cancelled() || !verdict.differences.is_empty(), "an anomaly was seen; it is told above");
     match verdict.differences.first() {
         Some(first) => bail!("{first}"),
+        None if unsettled != 0 => bail!("no anomaly, but in {unsettled} calms nodes did not settle, as told above"),
         None => Ok(()),
     }
 }
 
-/// Viewers that come late read everything from the start.
-async fn come_late(run: &Arc<Run>, viewers: &mut Viewers) {
+/// Faults, in the form that was asked for.
+async fn rage(arguments: &Arguments, seed: u64, arena: &mut Arena, time: Duration) -> Result<()> {
+    if arguments.storm {
+        return lanes::storm(arena, seed, time).await;
+    }
+    let times = if arguments.long { Times::long() } else { Times::short() };
+    let until_noticed = times.until_noticed;
+    let mut plan = Plan::new(seed, arena.fleet.members.len(), arena.postgres.is_some(), times);
+    arena.rage(&mut plan, until_noticed, time).await
+}
+
+/// A viewer by each SDK, through one address in front of all hubs.
+async fn join_sdks(run: &Arc<Run>, viewers: &mut Viewers) -> Result<Front> {
+    let front = Front::start(run.clone()).await?;
+    for language in [Language::TypeScript, Language::Python] {
+        let tasks = agents::tasks().into_iter().take(SDK_TASKS).collect();
+        viewers.join_sdk(run, Sdk { language, hub: front.address(), tasks });
+    }
+    Ok(front)
+}
+
+/// Viewers that come late read everything from the start. In a run of `time` they come over most of it.
+async fn come_late(run: &Arc<Run>, viewers: &mut Viewers, time: Duration) {
     for number in 1..=LATE_VIEWERS {
-        sleep(LATE).await;
+        sleep(LATE.max(time / LATE_PARTS)).await;
         let by_sse = number % 2 == 0;
         let tasks: Vec<_> = agents::tasks().into_iter().skip(number - 1).take(if by_sse { 1 } else { 3 }).collect();
         viewers.join(run, format!("late-{number}"), tasks, by_sse);

@@ -15,6 +15,9 @@ use super::free_address;
 /// How long `initdb` and `pg_ctl` may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The most connections it takes.
+const CONNECTIONS: u32 = 150;
+
 /// What is said when something is missing.
 const INSTALL: &str = "is it installed? (Debian: apt-get install postgresql)";
 
@@ -52,6 +55,11 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// Where it listens, also while it is down.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What connects to it.
     pub fn url(&self) -> String {
         format!("postgres://tasklight@{}/postgres", self.address)
@@ -71,7 +79,7 @@ impl Postgres {
         let port = self.address.port();
         // fsync is on by default; said here because everything rests on it.
         let options =
-            format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c max_connections=200");
+            format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c max_connections={CONNECTIONS}");
         let mut start = self.program("pg_ctl");
         start.args(["start", "-w", "-o", &options, "-l"]).arg(&self.log).arg("-D").arg(&self.data);
         finish(&mut start).await.with_context(|| format!("starting postgres; its log is {}", self.log.display()))?;
