@@ -71,7 +71,11 @@ async fn at_head(run: &Run, url: &str, healed: Instant) -> Result<Duration> {
                 format!("{} of {} at {} of {head}", mark.viewer, mark.task, mark.offset())
             };
             let behind: Vec<_> = waiting.iter().map(behind).collect();
-            ensure!(run.over.is_cancelled(), "not at the head {AT_HEAD:?} after the last fault was healed: {}", behind.join(", "));
+            ensure!(
+                run.over.is_cancelled(),
+                "not at the head {AT_HEAD:?} after the last fault was healed: {}",
+                behind.join(", ")
+            );
             break;
         }
     }

@@ -68,6 +68,8 @@ pub struct Sent {
     pub at_ms: u64,
     /// The fault that was on then.
     pub during: Option<&'static str>,
+    /// The epoch that its receipt names.
+    pub life: Option<Arc<str>>,
 }
 
 /// What a publisher was told.
@@ -255,7 +257,8 @@ pub fn check(logs: &[Log], publications: &[Publication], transcripts: &[Transcri
     }
     let nowhere = HashMap::new();
     for publication in publications {
-        check_publication(publication, places.get(&*publication.task).unwrap_or(&nowhere), &mut verdict);
+        let log = logs.iter().find(|log| log.task == publication.task);
+        check_publication(publication, log, places.get(&*publication.task).unwrap_or(&nowhere), &mut verdict);
     }
     transcript::check_all(logs, &places, transcripts, &mut verdict);
     if let Some(first) = verdict.differences.first() {
@@ -317,20 +320,33 @@ fn sent_as<'a>(published: &HashMap<(&str, &str), &'a Publication>, log: &Log, in
 }
 
 /// What a publisher was promised against the places of events in the log.
-fn check_publication(publication: &Publication, places: &HashMap<Uuid, u64>, verdict: &mut Verdict) {
+fn check_publication(publication: &Publication, log: Option<&Log>, places: &HashMap<Uuid, u64>, verdict: &mut Verdict) {
+    let lived = |life: &str| log.is_some_and(|log| log.epoch == life || log.former.iter().any(|epoch| epoch == life));
     for (index, sent) in publication.sent.iter().enumerate() {
         let Publication { task, invocation, .. } = publication;
         let name = format!("task {task} {invocation} number {} event {}", index + 1, sent.event);
         let place = places.get(&sent.event);
         let there = |offset| Place { task: task.clone(), offset, event: Some(sent.event) };
+        if let Some(life) = sent.life.as_deref().filter(|life| !lived(life)) {
+            let text = format!("{name}: the receipt is of life {life}, which the log never had");
+            verdict.note(Kind::Phantom, there(None), text);
+        }
         match (&sent.proof, place) {
             (Proof::None, _) | (Proof::Ack | Proof::Counted { .. }, Some(_)) => {}
             (Proof::Receipt(offset), Some(place)) if offset == place => {}
             (Proof::Receipt(offset), Some(place)) => {
-                verdict.note(Kind::Phantom, there(Some(*place)), format!("{name}: the receipt says offset {offset}, the log has it at {place}"));
+                verdict.note(
+                    Kind::Phantom,
+                    there(Some(*place)),
+                    format!("{name}: the receipt says offset {offset}, the log has it at {place}"),
+                );
             }
             (Proof::Receipt(offset), None) => {
-                verdict.note(Kind::Lost, there(Some(*offset)), format!("{name}: not in the log, but there is a receipt for offset {offset}"));
+                verdict.note(
+                    Kind::Lost,
+                    there(Some(*offset)),
+                    format!("{name}: not in the log, but there is a receipt for offset {offset}"),
+                );
             }
             (Proof::Ack, None) => {
                 let acked = format!("{name}: not in the log, but it was acked {}", sent.when());

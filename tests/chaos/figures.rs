@@ -88,6 +88,8 @@ pub struct Figures {
     pub refused: Count,
     /// Connections that viewers gave up because nothing came for too long.
     pub silent: Count,
+    /// Requests of publishers that were told to come back later.
+    pub told: Count,
     /// Times a hub told viewers that a log starts over.
     pub resets: Count,
     /// Times a hub told viewers to go elsewhere.
@@ -180,6 +182,7 @@ impl Figures {
         row("  HTTP", publishing(&self.http, "receipts"));
         row("  PUBLISH, acked", publishing(&self.acked, "acks"));
         row("  PUBLISH, fire and forget", publishing(&self.forget, "counted"));
+        row("publishers told to come back", self.told.get().to_string());
         row("receipts of duplicates", self.duplicates.get().to_string());
         row("in the store", verdict.stored.to_string());
         let [websocket, sse, sdk] = [&self.websocket, &self.sse, &self.sdk].map(Count::get);

@@ -69,7 +69,7 @@ impl Fleet {
 
     async fn join(&mut self, with_clock: bool) -> Result<()> {
         self.named += 1;
-        let redis = Proxy::start(self.run.redis).await?;
+        let redis = Proxy::start(self.run.redis()).await?;
         let mut options = self.options.clone();
         let postgres = match self.postgres {
             Some(postgres) => Some(Proxy::start(postgres).await?),
@@ -78,7 +78,8 @@ impl Fleet {
         if let Some(postgres) = &postgres {
             options.store = format!("postgres://tasklight@{}/postgres", postgres.address());
         }
-        let mut hub = Hub::new(&format!("hub-{}", self.named), format!("redis://{}", redis.address()), options)?;
+        let broker = options.broker.clone().unwrap_or_else(|| format!("redis://{}", redis.address()));
+        let mut hub = Hub::new(&format!("hub-{}", self.named), broker, options)?;
         if with_clock {
             hub.give_clock()?;
         }
@@ -142,7 +143,7 @@ impl Fleet {
         let mut ask = redis::cmd("PUBSUB");
         ask.arg("NUMSUB").arg(tasks.iter().map(|task| format!("tasklight:task:{task}")).collect::<Vec<_>>());
         let asking = async {
-            let client = redis::Client::open(format!("redis://{}", self.run.redis))?;
+            let client = redis::Client::open(format!("redis://{}", self.run.redis()))?;
             ask.query_async::<Vec<(String, usize)>>(&mut client.get_multiplexed_async_connection().await?).await
         };
         let Ok(Ok(heard)) = timeout(ANSWER_TIMEOUT, asking).await else { return Some("redis does not answer".to_owned()) };

@@ -39,12 +39,12 @@ pub struct HubOptions {
     pub program: PathBuf,
     /// `--store`.
     pub store: String,
+    /// `--broker`, where it is not each hub's own proxy.
+    pub broker: Option<String>,
     /// `log.level`.
     pub log_level: String,
     /// Where logs go.
     pub folder: PathBuf,
-    /// More settings, as environment variables.
-    pub settings: Vec<(String, String)>,
 }
 
 /// One node, running or not.
@@ -110,7 +110,6 @@ impl Hub {
             clock.wind(&mut command);
         }
         let child = command
-            .envs(self.options.settings.iter().map(|(name, value)| (name, value)))
             .args(["serve", "--listen", &self.address.to_string(), "--admin-listen", &self.admin.to_string()])
             .args(["--store", &self.options.store, "--broker", &self.broker])
             .env("TASKLIGHT__NODE__ID", &self.name)

@@ -42,12 +42,10 @@ pub async fn storm(arena: &mut Arena, seed: u64, time: Duration) -> Result<()> {
     ensure!(arena.postgres.is_some(), "a storm needs several hubs");
     let mut moods = Plan::new(seed, nodes, true, Times::storm());
     let seeds = Lane::ALL.iter().zip(1..).map(|(lane, number)| (*lane, seed.wrapping_mul(1_000).wrapping_add(number)));
-    let mut plans: Vec<(Lane, Plan)> =
-        seeds.map(|(lane, seed)| (lane, Plan::new(seed, nodes, true, Times::storm()))).collect();
+    let mut plans: Vec<(Lane, Plan)> = seeds.map(|(lane, seed)| (lane, Plan::new(seed, nodes, true, Times::storm()))).collect();
     while arena.run.timeline.elapsed() < time && !arena.run.over.is_cancelled() {
         let links = arena.fleet.members.iter().map(|member| member.links.clone()).collect();
-        let spell =
-            Spell { run: arena.run.clone(), end: Instant::now() + SPELL, polite: moods.chance(POLITE), links };
+        let spell = Spell { run: arena.run.clone(), end: Instant::now() + SPELL, polite: moods.chance(POLITE), links };
         rage(&spell, arena, &mut plans, clock).await?;
         calm::come(arena).await.context("in the calm after faults")?;
         sleep(BREATH).await;
@@ -59,8 +57,15 @@ pub async fn storm(arena: &mut Arena, seed: u64, time: Duration) -> Result<()> {
 async fn rage(spell: &Spell, arena: &mut Arena, plans: &mut [(Lane, Plan)], clock: bool) -> Result<()> {
     let Arena { fleet, redis, postgres, .. } = arena;
     let postgres = postgres.as_mut().context("there is no postgres")?;
-    let [(_, of_hubs), (_, of_redis), (_, of_postgres), (_, of_redis_links), (_, of_postgres_links), (_, of_clients), (_, of_tasks)] =
-        plans
+    let [
+        (_, of_hubs),
+        (_, of_redis),
+        (_, of_postgres),
+        (_, of_redis_links),
+        (_, of_postgres_links),
+        (_, of_clients),
+        (_, of_tasks),
+    ] = plans
     else {
         anyhow::bail!("a plan for each lane");
     };

@@ -47,6 +47,11 @@ pub async fn head(run: &Run, task: &str) -> Result<u64> {
     Ok(get::<Task>(run, &format!("/v1/tasks/{task}")).await?.head)
 }
 
+/// The epoch of a task, as a random node has it.
+pub async fn epoch(run: &Run, task: &str) -> Result<String> {
+    Ok(get::<Task>(run, &format!("/v1/tasks/{task}")).await?.epoch)
+}
+
 /// The log of a task: from `postgres` if there is one, else page by page from a random node each.
 pub async fn read(run: &Run, postgres: Option<&str>, task: &str) -> Result<Log> {
     let Task { epoch, head } = get(run, &format!("/v1/tasks/{task}")).await?;

@@ -4,6 +4,7 @@ mod agents;
 mod calm;
 mod checker;
 mod clock;
+mod ending;
 mod faults;
 mod figures;
 mod fleet;
@@ -15,6 +16,7 @@ mod logs;
 mod plan;
 mod proxy;
 mod run;
+mod scenarios;
 mod services;
 mod timeline;
 mod viewers;
@@ -26,12 +28,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 
 use agents::Agents;
-use checker::{Publication, Transcript, Verdict};
+use checker::Verdict;
 use clock::Clock;
 use faults::Arena;
 use fleet::Fleet;
@@ -39,17 +41,9 @@ use front::Front;
 use hubs::HubOptions;
 use plan::{Plan, Times};
 use run::Run;
+use scenarios::Scenario;
 use services::{Postgres, Redis};
-use viewers::{Heads, Language, Sdk, Viewers};
-
-/// How long everything may take until agents have finished when all is well; each agent has its own patience, which is shorter.
-const AGENTS_PATIENCE: Duration = Duration::from_secs(90);
-
-/// How long it may take until nothing is on its way any more: what nobody acked is looked up in the store after 10 s.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
-
-/// The logs have come to rest when they have not changed for so long.
-const REST: Duration = Duration::from_secs(2);
+use viewers::{Language, Sdk, Viewers};
 
 /// Between the arrival of two viewers that come late.
 const LATE: Duration = Duration::from_secs(25);
@@ -75,6 +69,9 @@ struct Arguments {
     /// Brief faults in several lanes at the same time, with a calm every minute in which all viewers must come to the head.
     #[arg(long, conflicts_with_all = ["long", "single"])]
     storm: bool,
+    /// One of these instead.
+    #[arg(long, conflicts_with_all = ["long", "single", "storm"])]
+    scenario: Option<Scenario>,
     /// How long the long form and the storm go on.
     #[arg(long, default_value_t = 15)]
     minutes: u64,
@@ -117,10 +114,11 @@ async fn whole(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("tasklight-chaos-").tempdir()?;
     let seed = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     let shape = if arguments.single { "one hub on SQLite" } else { "three hubs on Postgres" };
-    let form = match (arguments.storm, arguments.long) {
-        (true, _) => "storm",
-        (false, true) => "long form",
-        (false, false) => "short form",
+    let form = match (arguments.scenario, arguments.storm, arguments.long) {
+        (Some(scenario), ..) => format!("scenario {scenario:?}"),
+        (None, true, _) => "storm".to_owned(),
+        (None, false, true) => "long form".to_owned(),
+        (None, false, false) => "short form".to_owned(),
     };
     println!("chaos: {shape}, seed {seed}, {form}");
     let outcome = tokio::select! {
@@ -134,15 +132,18 @@ async fn whole(arguments: &Arguments) -> Result<()> {
 }
 
 async fn everything(arguments: &Arguments, seed: u64, folder: &Path) -> Result<()> {
-    let redis = Redis::start(folder).await?;
-    let postgres = if arguments.single { None } else { Some(Postgres::start(folder).await?) };
     let options = HubOptions {
         program: arguments.program.clone(),
         store: format!("sqlite://{}/log.db", folder.display()),
+        broker: None,
         log_level: arguments.log.clone(),
         folder: folder.to_owned(),
-        settings: Vec::new(),
     };
+    if let Some(scenario) = arguments.scenario {
+        return scenarios::play(scenario, &options, folder).await;
+    }
+    let redis = Redis::start(folder).await?;
+    let postgres = if arguments.single { None } else { Some(Postgres::start(folder).await?) };
     let hubs = if arguments.single { 1 } else { 3 };
     let run = Arc::new(Run::new(redis.address(), arguments.single));
     let mut fleet = Fleet::new(run.clone(), options, postgres.as_ref().map(Postgres::address));
@@ -185,26 +186,9 @@ async fn test(arguments: &Arguments, seed: u64, arena: &mut Arena) -> Result<()>
         println!("what was counted until then:\n{}", run.figures.table(&Verdict::default(), run.timeline.elapsed()));
         return raged;
     }
-    run.quiet.cancel();
-    let publications = timeout(AGENTS_PATIENCE, agents.finish()).await.context("agents do not finish")??;
-    let heads = come_to_rest(arena).await?;
-    let transcripts = viewers.finish(heads).await?;
+    let outcome = ending::conclude(arena, agents, viewers, None).await;
     drop(front);
-    let verdict = compare(arena, &publications, &transcripts).await?;
-    println!("{}", run.figures.table(&verdict, run.timeline.elapsed()));
-    for difference in &verdict.differences {
-        println!("{difference}");
-    }
-    if !verdict.history.is_empty() {
-        println!("the history of the first:\n{}", verdict.history);
-    }
-    let unsettled = run.figures.unsettled.get();
-    ensure!(!run.over.is_cancelled() || !verdict.differences.is_empty(), "an anomaly was seen; it is told above");
-    match verdict.differences.first() {
-        Some(first) => bail!("{first}"),
-        None if unsettled != 0 => bail!("no anomaly, but in {unsettled} calms nodes did not settle, as told above"),
-        None => Ok(()),
-    }
+    outcome
 }
 
 /// Faults, in the form that was asked for.
@@ -237,36 +221,4 @@ async fn come_late(run: &Arc<Run>, viewers: &mut Viewers, time: Duration) {
         viewers.join(run, format!("late-{number}"), tasks, by_sse);
     }
     std::future::pending().await
-}
-
-/// Waits until no node holds anything for another and no log grows any more; gives the heads.
-async fn come_to_rest(arena: &mut Arena) -> Result<Heads> {
-    let end = Instant::now() + DRAIN_PATIENCE;
-    let (mut heads, mut since) = (Heads::new(), Instant::now());
-    loop {
-        arena.fleet.settle().await?;
-        let conditions = arena.fleet.conditions().await;
-        let held: u64 = conditions.iter().map(|(_, condition)| condition.as_ref().map_or(1, |condition| condition.held)).sum();
-        let mut now = Heads::new();
-        for task in agents::tasks() {
-            let head = logs::head(&arena.run, &task).await?;
-            now.insert(task, head);
-        }
-        if held != 0 || heads != now {
-            (heads, since) = (now, Instant::now());
-        } else if REST <= since.elapsed() {
-            return Ok(heads);
-        }
-        ensure!(Instant::now() < end, "after {DRAIN_PATIENCE:?} {held} activities are held, and the heads are {heads:?}");
-        sleep(REST / 10).await;
-    }
-}
-
-async fn compare(arena: &Arena, publications: &[Publication], transcripts: &[Transcript]) -> Result<Verdict> {
-    let postgres = arena.postgres.as_ref().map(Postgres::url);
-    let mut logs = Vec::new();
-    for task in agents::tasks() {
-        logs.push(logs::read(&arena.run, postgres.as_deref(), &task).await?);
-    }
-    Ok(checker::check(&logs, publications, transcripts))
 }

@@ -225,12 +225,9 @@ impl Lane {
                 (Kind::FreezeRedis, 3),
                 (Kind::KillRedis, 1),
             ],
-            Self::Postgres => vec![
-                (Kind::EndBackends, 12),
-                (Kind::TakeConnections, 4),
-                (Kind::Deadlock, 6),
-                (Kind::RestartPostgres, 1),
-            ],
+            Self::Postgres => {
+                vec![(Kind::EndBackends, 12), (Kind::TakeConnections, 4), (Kind::Deadlock, 6), (Kind::RestartPostgres, 1)]
+            }
             Self::Link(line) => [
                 (Trouble::Deaf, 2),
                 (Trouble::Mute, 2),

@@ -55,6 +55,7 @@ pub enum Weather {
 /// The weather, how often it was healed, and how often everything was reset.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Sky {
+    to: SocketAddr,
     weather: Weather,
     healings: u64,
     resets: u64,
@@ -73,9 +74,9 @@ impl Proxy {
     pub async fn start(to: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, crate::services::free_address()?.port())).await?;
         let address = listener.local_addr()?;
-        let sky = watch::Sender::new(Sky { weather: Weather::Fair, healings: 0, resets: 0 });
+        let sky = watch::Sender::new(Sky { to, weather: Weather::Fair, healings: 0, resets: 0 });
         let (touched, mut accepting) = (Arc::<AtomicU64>::default(), JoinSet::new());
-        accepting.spawn(accept(listener, Line { to, sky: sky.subscribe(), touched: touched.clone() }));
+        accepting.spawn(accept(listener, Line { sky: sky.subscribe(), touched: touched.clone() }));
         Ok(Self { address, sky, touched, _accepting: accepting })
     }
 
@@ -101,6 +102,12 @@ impl Proxy {
         self.sky.send_modify(|sky| sky.resets += 1);
     }
 
+    /// From now on the server is there; connections to the one before are reset.
+    #[allow(dead_code, reason = "tests/it shares this file")]
+    pub fn aim(&self, to: SocketAddr) {
+        self.sky.send_modify(|sky| *sky = Sky { to, resets: sky.resets + 1, ..*sky });
+    }
+
     /// Passes on again. Connections of which something was swallowed are closed: their streams have a hole, and TCP would never give out one.
     pub fn heal(&self) {
         self.sky.send_modify(|sky| *sky = Sky { weather: Weather::Fair, healings: sky.healings + 1, ..*sky });
@@ -116,7 +123,6 @@ impl Proxy {
 /// What each connection needs to know.
 #[derive(Clone)]
 struct Line {
-    to: SocketAddr,
     sky: watch::Receiver<Sky>,
     touched: Arc<AtomicU64>,
 }
@@ -153,7 +159,8 @@ enum End {
 
 /// One connection. If the server is not there the client's end is closed at once, as a refusal that comes a little late.
 async fn pass_on(mut client: TcpStream, mut line: Line) {
-    let Ok(Ok(mut server)) = timeout(CONNECT_TIMEOUT, TcpStream::connect(line.to)).await else { return };
+    let to = line.sky.borrow().to;
+    let Ok(Ok(mut server)) = timeout(CONNECT_TIMEOUT, TcpStream::connect(to)).await else { return };
     if client.set_nodelay(true).is_err() || server.set_nodelay(true).is_err() {
         return;
     }

@@ -22,8 +22,6 @@ use crate::{figures::Figures, timeline::Timeline};
 pub struct Run {
     /// Where connections go.
     pub nodes: Nodes,
-    /// Where Redis is, for agents.
-    pub redis: SocketAddr,
     /// What was on when.
     pub timeline: Timeline,
     /// What is counted.
@@ -34,6 +32,7 @@ pub struct Run {
     pub quiet: CancellationToken,
     /// An anomaly was seen: no more faults; the run comes to its end in order, so that the checker can name it with its history.
     pub over: CancellationToken,
+    redis: RwLock<SocketAddr>,
     starts_over: AtomicBool,
     alarm: watch::Sender<Option<String>>,
 }
@@ -43,12 +42,12 @@ impl Run {
     pub fn new(redis: SocketAddr, alone: bool) -> Self {
         Self {
             nodes: Nodes::default(),
-            redis,
             timeline: Timeline::start(alone),
             figures: Figures::default(),
             board: Board::default(),
             quiet: CancellationToken::new(),
             over: CancellationToken::new(),
+            redis: RwLock::new(redis),
             starts_over: AtomicBool::new(false),
             alarm: watch::Sender::new(None),
         }
@@ -63,6 +62,16 @@ impl Run {
             alarm.get_or_insert(text);
             first
         });
+    }
+
+    /// Where Redis is, for agents.
+    pub fn redis(&self) -> SocketAddr {
+        *self.redis.read()
+    }
+
+    /// Redis is elsewhere from now on.
+    pub fn move_redis(&self, address: SocketAddr) {
+        *self.redis.write() = address;
     }
 
     /// From now on logs may start another life, and viewers may be told so.

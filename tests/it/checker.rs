@@ -23,7 +23,7 @@ fn world() -> World {
         let event = Uuid::from_u128(offset.into());
         let (index, proof) = if offset % 2 == 1 { (0, Proof::Receipt(offset)) } else { (1, counted(None)) };
         let publication = &mut world.publications[index];
-        publication.sent.push(Sent { event, proof, at_ms: 10_000 + offset, during: Some("hub killed") });
+        publication.sent.push(Sent { event, proof, at_ms: 10_000 + offset, during: Some("hub killed"), life: None });
         let entry = Entry { offset, event, invocation: publication.invocation.clone(), number: publication.sent.len() as u64 };
         world.log.entries.push(entry);
         // It comes back after the tenth.
@@ -231,6 +231,19 @@ fn a_viewer_that_was_told_starts_over_in_another_life() {
         world.transcript.seen[3].told = true;
     });
     assert_eq!(found(&midway).0, [Kind::Skipped]);
+}
+
+#[test]
+fn a_receipt_of_a_life_that_never_was_is_found() {
+    let receipt = |life: &str| {
+        let verdict = changed(|world| {
+            restored(world);
+            world.publications[0].sent[3].life = Some(life.into());
+        });
+        found(&verdict)
+    };
+    assert_eq!((receipt("e").0, receipt("f").0), (vec![], vec![]));
+    assert!(receipt("g").1.contains("is of life g, which the log never had"), "{}", receipt("g").1);
 }
 
 #[test]

@@ -36,12 +36,7 @@ pub(super) fn check_all(
 /// What is wrong, where, with which event.
 type Wrong = (Kind, u64, Option<Uuid>, String);
 
-fn check<'a>(
-    transcript: &'a Transcript,
-    log: &Log,
-    places: &HashMap<Uuid, u64>,
-    former: &mut Former<'a>,
-) -> Option<Wrong> {
+fn check<'a>(transcript: &'a Transcript, log: &Log, places: &HashMap<Uuid, u64>, former: &mut Former<'a>) -> Option<Wrong> {
     // Before the first delivery it stands where it began.
     let mut last: Option<&Seen> = None;
     for (index, got) in transcript.seen.iter().enumerate() {
@@ -66,7 +61,10 @@ fn check<'a>(
         match (stored.map(|index| log.entries[index].event), places.get(&got.event)) {
             (Some(event), _) if event == got.event => {}
             (Some(event), Some(place)) => {
-                return wrong(Kind::Diverging, format!("where the log and the others have event {event}; this one is at {place}"));
+                return wrong(
+                    Kind::Diverging,
+                    format!("where the log and the others have event {event}; this one is at {place}"),
+                );
             }
             (Some(event), None) => return wrong(Kind::Phantom, format!("which is not stored; the log has event {event} there")),
             (None, _) => return wrong(Kind::Phantom, format!("which is beyond the log's end ({})", log.head)),

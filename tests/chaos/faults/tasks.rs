@@ -1,10 +1,7 @@
 //! A task of its own is deleted, with everything below it, while it is watched, and made again: its viewer has to be told, and must never
 //! see something else under a cursor that it has seen.
 
-use std::{
-    collections::HashMap,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result};
 use futures_util::{SinkExt, StreamExt};
@@ -70,7 +67,9 @@ pub async fn inflict(run: &Run, fault: &Fault) -> Result<bool> {
     }
     if !complete {
         let (got, cursor) = (viewer.seen.len(), viewer.cursor.as_deref().unwrap_or_default());
-        run.anomaly(&format!("the viewer of {task}, deleted and made again, stands at {cursor} after {got}, and never got {last:?}"));
+        run.anomaly(&format!(
+            "the viewer of {task}, deleted and made again, stands at {cursor} after {got}, and never got {last:?}"
+        ));
     }
     let published: HashMap<String, Uuid> = first.into_iter().chain(second).collect();
     if let Some(wrong) = wrong(&viewer.seen, published) {
