@@ -90,7 +90,7 @@ test-chaos:
 
 ## chaos: the same with full times, again and again for 15 minutes; FLAGS="--minutes 60" for longer, FLAGS="--storm --minutes 60" for an hour of
 ## brief faults of many kinds at the same time, FLAGS="--scenario stale-replica" (or sentinel, disk-full) for what needs a run of its own
-chaos: sdk/typescript/node_modules/.installed
+chaos: $(if $(filter --storm% --scenario%,$(FLAGS)),sdk/typescript/node_modules/.installed)
 	$(CARGO) build --quiet
 	bash tests/services.sh $(CARGO) test --quiet --test chaos -- $(if $(filter --storm% --scenario%,$(FLAGS)),,--long) $(FLAGS)
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{agents, faults::Arena, figures::Calm, run::Run};
+use crate::{agents, faults::Arena, figures::Calm, fleet::Listeners, run::Run};
 
 /// In so long all viewers must have been at the head.
 const AT_HEAD: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub async fn come(arena: &mut Arena) -> Result<()> {
     let url = arena.postgres.as_ref().context("there is no postgres")?.url();
     let (viewers, nodes) = tokio::try_join!(at_head(&run, &url, healed), async {
         // What the hour is for is said about viewers; this is told at the end.
-        if let Some(missing) = arena.fleet.settle_or_say().await? {
+        if let Some(missing) = arena.fleet.settle_or_say(Listeners::Exactly).await? {
             println!("[{:6.1} s] NODES DID NOT SETTLE: {missing}", run.timeline.elapsed().as_secs_f64());
             run.figures.unsettled.one();
         }

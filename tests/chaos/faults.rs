@@ -53,6 +53,17 @@ impl Arena {
         }
     }
 
+    /// Heals whatever was on when faults ended early.
+    pub async fn heal(&mut self) -> Result<()> {
+        self.redis.revive().await?;
+        if let Some(postgres) = &mut self.postgres
+            && !postgres.runs().await
+        {
+            postgres.start_again().await?;
+        }
+        self.fleet.heal().await
+    }
+
     /// One fault from its beginning until everything has settled.
     async fn one(&mut self, fault: &Fault, until_noticed: bool) -> Result<()> {
         let (run, began) = (self.run.clone(), Instant::now());

@@ -41,6 +41,15 @@ pub struct Links {
     pub clients: Proxy,
 }
 
+/// How many listen to a task's channel when all has settled, compared to how many are to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listeners {
+    /// One that was its standby lingers for a while (10 s).
+    AtLeast,
+    /// Lingering is over, too.
+    Exactly,
+}
+
 /// The nodes.
 pub struct Fleet {
     /// Those that are to run.
@@ -98,6 +107,21 @@ impl Fleet {
         stopped
     }
 
+    /// Heals all links, and has all nodes run.
+    pub async fn heal(&mut self) -> Result<()> {
+        for Member { hub, links } in &mut self.members {
+            for proxy in [Some(&links.redis), links.postgres.as_ref(), Some(&links.clients)].into_iter().flatten() {
+                proxy.heal();
+            }
+            if hub.is_started() {
+                hub.thaw()?;
+            } else {
+                hub.revive().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// An error if a process has ended that nobody asked to.
     pub fn all_alive(&mut self) -> Result<()> {
         for Member { hub, .. } in &mut self.members {
@@ -112,19 +136,19 @@ impl Fleet {
     /// Waits until every node is well and sees exactly the others, and every task has one owner and, where there are several nodes, a
     /// standby. Only then is the next fault the only one.
     pub async fn settle(&mut self) -> Result<()> {
-        let missing = self.settle_or_say().await?;
+        let missing = self.settle_or_say(Listeners::AtLeast).await?;
         ensure!(missing.is_none(), "the nodes have not settled within {SETTLE_PATIENCE:?}: {}", missing.unwrap_or_default());
         Ok(())
     }
 
     /// The same; what is missing after all patience is no error.
-    pub async fn settle_or_say(&mut self) -> Result<Option<String>> {
+    pub async fn settle_or_say(&mut self, listeners: Listeners) -> Result<Option<String>> {
         let end = Instant::now() + SETTLE_PATIENCE;
         loop {
             self.all_alive()?;
             let conditions = self.conditions().await;
             let missing = match unsettled(&conditions) {
-                None => self.unheard().await,
+                None => self.unheard(listeners).await,
                 missing => missing,
             };
             let overflowed = conditions.iter().filter_map(|(_, condition)| condition.as_ref()).any(|it| it.overflowed != 0);
@@ -137,8 +161,8 @@ impl Fleet {
         }
     }
 
-    /// A task to whose channel not exactly its owner and, where there are several nodes, its standby have subscribed.
-    async fn unheard(&self) -> Option<String> {
+    /// A task to whose channel not its owner and, where there are several nodes, its standby have subscribed.
+    async fn unheard(&self, listeners: Listeners) -> Option<String> {
         let tasks = agents::tasks();
         let mut ask = redis::cmd("PUBSUB");
         ask.arg("NUMSUB").arg(tasks.iter().map(|task| format!("tasklight:task:{task}")).collect::<Vec<_>>());
@@ -148,7 +172,11 @@ impl Fleet {
         };
         let Ok(Ok(heard)) = timeout(ANSWER_TIMEOUT, asking).await else { return Some("redis does not answer".to_owned()) };
         let wanted = self.members.len().min(2);
-        let wrong = heard.into_iter().find(|(_, listeners)| *listeners != wanted);
+        let right = |many: usize| match listeners {
+            Listeners::AtLeast => wanted <= many,
+            Listeners::Exactly => wanted == many,
+        };
+        let wrong = heard.into_iter().find(|(_, many)| !right(*many));
         wrong.map(|(channel, listeners)| format!("{listeners} nodes listen to {channel}"))
     }
 

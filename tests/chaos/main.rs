@@ -33,7 +33,6 @@ use clap::Parser;
 use tokio::time::sleep;
 
 use agents::Agents;
-use checker::Verdict;
 use clock::Clock;
 use faults::Arena;
 use fleet::Fleet;
@@ -182,11 +181,18 @@ async fn test(arguments: &Arguments, seed: u64, arena: &mut Arena) -> Result<()>
         raged = rage(arguments, seed, arena, time) => raged,
         () = come_late(&run, &mut viewers, time) => Ok(()),
     };
-    if raged.is_err() {
-        println!("what was counted until then:\n{}", run.figures.table(&Verdict::default(), run.timeline.elapsed()));
-        return raged;
+    // What was seen until then is compared all the same.
+    if let Err(error) = &raged {
+        println!("faults ended early: {error:#}");
+        arena.heal().await.context("healing what was on")?;
     }
-    let outcome = ending::conclude(arena, agents, viewers, None).await;
+    let concluded = ending::conclude(arena, agents, viewers, None).await;
+    if raged.is_err()
+        && let Err(error) = &concluded
+    {
+        println!("and in the end: {error:#}");
+    }
+    let outcome = raged.and(concluded);
     drop(front);
     outcome
 }

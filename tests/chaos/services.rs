@@ -103,6 +103,11 @@ impl Redis {
         self.signal(Signal::CONT)
     }
 
+    /// Thaws it, or starts it if it was killed.
+    pub async fn revive(&mut self) -> Result<()> {
+        if self.child.is_some() { self.thaw() } else { self.start_again().await }
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         let child = self.child.as_ref().context("redis does not run")?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process id")?;
