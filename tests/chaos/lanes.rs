@@ -15,6 +15,7 @@ use crate::{
     plan::{Fault, Lane, Plan, Times},
     run::Run,
     services::{Postgres, Redis},
+    timeline::LOOKED_UP,
 };
 
 /// How long faults follow each other before a calm.
@@ -94,6 +95,7 @@ async fn hub_lane(spell: &Spell, plan: &mut Plan, fleet: &mut Fleet, clock: bool
         if spell.polite {
             fleet.settle().await.with_context(|| format!("after {fault}"))?;
             spell.run.timeline.settled(begun.2);
+            sleep(LOOKED_UP).await;
         }
     }
     Ok(())

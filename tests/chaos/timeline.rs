@@ -21,8 +21,9 @@ impl Window {
         self.from.saturating_sub(BEFORE) <= at && self.to.is_none_or(|to| at <= to)
     }
 
-    fn overlaps(&self, other: &Self) -> bool {
-        self.to.is_none_or(|to| other.from <= to) && other.to.is_none_or(|to| self.from <= to)
+    /// Whether one began before it was certain that nothing of the other one was left.
+    fn meets(&self, other: &Self) -> bool {
+        self.to.is_none_or(|to| other.from <= to + LOOKED_UP) && other.to.is_none_or(|to| self.from <= to + LOOKED_UP)
     }
 }
 
@@ -39,6 +40,9 @@ const BEFORE: Duration = Duration::from_secs(1);
 /// So long after a healing things may still be amiss, where nobody waits until they have settled: a membership ends after 5 s, links are
 /// made anew under backoff of up to 5 s.
 const RECOVERY: Duration = Duration::from_secs(15);
+
+/// What a standby has heard alone, because the owner was dead for a moment, it has alone until it looks that up in the store, after 10 s.
+pub const LOOKED_UP: Duration = Duration::from_secs(12);
 
 /// No fault lasts longer, with all it leads to.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -122,8 +126,8 @@ impl Timeline {
             return Some(window.kind.name());
         }
         let others = |one: &Window| {
-            let other = |window: &&Window| window.kind.takes_a_hub() && window.overlaps(one);
-            // It overlaps itself.
+            let other = |window: &&Window| window.kind.takes_a_hub() && window.meets(one);
+            // It meets itself.
             1 < windows.iter().filter(other).count()
         };
         on.any(|window| window.kind.takes_a_hub() && others(window)).then_some("two hubs at once")
