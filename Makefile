@@ -100,10 +100,11 @@ test-chaos:
 simulate:
 	SIMULATE_SEEDS=$${SEEDS:-100000} SIMULATE_FROM=$${FROM:-0} $(CARGO) test --quiet --lib simulation::tests::every_seed -- --nocapture
 
-## chaos: the same with full times, again and again for 15 minutes; FLAGS="--minutes 60" for longer
-chaos:
+## chaos: the same with full times, again and again for 15 minutes; FLAGS="--minutes 60" for longer, FLAGS="--storm --minutes 60" for an hour of
+## brief faults of many kinds at the same time, FLAGS="--scenario stale-replica" (or sentinel, disk-full) for what needs a run of its own
+chaos: $(if $(filter --storm% --scenario%,$(FLAGS)),sdk/typescript/node_modules/.installed)
 	$(CARGO) build --quiet
-	bash tests/services.sh $(CARGO) test --quiet --test chaos -- --long $(FLAGS)
+	bash tests/services.sh $(CARGO) test --quiet --test chaos -- $(if $(filter --storm% --scenario%,$(FLAGS)),,--long) $(FLAGS)
 
 ## autobahn: the socket against Autobahn's 301 cases of RFC 6455, in half a minute; needs Python 2.7, and says loudly where there is none
 autobahn test-autobahn:

@@ -83,8 +83,9 @@ impl Database<'_> {
     /// A node's way to it, through a gate of its own. All nodes remember together what was written last, as one process does.
     pub(crate) fn open(&self, readers: u32) -> (Store, Gate) {
         let gate = Gate::default();
-        let (writer, readers) = (gate.pool(self.connect(), Side::Writes, 1), gate.pool(self.readers(), Side::Reads, readers));
-        gate.inner.lock().pools.extend([writer.clone(), readers.clone()]);
+        let bars = &gate.bars;
+        let (writer, readers) = (bars.pool(self.connect(), Side::Writes, 1), bars.pool(self.readers(), Side::Reads, readers));
+        gate.pools.lock().extend([writer.clone(), readers.clone()]);
         let store = SqliteStore { writer, readers, remembered: self.remembered.clone(), ..self.template.store.clone() };
         (Store::Sqlite(store), gate)
     }
@@ -134,6 +135,13 @@ pub(crate) struct Ticket {
 /// Where a node's uses of its connections wait for leave.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gate {
+    bars: Bars,
+    pools: Arc<Mutex<Vec<SqlitePool>>>,
+}
+
+/// What a pool knows of its gate: not the pools themselves, or none of them would ever be closed.
+#[derive(Debug, Clone, Default)]
+struct Bars {
     inner: Arc<Mutex<Waiting>>,
     /// The connection that is used is to fail.
     armed: Arc<AtomicBool>,
@@ -143,30 +151,38 @@ pub(crate) struct Gate {
 struct Waiting {
     tickets: BTreeMap<Ticket, (Side, Option<oneshot::Sender<Leave>>)>,
     next: u64,
-    pools: Vec<SqlitePool>,
 }
 
 impl Gate {
     /// Who waits, and for what.
     pub(crate) fn waiting(&self) -> Vec<(Ticket, Side)> {
-        self.inner.lock().tickets.iter().filter(|(_, (_, leave))| leave.is_some()).map(|(at, (side, _))| (*at, *side)).collect()
+        self.bars
+            .inner
+            .lock()
+            .tickets
+            .iter()
+            .filter(|(_, (_, leave))| leave.is_some())
+            .map(|(at, (side, _))| (*at, *side))
+            .collect()
     }
 
     /// Lets one go.
     pub(crate) fn let_go(&self, ticket: Ticket, leave: Leave) {
-        let sender = self.inner.lock().tickets.get_mut(&ticket).and_then(|(_, sender)| sender.take());
+        let sender = self.bars.inner.lock().tickets.get_mut(&ticket).and_then(|(_, sender)| sender.take());
         // Whoever waited may have given up.
         let _ = sender.map(|sender| sender.send(leave));
     }
 
     /// Whether a connection is being made, used or given back.
     pub(crate) fn is_busy(&self) -> bool {
-        let inner = self.inner.lock();
-        let out: usize = inner.pools.iter().map(|pool| (pool.size() as usize).saturating_sub(pool.num_idle())).sum();
+        let inner = self.bars.inner.lock();
+        let out: usize = self.pools.lock().iter().map(|pool| (pool.size() as usize).saturating_sub(pool.num_idle())).sum();
         let waiting = inner.tickets.values().filter(|(_, leave)| leave.is_some()).count();
         waiting < out
     }
+}
 
+impl Bars {
     fn pool(&self, connect: SqliteConnectOptions, side: Side, most: u32) -> SqlitePool {
         let (for_old, for_new, for_used) = (self.clone(), self.clone(), self.clone());
         SqlitePoolOptions::new()
@@ -176,12 +192,12 @@ impl Gate {
             .max_lifetime(None)
             .test_before_acquire(false)
             .before_acquire(move |connection, _| {
-                let gate = for_old.clone();
-                Box::pin(async move { gate.pass(side, connection).await.map(|()| true) })
+                let bars = for_old.clone();
+                Box::pin(async move { bars.pass(side, connection).await.map(|()| true) })
             })
             .after_connect(move |connection, _| {
-                let gate = for_new.clone();
-                Box::pin(async move { gate.pass(side, connection).await })
+                let bars = for_new.clone();
+                Box::pin(async move { bars.pass(side, connection).await })
             })
             .after_release(move |_, _| {
                 // One that was to fail is not used again: what is left of that would come later, unasked for.
@@ -199,7 +215,7 @@ impl Gate {
             inner.next += 1;
             let ticket = Ticket { task, number: inner.next };
             inner.tickets.insert(ticket, (side, Some(sender)));
-            Place { gate: self, ticket }
+            Place { bars: self, ticket }
         };
         let leave = leave.await.unwrap_or(Leave::Go);
         drop(place);
@@ -218,13 +234,13 @@ impl Gate {
 
 /// A place among those who wait, given up also by who waits no longer.
 struct Place<'a> {
-    gate: &'a Gate,
+    bars: &'a Bars,
     ticket: Ticket,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.gate.inner.lock().tickets.remove(&self.ticket);
+        self.bars.inner.lock().tickets.remove(&self.ticket);
     }
 }
 

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::{
     checker::{Proof, Publication, Sent},
     figures::Publishing,
+    kind::Kind,
     run::Run,
-    timeline::Kind,
 };
 
 /// How long an agent tries to finish what it has begun when the run ends and everything is well again.
@@ -112,7 +112,7 @@ impl Invocation {
         (0..count)
             .map(|_| {
                 let event = Uuid::now_v7();
-                self.publication.sent.push(Sent { event, proof: Proof::None, at_ms: 0, during: None });
+                self.publication.sent.push(Sent { event, proof: Proof::None, at_ms: 0, during: None, life: None });
                 let number = self.publication.sent.len();
                 // About as long as a line of a build's output.
                 let text = "x".repeat(rand::random_range(20..200));
@@ -123,6 +123,11 @@ impl Invocation {
                 Activity { event, number, body }
             })
             .collect()
+    }
+
+    /// Notes which life of the log its receipt names.
+    fn lives(&mut self, activity: &Activity, life: Arc<str>) {
+        self.publication.sent[activity.number - 1].life = Some(life);
     }
 
     /// Notes what its publisher was told about an activity.

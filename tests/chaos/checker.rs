@@ -4,9 +4,16 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    sync::Arc,
 };
 
 use uuid::Uuid;
+
+// By its path, because tests/it takes this file in under another name.
+#[path = "checker/history.rs"]
+mod history;
+#[path = "checker/transcript.rs"]
+mod transcript;
 
 /// How many differences are told; all are counted.
 const TOLD: usize = 20;
@@ -22,6 +29,8 @@ pub struct Log {
     pub head: u64,
     /// Its activities.
     pub entries: Vec<Entry>,
+    /// Epochs that it has left, as viewers had to be told.
+    pub former: Vec<String>,
 }
 
 /// An activity in the store.
@@ -59,6 +68,8 @@ pub struct Sent {
     pub at_ms: u64,
     /// The fault that was on then.
     pub during: Option<&'static str>,
+    /// The epoch that its receipt names.
+    pub life: Option<Arc<str>>,
 }
 
 /// What a publisher was told.
@@ -96,11 +107,15 @@ pub struct Transcript {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// The epoch of its cursor.
-    pub epoch: String,
+    pub epoch: Arc<str>,
     /// Its place.
     pub offset: u64,
     /// Its `eventId`.
     pub event: Uuid,
+    /// Over which of the viewer's connections it came.
+    pub connection: u32,
+    /// Whether the viewer was told since the delivery before that the log starts over.
+    pub told: bool,
 }
 
 /// Which promise was broken.
@@ -108,16 +123,67 @@ pub struct Seen {
 pub enum Kind {
     /// Something confirmed, or counted by PUBLISH, is not in the store.
     Lost,
-    /// Something is there twice.
-    Repeated,
+    /// Something is in the store twice, or came twice over one connection.
+    Duplicate,
     /// Something is not where its order puts it.
     Reordered,
     /// Offsets have a hole.
     Hole,
-    /// Something is in the store that nobody published, or not as it was published.
-    Foreign,
-    /// A viewer saw something else than the log.
-    Viewer,
+    /// Something is in the store that nobody published, or not as it was published; or a viewer saw what is not stored.
+    Phantom,
+    /// A viewer was led past something.
+    Skipped,
+    /// A viewer saw something else than the log or another viewer has under the same cursor.
+    Diverging,
+    /// A viewer that had come back was shown again what it had seen.
+    NonMonotonic,
+    /// A viewer was shown another life of the log without a word.
+    Untold,
+    /// A viewer never came to the head.
+    Behind,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Lost,
+        Self::Duplicate,
+        Self::Reordered,
+        Self::Hole,
+        Self::Phantom,
+        Self::Skipped,
+        Self::Diverging,
+        Self::NonMonotonic,
+        Self::Untold,
+        Self::Behind,
+    ];
+
+    /// What it is called in what is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Duplicate => "duplicate",
+            Self::Reordered => "reordered",
+            Self::Hole => "holes",
+            Self::Phantom => "phantom",
+            Self::Skipped => "skipped",
+            Self::Diverging => "diverging between viewers",
+            Self::NonMonotonic => "non-monotonic after resume",
+            Self::Untold => "another life untold",
+            Self::Behind => "never at the head",
+        }
+    }
+}
+
+/// Where something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// In which task.
+    pub task: String,
+    /// Around which offset, if that is known.
+    pub offset: Option<u64>,
+    /// Which activity.
+    pub event: Option<Uuid>,
 }
 
 /// A broken promise, with what is needed to look for its cause.
@@ -125,7 +191,9 @@ pub enum Kind {
 pub struct Difference {
     /// Which.
     pub kind: Kind,
-    /// Where and what.
+    /// Where.
+    pub place: Place,
+    /// Where and what, in words.
     pub text: String,
 }
 
@@ -136,6 +204,8 @@ pub struct Verdict {
     pub counts: BTreeMap<Kind, u64>,
     /// The first ones.
     pub differences: Vec<Difference>,
+    /// What is known about the first one: receipts, rows around it, and what each viewer saw there.
+    pub history: String,
     /// Lost without a broken promise, by the fault that excuses it.
     pub excused: BTreeMap<&'static str, u64>,
     /// Stored after what its publisher sent later, without waiting for acks, while Redis itself failed; by the fault.
@@ -148,7 +218,7 @@ pub struct Verdict {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.kind, self.text)
+        write!(f, "{}: {}", self.kind.name(), self.text)
     }
 }
 
@@ -168,10 +238,10 @@ impl Sent {
 }
 
 impl Verdict {
-    fn note(&mut self, kind: Kind, text: String) {
+    fn note(&mut self, kind: Kind, place: Place, text: String) {
         *self.counts.entry(kind).or_default() += 1;
         if self.differences.len() < TOLD {
-            self.differences.push(Difference { kind, text });
+            self.differences.push(Difference { kind, place, text });
         }
     }
 }
@@ -187,12 +257,12 @@ pub fn check(logs: &[Log], publications: &[Publication], transcripts: &[Transcri
     }
     let nowhere = HashMap::new();
     for publication in publications {
-        check_publication(publication, places.get(&*publication.task).unwrap_or(&nowhere), &mut verdict);
+        let log = logs.iter().find(|log| log.task == publication.task);
+        check_publication(publication, log, places.get(&*publication.task).unwrap_or(&nowhere), &mut verdict);
     }
-    let empty = Log::default();
-    for transcript in transcripts {
-        let log = logs.iter().find(|log| log.task == transcript.task).unwrap_or(&empty);
-        check_transcript(transcript, log, &mut verdict);
+    transcript::check_all(logs, &places, transcripts, &mut verdict);
+    if let Some(first) = verdict.differences.first() {
+        verdict.history = history::of(&first.place, logs, publications, transcripts);
     }
     verdict
 }
@@ -205,13 +275,14 @@ fn check_log(log: &Log, published: &HashMap<(&str, &str), &Publication>, verdict
     for entry in &log.entries {
         let Entry { offset, event, invocation, number } = entry;
         let place = format!("task {} offset {offset} event {event} ({invocation} number {number})", log.task);
+        let here = || Place { task: log.task.clone(), offset: Some(*offset), event: Some(*event) };
         verdict.stored += 1;
         if *offset != due {
-            verdict.note(Kind::Hole, format!("{place}: the offset should be {due}"));
+            verdict.note(Kind::Hole, here(), format!("{place}: the offset should be {due}"));
         }
         due = offset + 1;
         if let Some(first) = places.insert(*event, *offset) {
-            verdict.note(Kind::Repeated, format!("{place}: the event is at offset {first}, too"));
+            verdict.note(Kind::Duplicate, here(), format!("{place}: the event is at offset {first}, too"));
         }
         if let Some(last) = last_of.insert(invocation, entry)
             && *number <= last.number
@@ -222,21 +293,22 @@ fn check_log(log: &Log, published: &HashMap<(&str, &str), &Publication>, verdict
                 *verdict.late.entry(fault).or_default() += 1;
                 last_of.insert(invocation, last);
             } else {
-                let kind = if *number == last.number { Kind::Repeated } else { Kind::Reordered };
+                let kind = if *number == last.number { Kind::Duplicate } else { Kind::Reordered };
                 let when = |number| sent_as(published, log, invocation, number).map_or_else(|| "never".to_owned(), Sent::when);
                 let before = format!("number {} event {} at offset {}", last.number, last.event, last.offset);
                 let times = format!("confirmed {}, the other {}", when(*number), when(last.number));
-                verdict.note(kind, format!("{place}: comes after {before} of the same invocation; {times}"));
+                verdict.note(kind, here(), format!("{place}: comes after {before} of the same invocation; {times}"));
             }
         }
         let sent = sent_as(published, log, invocation, *number);
         if sent.is_none_or(|sent| sent.event != *event) {
-            verdict.note(Kind::Foreign, format!("{place}: nobody published this"));
+            verdict.note(Kind::Phantom, here(), format!("{place}: nobody published this"));
         }
     }
     if due != log.head + 1 {
-        verdict
-            .note(Kind::Hole, format!("task {}: the head is {}, the last activity has offset {}", log.task, log.head, due - 1));
+        let end = Place { task: log.task.clone(), offset: Some(log.head), event: None };
+        let text = format!("task {}: the head is {}, the last activity has offset {}", log.task, log.head, due - 1);
+        verdict.note(Kind::Hole, end, text);
     }
     places
 }
@@ -248,58 +320,45 @@ fn sent_as<'a>(published: &HashMap<(&str, &str), &'a Publication>, log: &Log, in
 }
 
 /// What a publisher was promised against the places of events in the log.
-fn check_publication(publication: &Publication, places: &HashMap<Uuid, u64>, verdict: &mut Verdict) {
+fn check_publication(publication: &Publication, log: Option<&Log>, places: &HashMap<Uuid, u64>, verdict: &mut Verdict) {
+    let lived = |life: &str| log.is_some_and(|log| log.epoch == life || log.former.iter().any(|epoch| epoch == life));
     for (index, sent) in publication.sent.iter().enumerate() {
         let Publication { task, invocation, .. } = publication;
         let name = format!("task {task} {invocation} number {} event {}", index + 1, sent.event);
         let place = places.get(&sent.event);
+        let there = |offset| Place { task: task.clone(), offset, event: Some(sent.event) };
+        if let Some(life) = sent.life.as_deref().filter(|life| !lived(life)) {
+            let text = format!("{name}: the receipt is of life {life}, which the log never had");
+            verdict.note(Kind::Phantom, there(None), text);
+        }
         match (&sent.proof, place) {
             (Proof::None, _) | (Proof::Ack | Proof::Counted { .. }, Some(_)) => {}
             (Proof::Receipt(offset), Some(place)) if offset == place => {}
             (Proof::Receipt(offset), Some(place)) => {
-                verdict.note(Kind::Foreign, format!("{name}: the receipt says offset {offset}, the log has it at {place}"));
+                verdict.note(
+                    Kind::Phantom,
+                    there(Some(*place)),
+                    format!("{name}: the receipt says offset {offset}, the log has it at {place}"),
+                );
             }
             (Proof::Receipt(offset), None) => {
-                verdict.note(Kind::Lost, format!("{name}: not in the log, but there is a receipt for offset {offset}"));
+                verdict.note(
+                    Kind::Lost,
+                    there(Some(*offset)),
+                    format!("{name}: not in the log, but there is a receipt for offset {offset}"),
+                );
             }
-            (Proof::Ack, None) => verdict.note(Kind::Lost, format!("{name}: not in the log, but it was acked")),
+            (Proof::Ack, None) => {
+                let acked = format!("{name}: not in the log, but it was acked {}", sent.when());
+                verdict.note(Kind::Lost, there(None), acked);
+            }
             (Proof::Counted { excused: Some(fault), .. }, None) => {
                 *verdict.excused.entry(fault).or_default() += 1;
             }
             (Proof::Counted { receivers, excused: None }, None) => {
                 let counted = format!("PUBLISH counted {receivers} receivers {}", sent.when());
-                verdict.note(Kind::Lost, format!("{name}: not in the log, but {counted}"));
+                verdict.note(Kind::Lost, there(None), format!("{name}: not in the log, but {counted}"));
             }
         }
-    }
-}
-
-/// A transcript against the log from where it began: the same, to the head, once. Only its first difference is noted.
-fn check_transcript(transcript: &Transcript, log: &Log, verdict: &mut Verdict) {
-    let Transcript { viewer, task, after, seen } = transcript;
-    let start = usize::try_from(*after).unwrap_or(usize::MAX).min(log.entries.len());
-    let expected = &log.entries[start..];
-    verdict.deliveries += seen.len() as u64;
-    for (index, got) in seen.iter().enumerate() {
-        let Seen { epoch, offset, event } = got;
-        let what = format!("viewer {viewer} task {task}: delivery {} is {epoch}-{offset} event {event}", index + 1);
-        let Some(entry) = expected.get(index) else {
-            verdict.note(Kind::Viewer, format!("{what}, which is beyond the log's end ({})", log.head));
-            return;
-        };
-        if (entry.offset, entry.event, &log.epoch) != (*offset, *event, epoch) {
-            let kind = match offset.cmp(&entry.offset) {
-                std::cmp::Ordering::Less => "a repeat",
-                std::cmp::Ordering::Equal => "not what is stored there",
-                std::cmp::Ordering::Greater => "a gap",
-            };
-            let due = format!("{}-{} event {}", log.epoch, entry.offset, entry.event);
-            verdict.note(Kind::Viewer, format!("{what}: {kind}; the log has {due}"));
-            return;
-        }
-    }
-    if let Some(missing) = expected.get(seen.len()) {
-        let missed = expected.len() - seen.len();
-        verdict.note(Kind::Viewer, format!("viewer {viewer} task {task}: never got {missed} from offset {}", missing.offset));
     }
 }

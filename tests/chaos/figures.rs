@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::{
     checker::{Kind as Broken, Verdict},
-    timeline::Kind,
+    kind::Kind,
 };
 
 /// Something that is counted.
@@ -48,6 +48,25 @@ pub struct Publishing {
     pub untaken: Count,
 }
 
+/// What became of one kind of fault.
+#[derive(Debug, Default)]
+struct Faults {
+    took: u64,
+    /// There was nothing that it could have been done to.
+    in_vain: u64,
+    /// How long it was until everything had settled, where that was waited for.
+    settled: Vec<Duration>,
+}
+
+/// How long it was from the last healing.
+#[derive(Debug, Clone, Copy)]
+pub struct Calm {
+    /// Until each viewer had been at the head.
+    pub viewers: Duration,
+    /// Until all nodes were well, saw each other, and each task had its owner.
+    pub nodes: Duration,
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -69,17 +88,43 @@ pub struct Figures {
     pub refused: Count,
     /// Connections that viewers gave up because nothing came for too long.
     pub silent: Count,
+    /// Requests of publishers that were told to come back later.
+    pub told: Count,
+    /// Times a hub told viewers that a log starts over.
+    pub resets: Count,
     /// Times a hub told viewers to go elsewhere.
     pub drains: Count,
-    faults: Mutex<BTreeMap<Kind, Vec<Duration>>>,
+    /// Activities that viewers by an SDK got.
+    pub sdk: Count,
+    /// Calms in which nodes did not settle.
+    pub unsettled: Count,
+    faults: Mutex<BTreeMap<Kind, Faults>>,
+    calms: Mutex<Vec<Calm>>,
     noticed: Mutex<BTreeMap<Kind, Duration>>,
     silences: Mutex<BTreeMap<Option<Kind>, Duration>>,
 }
 
 impl Figures {
-    /// A fault is over; it took so long until everything had settled.
-    pub fn fault(&self, kind: Kind, settled_after: Duration) {
-        self.faults.lock().entry(kind).or_default().push(settled_after);
+    /// A fault is over; whether it was done to anything.
+    pub fn fault(&self, kind: Kind, took: bool) {
+        let mut faults = self.faults.lock();
+        let of = faults.entry(kind).or_default();
+        if took { of.took += 1 } else { of.in_vain += 1 }
+    }
+
+    /// After a fault it took so long until everything had settled.
+    pub fn settled(&self, kind: Kind, after: Duration) {
+        self.faults.lock().entry(kind).or_default().settled.push(after);
+    }
+
+    /// After many faults everything has settled.
+    pub fn calm(&self, calm: Calm) {
+        self.calms.lock().push(calm);
+    }
+
+    /// How many faults were done to something.
+    pub fn faults(&self) -> u64 {
+        self.faults.lock().values().map(|of| of.took).sum()
     }
 
     /// A node said so long after a fault began that something is missing.
@@ -103,7 +148,7 @@ impl Figures {
 
     /// All deliveries.
     pub fn delivered(&self) -> u64 {
-        self.websocket.get() + self.sse.get()
+        self.websocket.get() + self.sse.get() + self.sdk.get()
     }
 
     /// The table.
@@ -116,12 +161,18 @@ impl Figures {
         let seconds = |time: &Duration| format!("{:.1} s", time.as_secs_f64());
         let faults = self.faults.lock();
         row("time", seconds(&time));
-        row("faults", faults.values().map(Vec::len).sum::<usize>().to_string());
-        for (kind, times) in &*faults {
-            let longest = times.iter().max().map(seconds).unwrap_or_default();
+        row("faults", faults.values().map(|of| of.took).sum::<u64>().to_string());
+        for (kind, Faults { took, in_vain, settled }) in &*faults {
+            let longest = settled.iter().max().map(|time| format!("settled within {}", seconds(time))).unwrap_or_default();
             let noticed = self.noticed.lock().get(kind).map(|time| format!(", noticed within {}", seconds(time)));
-            let noticed = noticed.unwrap_or_default();
-            row(&format!("  {}", kind.name()), format!("{:<8} settled within {longest}{noticed}", times.len()));
+            let vain = if *in_vain == 0 { String::new() } else { format!("and {in_vain} in vain ") };
+            row(&format!("  {}", kind.name()), format!("{took:<8} {vain}{longest}{}", noticed.unwrap_or_default()));
+        }
+        let calms = self.calms.lock();
+        if !calms.is_empty() {
+            row("calms", format!("{}, in {} of them nodes did not settle", calms.len(), self.unsettled.get()));
+            row("  all viewers at the head after", quantiles(calms.iter().map(|calm| calm.viewers)));
+            row("  all nodes settled after", quantiles(calms.iter().map(|calm| calm.nodes)));
         }
         let publishing = |of: &Publishing, word: &str| {
             let [activities, sent, again, untaken] = [&of.activities, &of.sent, &of.again, &of.untaken].map(Count::get);
@@ -131,9 +182,11 @@ impl Figures {
         row("  HTTP", publishing(&self.http, "receipts"));
         row("  PUBLISH, acked", publishing(&self.acked, "acks"));
         row("  PUBLISH, fire and forget", publishing(&self.forget, "counted"));
+        row("publishers told to come back", self.told.get().to_string());
         row("receipts of duplicates", self.duplicates.get().to_string());
         row("in the store", verdict.stored.to_string());
-        row("deliveries", format!("{} by WebSocket, {} by SSE", self.websocket.get(), self.sse.get()));
+        let [websocket, sse, sdk] = [&self.websocket, &self.sse, &self.sdk].map(Count::get);
+        row("deliveries", format!("{} ({websocket} by WebSocket, {sse} by SSE, {sdk} by the SDKs)", self.delivered()));
         let [connections, refused, silent, drains] =
             [&self.connections, &self.refused, &self.silent, &self.drains].map(Count::get);
         row("viewers' connections", format!("{connections}; {refused} refused, {silent} given up, {drains} drained"));
@@ -148,12 +201,17 @@ impl Figures {
         for (fault, late) in &verdict.late {
             row(&format!("fire and forget late, {fault}"), format!("{late:<8} stored after later ones, promised by nobody"));
         }
-        row("lost", broken(Broken::Lost));
-        row("repeated", broken(Broken::Repeated));
-        row("reordered", broken(Broken::Reordered));
-        row("holes", broken(Broken::Hole));
-        row("foreign", broken(Broken::Foreign));
-        row("viewers' differences", broken(Broken::Viewer));
+        for kind in Broken::ALL {
+            row(kind.name(), broken(kind));
+        }
         table
     }
+}
+
+/// The middle, the worst of a hundred, and the worst.
+fn quantiles(times: impl Iterator<Item = Duration>) -> String {
+    let mut times: Vec<f64> = times.map(|time| time.as_secs_f64()).collect();
+    times.sort_by(f64::total_cmp);
+    let at = |hundredths: usize| times[(times.len() * hundredths).div_ceil(100).saturating_sub(1)];
+    format!("p50 {:.1} s, p99 {:.1} s, at most {:.1} s", at(50), at(99), at(100))
 }

@@ -12,7 +12,10 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use crate::services::{free_address, log_file};
+use crate::{
+    clock::Clock,
+    services::{free_address, log_file},
+};
 
 /// How long a node may take from its start until it is ready.
 pub const READY_PATIENCE: Duration = Duration::from_secs(30);
@@ -32,8 +35,12 @@ const LINE: usize = 240;
 /// What a node is started with.
 #[derive(Debug, Clone)]
 pub struct HubOptions {
+    /// The built program.
+    pub program: PathBuf,
     /// `--store`.
     pub store: String,
+    /// `--broker`, where it is not each hub's own proxy.
+    pub broker: Option<String>,
     /// `log.level`.
     pub log_level: String,
     /// Where logs go.
@@ -47,8 +54,9 @@ pub struct Hub {
     /// Where its API is.
     pub address: SocketAddr,
     admin: SocketAddr,
-    broker: SocketAddr,
+    broker: String,
     options: HubOptions,
+    clock: Option<Clock>,
     child: Option<Child>,
     client: reqwest::Client,
 }
@@ -76,19 +84,34 @@ pub struct Condition {
 
 impl Hub {
     /// A node that is to use Redis at `broker`. It does not run yet.
-    pub fn new(name: &str, broker: SocketAddr, options: HubOptions) -> Result<Self> {
+    pub fn new(name: &str, broker: String, options: HubOptions) -> Result<Self> {
         let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).pool_max_idle_per_host(0).build()?;
         let (address, admin) = (free_address()?, free_address()?);
-        Ok(Self { name: name.to_owned(), address, admin, broker, options, child: None, client })
+        Ok(Self { name: name.to_owned(), address, admin, broker, options, clock: None, child: None, client })
+    }
+
+    /// From its next start on it goes by a clock that can be set.
+    pub fn give_clock(&mut self) -> Result<()> {
+        self.clock = Some(Clock::new(&self.options.folder.join(format!("{}.clock", self.name)))?);
+        Ok(())
+    }
+
+    /// Its clock, if it has one of its own.
+    pub fn clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
     }
 
     /// Starts the process; it is not ready yet.
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "{} runs already", self.name);
         let (out, err) = log_file(&self.log())?;
-        let child = Command::new(env!("CARGO_BIN_EXE_tasklight"))
+        let mut command = Command::new(&self.options.program);
+        if let Some(clock) = &self.clock {
+            clock.wind(&mut command);
+        }
+        let child = command
             .args(["serve", "--listen", &self.address.to_string(), "--admin-listen", &self.admin.to_string()])
-            .args(["--store", &self.options.store, "--broker", &format!("redis://{}", self.broker)])
+            .args(["--store", &self.options.store, "--broker", &self.broker])
             .env("TASKLIGHT__NODE__ID", &self.name)
             .env("TASKLIGHT__LOG__LEVEL", &self.options.log_level)
             .env("TASKLIGHT__LOG__FORMAT", "pretty")
@@ -117,6 +140,20 @@ impl Hub {
             ensure!(Instant::now() < end, "{} was not ready within {READY_PATIENCE:?}", self.name);
             sleep(LOOK).await;
         }
+    }
+
+    /// Starts it, as often as it takes while something that it needs may be missing, and waits until it takes work.
+    pub async fn revive(&mut self) -> Result<()> {
+        let end = Instant::now() + 2 * READY_PATIENCE;
+        while Instant::now() < end {
+            self.start()?;
+            match self.ready().await {
+                Ok(()) => return Ok(()),
+                Err(error) => println!("{error:#}; it is started again"),
+            }
+            self.kill()?;
+        }
+        bail!("{} did not come to life in {:?}", self.name, 2 * READY_PATIENCE)
     }
 
     /// Whether it is supposed to run.

@@ -47,6 +47,11 @@ pub async fn head(run: &Run, task: &str) -> Result<u64> {
     Ok(get::<Task>(run, &format!("/v1/tasks/{task}")).await?.head)
 }
 
+/// The epoch of a task, as a random node has it.
+pub async fn epoch(run: &Run, task: &str) -> Result<String> {
+    Ok(get::<Task>(run, &format!("/v1/tasks/{task}")).await?.epoch)
+}
+
 /// The log of a task: from `postgres` if there is one, else page by page from a random node each.
 pub async fn read(run: &Run, postgres: Option<&str>, task: &str) -> Result<Log> {
     let Task { epoch, head } = get(run, &format!("/v1/tasks/{task}")).await?;
@@ -54,7 +59,8 @@ pub async fn read(run: &Run, postgres: Option<&str>, task: &str) -> Result<Log> 
         Some(url) => by_sql(url, task).await,
         None => by_rest(run, task).await,
     };
-    Ok(Log { task: task.to_owned(), epoch, head, entries: entries.with_context(|| format!("reading the log of {task}"))? })
+    let entries = entries.with_context(|| format!("reading the log of {task}"))?;
+    Ok(Log { task: task.to_owned(), epoch, head, entries, former: Vec::new() })
 }
 
 async fn by_sql(url: &str, task: &str) -> Result<Vec<Entry>> {

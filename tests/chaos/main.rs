@@ -1,47 +1,60 @@
 //! Faults, one after the other, while agents publish and viewers watch; then everything is compared with the log. See docs/chaos.md.
 
 mod agents;
+mod calm;
 mod checker;
+mod clock;
+mod ending;
 mod faults;
 mod figures;
 mod fleet;
+mod front;
 mod hubs;
+mod kind;
+mod lanes;
 mod logs;
+mod plan;
 mod proxy;
 mod run;
+mod scenarios;
 mod services;
 mod timeline;
 mod viewers;
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 
 use agents::Agents;
-use checker::{Publication, Transcript, Verdict};
-use faults::{Arena, Plan, Times};
+use clock::Clock;
+use faults::Arena;
 use fleet::Fleet;
+use front::Front;
 use hubs::HubOptions;
+use plan::{Plan, Times};
 use run::Run;
+use scenarios::Scenario;
 use services::{Postgres, Redis};
-use viewers::{Heads, Viewers};
-
-/// How long everything may take until agents have finished when all is well; each agent has its own patience, which is shorter.
-const AGENTS_PATIENCE: Duration = Duration::from_secs(90);
-
-/// How long it may take until nothing is on its way any more: what nobody acked is looked up in the store after 10 s.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
-
-/// The logs have come to rest when they have not changed for so long.
-const REST: Duration = Duration::from_secs(2);
+use viewers::{Language, Sdk, Viewers};
 
 /// Between the arrival of two viewers that come late.
 const LATE: Duration = Duration::from_secs(25);
 
 /// How many of them come.
 const LATE_VIEWERS: usize = 6;
+
+/// Into how many parts they divide a run.
+const LATE_PARTS: u32 = 10;
+
+/// How many tasks a viewer by an SDK follows.
+const SDK_TASKS: usize = 3;
 
 /// How many lines of each log are shown after a failure.
 const TAIL: usize = 15;
@@ -52,7 +65,13 @@ struct Arguments {
     /// Everything again and again, with full times, instead of everything once.
     #[arg(long)]
     long: bool,
-    /// How long the long form goes on.
+    /// Brief faults in several lanes at the same time, with a calm every minute in which all viewers must come to the head.
+    #[arg(long, conflicts_with_all = ["long", "single"])]
+    storm: bool,
+    /// One of these instead.
+    #[arg(long, conflicts_with_all = ["long", "single", "storm"])]
+    scenario: Option<Scenario>,
+    /// How long the long form and the storm go on.
     #[arg(long, default_value_t = 15)]
     minutes: u64,
     /// Decides about the order of faults and their lengths; random, and printed, if left out.
@@ -64,6 +83,9 @@ struct Arguments {
     /// Keep the folder with the logs and databases, whatever the outcome.
     #[arg(long)]
     keep: bool,
+    /// The program that hubs are processes of, instead of the one built with this.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_tasklight"))]
+    program: PathBuf,
     /// `log.level` of the hubs.
     #[arg(long, default_value = "info")]
     log: String,
@@ -91,7 +113,13 @@ async fn whole(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("tasklight-chaos-").tempdir()?;
     let seed = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     let shape = if arguments.single { "one hub on SQLite" } else { "three hubs on Postgres" };
-    println!("chaos: {shape}, seed {seed}, {}", if arguments.long { "long form" } else { "short form" });
+    let form = match (arguments.scenario, arguments.storm, arguments.long) {
+        (Some(scenario), ..) => format!("scenario {scenario:?}"),
+        (None, true, _) => "storm".to_owned(),
+        (None, false, true) => "long form".to_owned(),
+        (None, false, false) => "short form".to_owned(),
+    };
+    println!("chaos: {shape}, seed {seed}, {form}");
     let outcome = tokio::select! {
         outcome = everything(arguments, seed, folder.path()) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -103,20 +131,34 @@ async fn whole(arguments: &Arguments) -> Result<()> {
 }
 
 async fn everything(arguments: &Arguments, seed: u64, folder: &Path) -> Result<()> {
+    let options = HubOptions {
+        program: arguments.program.clone(),
+        store: format!("sqlite://{}/log.db", folder.display()),
+        broker: None,
+        log_level: arguments.log.clone(),
+        folder: folder.to_owned(),
+    };
+    if let Some(scenario) = arguments.scenario {
+        return scenarios::play(scenario, &options, folder).await;
+    }
     let redis = Redis::start(folder).await?;
     let postgres = if arguments.single { None } else { Some(Postgres::start(folder).await?) };
-    let store = postgres.as_ref().map_or_else(|| format!("sqlite://{}/log.db", folder.display()), Postgres::url);
-    let options = HubOptions { store, log_level: arguments.log.clone(), folder: folder.to_owned() };
     let hubs = if arguments.single { 1 } else { 3 };
     let run = Arc::new(Run::new(redis.address(), arguments.single));
-    let mut fleet = Fleet::new(run.clone(), options);
-    for _ in 0..hubs {
-        fleet.add().await?;
+    let mut fleet = Fleet::new(run.clone(), options, postgres.as_ref().map(Postgres::address));
+    if arguments.storm && !Clock::is_possible() {
+        println!("LEFT OUT: no clock will jump, because libfaketime is not installed (Debian: apt-get install libfaketime)");
     }
-    let mut plan = Plan::new(seed, hubs, postgres.is_some());
+    for number in 1..=hubs {
+        if arguments.storm && Clock::is_possible() && number == hubs {
+            fleet.add_with_clock().await?;
+        } else {
+            fleet.add().await?;
+        }
+    }
     let mut arena = Arena { run: run.clone(), fleet, redis, postgres };
     let outcome = tokio::select! {
-        outcome = test(arguments, &mut arena, &mut plan) => outcome,
+        outcome = test(arguments, seed, &mut arena) => outcome,
         text = run.alarmed() => Err(anyhow::anyhow!(text)),
     };
     if outcome.is_err() {
@@ -128,74 +170,61 @@ async fn everything(arguments: &Arguments, seed: u64, folder: &Path) -> Result<(
     outcome
 }
 
-async fn test(arguments: &Arguments, arena: &mut Arena, plan: &mut Plan) -> Result<()> {
+async fn test(arguments: &Arguments, seed: u64, arena: &mut Arena) -> Result<()> {
     let run = arena.run.clone();
     let agents = Agents::start(&run);
     let mut viewers = Viewers::start(&run, &agents::tasks());
+    let front = if arguments.storm { Some(join_sdks(&run, &mut viewers).await?) } else { None };
     arena.fleet.settle().await.context("at the beginning")?;
-    let (times, time) = if arguments.long {
-        (Times::long(), Duration::from_secs(60 * arguments.minutes))
-    } else {
-        (Times::short(), Duration::ZERO)
+    let time = if arguments.storm || arguments.long { Duration::from_secs(60 * arguments.minutes) } else { Duration::ZERO };
+    let raged = tokio::select! {
+        raged = rage(arguments, seed, arena, time) => raged,
+        () = come_late(&run, &mut viewers, time) => Ok(()),
     };
-    tokio::select! {
-        raged = arena.rage(plan, &times, time) => raged?,
-        () = come_late(&run, &mut viewers) => {}
+    // What was seen until then is compared all the same.
+    if let Err(error) = &raged {
+        println!("faults ended early: {error:#}");
+        arena.heal().await.context("healing what was on")?;
     }
-    run.quiet.cancel();
-    let publications = timeout(AGENTS_PATIENCE, agents.finish()).await.context("agents do not finish")??;
-    let heads = come_to_rest(arena).await?;
-    let transcripts = viewers.finish(heads).await?;
-    let verdict = compare(arena, &publications, &transcripts).await?;
-    println!("{}", run.figures.table(&verdict, run.timeline.elapsed()));
-    for difference in &verdict.differences {
-        println!("{difference}");
+    let concluded = ending::conclude(arena, agents, viewers, None).await;
+    if raged.is_err()
+        && let Err(error) = &concluded
+    {
+        println!("and in the end: {error:#}");
     }
-    match verdict.differences.first() {
-        Some(first) => bail!("{first}"),
-        None => Ok(()),
-    }
+    let outcome = raged.and(concluded);
+    drop(front);
+    outcome
 }
 
-/// Viewers that come late read everything from the start.
-async fn come_late(run: &Arc<Run>, viewers: &mut Viewers) {
+/// Faults, in the form that was asked for.
+async fn rage(arguments: &Arguments, seed: u64, arena: &mut Arena, time: Duration) -> Result<()> {
+    if arguments.storm {
+        return lanes::storm(arena, seed, time).await;
+    }
+    let times = if arguments.long { Times::long() } else { Times::short() };
+    let until_noticed = times.until_noticed;
+    let mut plan = Plan::new(seed, arena.fleet.members.len(), arena.postgres.is_some(), times);
+    arena.rage(&mut plan, until_noticed, time).await
+}
+
+/// A viewer by each SDK, through one address in front of all hubs.
+async fn join_sdks(run: &Arc<Run>, viewers: &mut Viewers) -> Result<Front> {
+    let front = Front::start(run.clone()).await?;
+    for language in [Language::TypeScript, Language::Python] {
+        let tasks = agents::tasks().into_iter().take(SDK_TASKS).collect();
+        viewers.join_sdk(run, Sdk { language, hub: front.address(), tasks });
+    }
+    Ok(front)
+}
+
+/// Viewers that come late read everything from the start. In a run of `time` they come over most of it.
+async fn come_late(run: &Arc<Run>, viewers: &mut Viewers, time: Duration) {
     for number in 1..=LATE_VIEWERS {
-        sleep(LATE).await;
+        sleep(LATE.max(time / LATE_PARTS)).await;
         let by_sse = number % 2 == 0;
         let tasks: Vec<_> = agents::tasks().into_iter().skip(number - 1).take(if by_sse { 1 } else { 3 }).collect();
         viewers.join(run, format!("late-{number}"), tasks, by_sse);
     }
     std::future::pending().await
-}
-
-/// Waits until no node holds anything for another and no log grows any more; gives the heads.
-async fn come_to_rest(arena: &mut Arena) -> Result<Heads> {
-    let end = Instant::now() + DRAIN_PATIENCE;
-    let (mut heads, mut since) = (Heads::new(), Instant::now());
-    loop {
-        arena.fleet.settle().await?;
-        let conditions = arena.fleet.conditions().await;
-        let held: u64 = conditions.iter().map(|(_, condition)| condition.as_ref().map_or(1, |condition| condition.held)).sum();
-        let mut now = Heads::new();
-        for task in agents::tasks() {
-            let head = logs::head(&arena.run, &task).await?;
-            now.insert(task, head);
-        }
-        if held != 0 || heads != now {
-            (heads, since) = (now, Instant::now());
-        } else if REST <= since.elapsed() {
-            return Ok(heads);
-        }
-        ensure!(Instant::now() < end, "after {DRAIN_PATIENCE:?} {held} activities are held, and the heads are {heads:?}");
-        sleep(REST / 10).await;
-    }
-}
-
-async fn compare(arena: &Arena, publications: &[Publication], transcripts: &[Transcript]) -> Result<Verdict> {
-    let postgres = arena.postgres.as_ref().map(Postgres::url);
-    let mut logs = Vec::new();
-    for task in agents::tasks() {
-        logs.push(logs::read(&arena.run, postgres.as_deref(), &task).await?);
-    }
-    Ok(checker::check(&logs, publications, transcripts))
 }

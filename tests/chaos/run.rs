@@ -1,9 +1,19 @@
 //! What everyone in a run shares: the way to a node, the time, the alarm, the end.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use parking_lot::RwLock;
-use tokio::{sync::watch, time::sleep};
+use parking_lot::{Mutex, RwLock};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{figures::Figures, timeline::Timeline};
@@ -12,14 +22,18 @@ use crate::{figures::Figures, timeline::Timeline};
 pub struct Run {
     /// Where connections go.
     pub nodes: Nodes,
-    /// Where Redis is, for agents.
-    pub redis: SocketAddr,
     /// What was on when.
     pub timeline: Timeline,
     /// What is counted.
     pub figures: Figures,
+    /// How far each viewer is.
+    pub board: Board,
     /// Agents finish what they have begun, and end.
     pub quiet: CancellationToken,
+    /// An anomaly was seen: no more faults; the run comes to its end in order, so that the checker can name it with its history.
+    pub over: CancellationToken,
+    redis: RwLock<SocketAddr>,
+    starts_over: AtomicBool,
     alarm: watch::Sender<Option<String>>,
 }
 
@@ -28,10 +42,13 @@ impl Run {
     pub fn new(redis: SocketAddr, alone: bool) -> Self {
         Self {
             nodes: Nodes::default(),
-            redis,
             timeline: Timeline::start(alone),
             figures: Figures::default(),
+            board: Board::default(),
             quiet: CancellationToken::new(),
+            over: CancellationToken::new(),
+            redis: RwLock::new(redis),
+            starts_over: AtomicBool::new(false),
             alarm: watch::Sender::new(None),
         }
     }
@@ -45,6 +62,33 @@ impl Run {
             alarm.get_or_insert(text);
             first
         });
+    }
+
+    /// Where Redis is, for agents.
+    pub fn redis(&self) -> SocketAddr {
+        *self.redis.read()
+    }
+
+    /// Redis is elsewhere from now on.
+    pub fn move_redis(&self, address: SocketAddr) {
+        *self.redis.write() = address;
+    }
+
+    /// From now on logs may start another life, and viewers may be told so.
+    pub fn let_start_over(&self) {
+        self.starts_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether viewers may be told that a log starts over.
+    pub fn may_start_over(&self) -> bool {
+        self.starts_over.load(Ordering::Relaxed)
+    }
+
+    /// A viewer was shown what does not fit. Everything is compared at the end, and that comes now.
+    pub fn anomaly(&self, text: &str) {
+        let during = self.timeline.now().map_or("no fault", |kind| kind.name());
+        println!("[{:6.1} s] an anomaly, during {during}: {text}", self.timeline.elapsed().as_secs_f64());
+        self.over.cancel();
     }
 
     /// Waits for an alarm.
@@ -85,5 +129,52 @@ impl Nodes {
     pub fn any(&self) -> SocketAddr {
         let listed = self.listed.read();
         listed[rand::random_range(0..listed.len())]
+    }
+}
+
+/// How far one viewer is in one task.
+#[derive(Debug)]
+pub struct Mark {
+    /// Who, and in which task.
+    pub viewer: String,
+    /// Of which task.
+    pub task: String,
+    since: Instant,
+    offset: AtomicU64,
+}
+
+impl Mark {
+    /// It has seen so much.
+    pub fn set(&self, offset: u64) {
+        self.offset.store(offset, Ordering::Relaxed);
+    }
+
+    /// How far it is.
+    pub fn offset(&self) -> u64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has watched for so long.
+    pub fn is_older_than(&self, age: Duration) -> bool {
+        age < self.since.elapsed()
+    }
+}
+
+/// How far all viewers are.
+#[derive(Debug, Default)]
+pub struct Board(Mutex<Vec<Arc<Mark>>>);
+
+impl Board {
+    /// A viewer begins with a task.
+    pub fn join(&self, viewer: &str, task: &str) -> Arc<Mark> {
+        let mark = Mark { viewer: viewer.to_owned(), task: task.to_owned(), since: Instant::now(), offset: AtomicU64::new(0) };
+        let mark = Arc::new(mark);
+        self.0.lock().push(mark.clone());
+        mark
+    }
+
+    /// All of them.
+    pub fn marks(&self) -> Vec<Arc<Mark>> {
+        self.0.lock().clone()
     }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
 mod postgres;
@@ -68,6 +69,49 @@ impl Redis {
             child.wait().context("waiting for redis-server")?;
         }
         Ok(())
+    }
+
+    /// Becomes a replica of the one at `main`, which others find at this port, and waits until it has all.
+    pub async fn follow(&self, main: SocketAddr, announced: u16) -> Result<()> {
+        let client = redis::Client::open(format!("redis://{}", self.address))?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let announce = ["CONFIG", "SET", "replica-announce-ip", "127.0.0.1", "replica-announce-port", &announced.to_string()]
+            .map(str::to_owned);
+        let follow = ["REPLICAOF", "127.0.0.1", &main.port().to_string()].map(str::to_owned);
+        for words in [&announce[..], &follow[..]] {
+            let mut command = redis::cmd(&words[0]);
+            let () = command.arg(&words[1..]).query_async(&mut connection).await?;
+        }
+        let end = Instant::now() + START_PATIENCE;
+        loop {
+            let said: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await?;
+            if said.contains("master_link_status:up") {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "redis-server at {} does not follow {main}: {said}", self.address);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// SIGSTOP: it answers nobody, and all sockets stay open.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Thaws it, or starts it if it was killed.
+    pub async fn revive(&mut self) -> Result<()> {
+        if self.child.is_some() { self.thaw() } else { self.start_again().await }
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let child = self.child.as_ref().context("redis does not run")?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process id")?;
+        Ok(kill_process(pid, signal)?)
     }
 
     /// Starts it, empty, at the same address.

@@ -1,58 +1,11 @@
-//! When which fault was on, for excuses and for figures.
+//! When which fault was on, for excuses and for figures. Faults may overlap.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What is done to the system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// `kill -9` of a hub, and a start soon after.
-    KillHub,
-    /// SIGSTOP of a hub and, after a while, SIGCONT: it believes to own what others have taken over.
-    FreezeHub,
-    /// SIGTERM and a start, one hub after the other.
-    RollingRestart,
-    /// A node joins and leaves again in order.
-    AddAndRemoveHub,
-    /// `kill -9` of Redis, and a start with nothing in it.
-    KillRedis,
-    /// What Redis sends to one hub is swallowed.
-    CutToHub,
-    /// What one hub sends to Redis is swallowed.
-    CutFromHub,
-    /// Postgres stopped without a checkpoint, and started again.
-    RestartPostgres,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::KillHub,
-        Self::FreezeHub,
-        Self::RollingRestart,
-        Self::AddAndRemoveHub,
-        Self::KillRedis,
-        Self::CutToHub,
-        Self::CutFromHub,
-        Self::RestartPostgres,
-    ];
-
-    /// What it is called in what is printed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KillHub => "hub killed",
-            Self::FreezeHub => "hub frozen",
-            Self::RollingRestart => "rolling restart",
-            Self::AddAndRemoveHub => "hub added and removed",
-            Self::KillRedis => "redis killed",
-            Self::CutToHub => "redis link deaf",
-            Self::CutFromHub => "redis link mute",
-            Self::RestartPostgres => "postgres restarted",
-        }
-    }
-}
+use crate::kind::Kind;
 
 /// A fault from its beginning until everything had settled.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +13,18 @@ struct Window {
     kind: Kind,
     from: Duration,
     to: Option<Duration>,
+}
+
+impl Window {
+    /// Whether it was on then, or began so shortly after that what was on its way then may have met it.
+    fn touches(&self, at: Duration) -> bool {
+        self.from.saturating_sub(BEFORE) <= at && self.to.is_none_or(|to| at <= to)
+    }
+
+    /// Whether one began before it was certain that nothing of the other one was left.
+    fn meets(&self, other: &Self) -> bool {
+        self.to.is_none_or(|to| other.from <= to + LOOKED_UP) && other.to.is_none_or(|to| self.from <= to + LOOKED_UP)
+    }
 }
 
 /// What was on when.
@@ -71,6 +36,20 @@ pub struct Timeline {
 
 /// A PUBLISH that was counted so shortly before a fault may still have been on its way when it struck.
 const BEFORE: Duration = Duration::from_secs(1);
+
+/// So long after a healing things may still be amiss, where nobody waits until they have settled: a membership ends after 5 s, links are
+/// made anew under backoff of up to 5 s.
+const RECOVERY: Duration = Duration::from_secs(15);
+
+/// What a standby has heard alone, because the owner was dead for a moment, it has alone until it looks that up in the store, after 10 s.
+pub const LOOKED_UP: Duration = Duration::from_secs(12);
+
+/// No fault lasts longer, with all it leads to.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// A fault that was begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun(usize);
 
 impl Timeline {
     /// Begins now. `alone`: there is one hub only, so that nobody stands by for it.
@@ -89,23 +68,36 @@ impl Timeline {
     }
 
     /// A fault begins.
-    pub fn begin(&self, kind: Kind) {
-        self.windows.lock().push(Window { kind, from: self.elapsed(), to: None });
+    pub fn begin(&self, kind: Kind) -> Begun {
+        let mut windows = self.windows.lock();
+        windows.push(Window { kind, from: self.elapsed(), to: None });
+        Begun(windows.len() - 1)
     }
 
-    /// Everything has settled after the fault that began last.
-    pub fn settled(&self) {
-        if let Some(window) = self.windows.lock().last_mut() {
-            window.to.get_or_insert(self.elapsed());
+    /// Its cause is gone; what it has led to may go on for a while.
+    pub fn healed(&self, Begun(index): Begun) {
+        self.windows.lock()[index].to = Some(self.elapsed() + RECOVERY);
+    }
+
+    /// Everything has settled after this one, and nothing else was on.
+    pub fn settled(&self, Begun(index): Begun) {
+        self.windows.lock()[index].to = Some(self.elapsed());
+    }
+
+    /// Everything has settled after all faults that there were.
+    pub fn all_settled(&self) {
+        let now = self.elapsed();
+        for window in self.windows.lock().iter_mut().filter(|window| window.to.is_none_or(|to| now < to)) {
+            window.to = Some(now);
         }
     }
 
-    /// The fault that is on.
+    /// The fault that is on; of several the one that began last.
     pub fn now(&self) -> Option<Kind> {
-        self.windows.lock().last().filter(|window| window.to.is_none()).map(|window| window.kind)
+        self.at(Instant::now())
     }
 
-    /// The fault that was on then.
+    /// The fault that was on then; of several the one that began last.
     pub fn at(&self, then: Instant) -> Option<Kind> {
         let at = then.saturating_duration_since(self.started);
         let windows = self.windows.lock();
@@ -115,22 +107,29 @@ impl Timeline {
     /// Why an activity that was counted by PUBLISH then may be missing although promise 5 holds.
     ///
     /// Promise 5 covers the death of one hub: its standby has heard everything, too. It does not cover Redis: PUBLISH counts a receiver when
-    /// the message is in that receiver's output buffer, inside Redis; no copy is kept. When Redis dies, what is in those buffers dies with
-    /// it, for the owner and for the standby at once. And when it comes back empty, every node finds that it is no member any more, drops
-    /// its connections with what was heard on them and not read yet, and joins again. A link cut in one direction swallows what Redis has
-    /// counted as delivered; the standby has its own link, but is not promised to be in place at that moment. A publisher that must not
-    /// lose anything there waits for acks, or publishes over HTTP. With a hub that is alone there is no standby either.
+    /// the message is in that receiver's output buffer, inside Redis; no copy is kept. When Redis dies, or is told to close a connection, what
+    /// is in those buffers dies with it, for the owner and for the standby at once. And when it comes back empty, every node finds that it is
+    /// no member any more, drops its connections with what was heard on them and not read yet, and joins again. A link cut in one direction
+    /// swallows what Redis has counted as delivered; the standby has its own link, but is not promised to be in place at that moment. A
+    /// publisher that must not lose anything there waits for acks, or publishes over HTTP. With a hub that is alone there is no standby
+    /// either, and with a second hub that fails before all was well again after the first one, neither.
     pub fn excuse(&self, at_ms: u64) -> Option<&'static str> {
         let at = Duration::from_millis(at_ms);
         let windows = self.windows.lock();
-        let excuses = |kind| match kind {
-            Kind::KillRedis | Kind::CutToHub | Kind::CutFromHub => true,
-            Kind::KillHub | Kind::FreezeHub => self.alone,
-            Kind::RollingRestart | Kind::AddAndRemoveHub | Kind::RestartPostgres => false,
+        // They are in the order in which they began.
+        let last = windows.partition_point(|window| window.from.saturating_sub(BEFORE) <= at);
+        let first = windows.partition_point(|window| window.from + LONGEST < at);
+        let windows = &windows[first..last];
+        let excuses = |kind: Kind| kind.takes_what_redis_counted() || (self.alone && kind.takes_a_hub());
+        let mut on = windows.iter().filter(|window| window.touches(at));
+        if let Some(window) = on.clone().find(|window| excuses(window.kind)) {
+            return Some(window.kind.name());
+        }
+        let others = |one: &Window| {
+            let other = |window: &&Window| window.kind.takes_a_hub() && window.meets(one);
+            // It meets itself.
+            1 < windows.iter().filter(other).count()
         };
-        let mut on = windows.iter().filter(|window| {
-            excuses(window.kind) && window.from.saturating_sub(BEFORE) <= at && window.to.is_none_or(|to| at <= to)
-        });
-        on.next().map(|window| window.kind.name())
+        on.any(|window| window.kind.takes_a_hub() && others(window)).then_some("two hubs at once")
     }
 }

@@ -15,7 +15,7 @@ struct World {
 
 /// Two invocations by turns, `a` with receipts and `b` counted, of ten activities each.
 fn world() -> World {
-    let log = Log { task: "t".into(), epoch: "e".into(), head: 20, entries: Vec::new() };
+    let log = Log { task: "t".into(), epoch: "e".into(), head: 20, entries: Vec::new(), former: Vec::new() };
     let publication = |name: &str| Publication { task: "t".into(), invocation: name.into(), sent: Vec::new() };
     let transcript = Transcript { viewer: "v".into(), task: "t".into(), after: 0, seen: Vec::new() };
     let mut world = World { log, publications: vec![publication("a"), publication("b")], transcript };
@@ -23,12 +23,18 @@ fn world() -> World {
         let event = Uuid::from_u128(offset.into());
         let (index, proof) = if offset % 2 == 1 { (0, Proof::Receipt(offset)) } else { (1, counted(None)) };
         let publication = &mut world.publications[index];
-        publication.sent.push(Sent { event, proof, at_ms: 10_000 + offset, during: Some("hub killed") });
+        publication.sent.push(Sent { event, proof, at_ms: 10_000 + offset, during: Some("hub killed"), life: None });
         let entry = Entry { offset, event, invocation: publication.invocation.clone(), number: publication.sent.len() as u64 };
         world.log.entries.push(entry);
-        world.transcript.seen.push(Seen { epoch: "e".into(), offset, event });
+        // It comes back after the tenth.
+        world.transcript.seen.push(Seen { connection: 1 + u32::from(10 < offset), ..seen("e", offset, event) });
     }
     world
+}
+
+/// A delivery over a viewer's first connection.
+fn seen(epoch: &str, offset: u64, event: Uuid) -> Seen {
+    Seen { epoch: epoch.into(), offset, event, connection: 1, told: false }
 }
 
 fn counted(excused: Option<&'static str>) -> Proof {
@@ -62,8 +68,7 @@ fn forget(world: &mut World, offset: usize) {
             }
         }
     }
-    let seen = |entry: &Entry| Seen { epoch: "e".into(), offset: entry.offset, event: entry.event };
-    world.transcript.seen = world.log.entries.iter().map(seen).collect();
+    world.transcript.seen = world.log.entries.iter().map(|entry| seen("e", entry.offset, entry.event)).collect();
 }
 
 #[test]
@@ -81,21 +86,21 @@ fn what_is_as_it_should_be_passes() {
 #[test]
 fn a_hole_is_found() {
     let hole = changed(|world| drop(world.log.entries.remove(6)));
-    assert_eq!(found(&hole).0, [Kind::Lost, Kind::Hole, Kind::Viewer]);
+    assert_eq!(found(&hole).0, [Kind::Lost, Kind::Hole, Kind::Phantom]);
     assert!(found(&hole).1.contains("offset 8"), "{hole:?}");
     let short = changed(|world| world.log.head = 21);
-    assert_eq!(found(&short).0, [Kind::Hole]);
+    assert_eq!(found(&short).0, [Kind::Hole, Kind::Behind]);
 }
 
 #[test]
-fn a_repeat_is_found() {
+fn a_duplicate_is_found() {
     let repeat = changed(|world| {
         let again = Entry { offset: 21, ..world.log.entries[19].clone() };
-        world.transcript.seen.push(Seen { epoch: "e".into(), offset: 21, event: again.event });
+        world.transcript.seen.push(Seen { connection: 2, ..seen("e", 21, again.event) });
         world.log.entries.push(again);
         world.log.head = 21;
     });
-    assert_eq!(found(&repeat).0, [Kind::Repeated]);
+    assert_eq!(found(&repeat).0, [Kind::Duplicate]);
     assert!(found(&repeat).1.contains("is at offset 20, too"), "{repeat:?}");
 }
 
@@ -130,7 +135,7 @@ fn what_was_promised_and_is_not_there_is_found() {
 #[test]
 fn a_receipt_must_name_the_place() {
     let elsewhere = changed(|world| world.publications[0].sent[3].proof = Proof::Receipt(9));
-    assert_eq!(found(&elsewhere).0, [Kind::Foreign]);
+    assert_eq!(found(&elsewhere).0, [Kind::Phantom]);
 }
 
 #[test]
@@ -173,23 +178,107 @@ fn what_nobody_published_is_found() {
         world.log.entries[4].event = Uuid::from_u128(99);
         world.transcript.seen[4].event = Uuid::from_u128(99);
     });
-    assert_eq!(found(&foreign).0, [Kind::Lost, Kind::Foreign]);
+    assert_eq!(found(&foreign).0, [Kind::Lost, Kind::Phantom]);
     let renumbered = changed(|world| world.log.entries[19].number = 11);
-    assert_eq!(found(&renumbered).0, [Kind::Foreign]);
+    assert_eq!(found(&renumbered).0, [Kind::Phantom]);
 }
 
 #[test]
-fn what_a_viewer_saw_otherwise_is_found() {
-    let first = |change: fn(&mut Vec<Seen>)| {
+fn what_a_viewer_saw_otherwise_is_found_by_name() {
+    let first = |kind: Kind, change: fn(&mut Vec<Seen>)| {
         let verdict = changed(|world| change(&mut world.transcript.seen));
-        assert_eq!(found(&verdict).0, [Kind::Viewer]);
+        assert_eq!(found(&verdict).0, [kind]);
         found(&verdict).1
     };
-    assert!(first(|seen| drop(seen.remove(6))).contains("a gap"));
-    assert!(first(|seen| seen.insert(6, seen[5].clone())).contains("a repeat"));
-    assert!(first(|seen| seen.swap(6, 7)).contains("a gap"));
-    assert!(first(|seen| seen[6].event = Uuid::from_u128(99)).contains("not what is stored there"));
-    assert!(first(|seen| seen[6].epoch = "f".into()).contains("not what is stored there"));
-    assert!(first(|seen| seen.truncate(17)).contains("never got 3 from offset 18"));
-    assert!(first(|seen| seen.push(seen[19].clone())).contains("beyond the log's end"));
+    assert!(first(Kind::Skipped, |seen| drop(seen.remove(6))).contains("delivery 7 is e-8"));
+    assert!(first(Kind::Duplicate, |seen| seen.insert(6, seen[5].clone())).contains("again, after 6"));
+    assert!(first(Kind::Reordered, |seen| seen.insert(7, seen[3].clone())).contains("where 8 was due"));
+    assert!(first(Kind::Skipped, |seen| seen.swap(6, 7)).contains("where 7 was due"));
+    let back = first(Kind::NonMonotonic, |seen| seen.insert(10, Seen { connection: 2, ..seen[8].clone() }));
+    assert!(back.contains("again, after 10 of connection 1"), "{back}");
+    assert!(first(Kind::Diverging, |seen| seen[6].event = Uuid::from_u128(9)).contains("where the log and the others have"));
+    assert!(first(Kind::Phantom, |seen| seen[6].event = Uuid::from_u128(99)).contains("which is not stored"));
+    assert!(first(Kind::Untold, |seen| seen[6].epoch = "f".into()).contains("after e-6 and without a word"));
+    assert!(first(Kind::Behind, |seen| seen.truncate(17)).contains("never got 3 after e-17"));
+    let beyond = first(Kind::Phantom, |seen| seen.push(Seen { offset: 21, ..seen[19].clone() }));
+    assert!(beyond.contains("beyond the log's end (20)"), "{beyond}");
+}
+
+/// A viewer that saw three activities of a former life, `f`, and was told that the log starts over.
+fn restored(world: &mut World) {
+    world.log.former = vec!["f".into()];
+    let former = (1..=3).map(|offset| seen("f", offset, Uuid::from_u128(100 + u128::from(offset))));
+    world.transcript.seen[0].told = true;
+    world.transcript.seen.splice(0..0, former);
+}
+
+#[test]
+fn a_viewer_that_was_told_starts_over_in_another_life() {
+    assert_eq!(found(&changed(restored)).0, vec![]);
+    let unknown = changed(|world| {
+        restored(world);
+        world.log.former.clear();
+    });
+    assert_eq!(found(&unknown).0, [Kind::Untold]);
+    let untold = changed(|world| {
+        restored(world);
+        world.transcript.seen[3].told = false;
+    });
+    assert_eq!(found(&untold).0, [Kind::Untold]);
+    let midway = changed(|world| {
+        restored(world);
+        drop(world.transcript.seen.remove(3));
+        world.transcript.seen[3].told = true;
+    });
+    assert_eq!(found(&midway).0, [Kind::Skipped]);
+}
+
+#[test]
+fn a_receipt_of_a_life_that_never_was_is_found() {
+    let receipt = |life: &str| {
+        let verdict = changed(|world| {
+            restored(world);
+            world.publications[0].sent[3].life = Some(life.into());
+        });
+        found(&verdict)
+    };
+    assert_eq!((receipt("e").0, receipt("f").0), (vec![], vec![]));
+    assert!(receipt("g").1.contains("is of life g, which the log never had"), "{}", receipt("g").1);
+}
+
+#[test]
+fn two_viewers_who_saw_something_else_under_a_cursor_that_is_gone_are_found() {
+    let mut world = world();
+    restored(&mut world);
+    let mut other = world.transcript.clone();
+    other.viewer = "other".into();
+    let same = check(&[world.log.clone()], &world.publications, &[world.transcript.clone(), other.clone()]);
+    assert_eq!(found(&same).0, vec![]);
+    other.seen[1].event = Uuid::from_u128(99);
+    let diverging = check(&[world.log], &world.publications, &[world.transcript, other]);
+    assert_eq!(found(&diverging).0, [Kind::Diverging]);
+    assert!(found(&diverging).1.contains("viewer v saw event"), "{diverging:?}");
+}
+
+#[test]
+fn the_first_difference_comes_with_its_history() {
+    let skipped = changed(|world| drop(world.transcript.seen.remove(6)));
+    let history = &skipped.history;
+    for known in [
+        "published as b number 4 event 00000000-0000-0000-0000-000000000008: Counted { receivers: 2, excused: None }, told at 10.008 s (hub killed)",
+        "stored e-7 event 00000000-0000-0000-0000-000000000007 a number 4",
+        "stored e-11 ",
+        "viewer v saw e-5 00000000-0000-0000-0000-000000000005 (connection 1), e-6 ",
+        "e-11 00000000-0000-0000-0000-00000000000b (connection 2); its last is e-20",
+    ] {
+        assert!(history.contains(known), "{known} is not in\n{history}");
+    }
+    assert!(!history.contains("stored e-12 ") && !history.contains("saw e-7"), "{history}");
+    assert_eq!(changed(|_| {}).history, "");
+}
+
+#[test]
+fn every_kind_has_a_name_of_its_own() {
+    let names: std::collections::BTreeSet<_> = Kind::ALL.into_iter().map(Kind::name).collect();
+    assert_eq!(names.len(), Kind::ALL.len());
 }

@@ -14,6 +14,10 @@ use crate::{
     model::TaskId,
 };
 
+/// A mark that has not come by so long after it was put on the channel never will: whoever it named would have asked again, or is no member
+/// any more.
+const LOST_MARK: Duration = Duration::from_secs(10);
+
 impl Ownership {
     /// The server has confirmed the subscription.
     pub(crate) fn subscribed(&mut self, task: &TaskId, now: Instant) {
@@ -54,7 +58,7 @@ impl Ownership {
             {
                 *claim = Claim::Perhaps;
             }
-            (Mark::Passes { from, to, .. }, Role::Leaving { to: next }) if *from == self.me && next == to => {
+            (Mark::Passes { from, to, .. }, Role::Leaving { to: next, .. }) if *from == self.me && next == to => {
                 place.role = Role::Lingering { since: now };
                 self.acts.push(Act::Moved(Move::Lost));
                 self.acts.push(Act::Release(task.clone(), to.clone(), Took::Nothing));
@@ -91,11 +95,14 @@ impl Ownership {
             // By what is known here it is not theirs: one of us will hear of a change of members soon, and they ask again.
             Role::Owner if first.as_ref() != Some(from) => {}
             Role::Owner => {
-                place.role = Role::Leaving { to: from.clone() };
+                place.role = Role::Leaving { to: from.clone(), passed: now };
                 self.pass(task, from);
             }
-            // The first mark may have been lost.
-            Role::Leaving { to } if to == from => self.pass(task, from),
+            // The first mark may have been lost. If nobody heard it, whoever it named may have turned back, and asks no more.
+            Role::Leaving { to, passed } if to == from || (first.as_ref() == Some(from) && LOST_MARK <= now - *passed) => {
+                (*to, *passed) = (from.clone(), now);
+                self.pass(task, from);
+            }
             Role::Leaving { .. } => {}
             Role::Arriving { claim, waiting, .. } => {
                 let after_them = *claim != Claim::Mine && (theirs || weight(task, from) < weight(task, &self.me));
@@ -200,5 +207,85 @@ impl Ownership {
             *asked = Some(now);
             self.acts.push(Act::Ready(task.clone(), *claim == Claim::Mine));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{
+        members::Members,
+        ownership::{ASK_AGAIN, OwnershipOptions},
+    };
+
+    fn members(names: &[&str]) -> Members {
+        let nodes: Vec<_> = names.iter().map(|name| NodeId::from(*name)).collect();
+        Members { alive: nodes.clone(), able: nodes }
+    }
+
+    /// A task that is for `b` of `a` and `b`, and for `c` of all three.
+    fn task() -> TaskId {
+        let first = |task: &TaskId, names| first_two(task, &members(names).able)[0].cloned();
+        let fits =
+            |task: &TaskId| first(task, &["a", "b"]) == Some("b".into()) && first(task, &["a", "b", "c"]) == Some("c".into());
+        (0..100).map(|n| format!("t{n}").parse().expect("valid")).find(fits).expect("one in six")
+    }
+
+    /// Node `a`, which owned the task alone, and has put a mark on the channel for `b`.
+    fn leaving(task: &TaskId, now: Instant) -> Ownership {
+        let options = OwnershipOptions {
+            tasks: 10,
+            hold_activities: 10,
+            hold_bytes: 1 << 20,
+            linger: Duration::from_secs(10),
+            return_within: Duration::ZERO,
+        };
+        let mut ownership = Ownership::new("a".into(), options);
+        ownership.members(members(&["a"]), now);
+        ownership.told(task, now);
+        ownership.subscribed(task, now);
+        ownership.members(members(&["a", "b"]), now);
+        ownership.take_acts();
+        ownership.ready(task, &"b".into(), false, now);
+        assert_eq!(passes(&mut ownership), ["b"]);
+        ownership
+    }
+
+    /// For whom it puts marks on the channel now.
+    fn passes(ownership: &mut Ownership) -> Vec<String> {
+        let to = |act| match act {
+            Act::Mark(_, Mark::Passes { to, .. }) => Some(to.to_string()),
+            _ => None,
+        };
+        ownership.take_acts().into_iter().filter_map(to).collect()
+    }
+
+    #[test]
+    fn whoever_comes_after_one_that_a_lost_mark_has_named_is_not_kept_waiting_for_ever() {
+        let (task, now) = (task(), Instant::now());
+        let mut ownership = leaving(&task, now);
+        // The mark is lost with the connection, and `b` learns that it is for another one before it has asked again.
+        ownership.members(members(&["a", "b", "c"]), now);
+        let soon = now + ASK_AGAIN;
+        ownership.ready(&task, &"c".into(), false, soon);
+        assert_eq!(passes(&mut ownership), Vec::<String>::new(), "the mark may be on its way");
+        let late = now + LOST_MARK;
+        ownership.ready(&task, &"c".into(), false, late);
+        assert_eq!(passes(&mut ownership), ["c"]);
+        ownership.marked(&task, &Mark::Passes { from: "a".into(), to: "c".into(), early: 0 }, late);
+        let released = |act: &Act| matches!(act, Act::Release(_, to, Took::Nothing) if &**to == "c");
+        assert!(ownership.take_acts().iter().any(released));
+    }
+
+    #[test]
+    fn one_that_was_named_and_asks_again_is_not_passed_over() {
+        let (task, now) = (task(), Instant::now());
+        let mut ownership = leaving(&task, now);
+        ownership.members(members(&["a", "b", "c"]), now);
+        // It has seen the mark, which was lost on the way to `a` only.
+        ownership.ready(&task, &"b".into(), true, now + LOST_MARK - ASK_AGAIN);
+        assert_eq!(passes(&mut ownership), ["b"]);
+        ownership.ready(&task, &"c".into(), false, now + LOST_MARK);
+        assert_eq!(passes(&mut ownership), Vec::<String>::new());
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Role {
     Leaving {
         /// For whom.
         to: NodeId,
+        /// When that was put on the channel last.
+        passed: Instant,
     },
     /// Holds what has an `eventId` until it is settled.
     Standby,

@@ -41,7 +41,7 @@ struct Refusal {
 
 /// Publishes until the run gets quiet, then finishes.
 pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Duration) -> Result<Publication> {
-    let mut wire = wire::Wire::new(run.redis)?;
+    let mut wire = wire::Wire::new(&run);
     let mut ear = None;
     while !run.quiet.is_cancelled() {
         let activities = invocation.next(TOGETHER);

@@ -13,7 +13,7 @@ use crate::{
 
 /// Publishes until the run gets quiet, then finishes.
 pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Duration) -> Result<Publication> {
-    let mut wire = wire::Wire::new(run.redis)?;
+    let mut wire = wire::Wire::new(&run);
     while !run.quiet.is_cancelled() {
         for activity in invocation.next(1) {
             let receivers = deliver(&run, &mut wire, invocation.task(), &activity).await?;

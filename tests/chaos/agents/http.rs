@@ -30,6 +30,7 @@ struct Answer {
 struct Outcome {
     event_id: Option<Uuid>,
     offset: Option<u64>,
+    cursor: Option<String>,
     #[serde(default)]
     duplicate: bool,
     error: Option<Value>,
@@ -67,9 +68,10 @@ async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocatio
             match (status, answer.text().await) {
                 (200, Ok(text)) => match receipts(&text, activities) {
                     Ok(results) => {
-                        for (activity, (offset, duplicate)) in activities.iter().zip(results) {
-                            invocation.prove(activity, Proof::Receipt(offset), run, figures);
-                            if duplicate {
+                        for (activity, receipt) in activities.iter().zip(results) {
+                            invocation.prove(activity, Proof::Receipt(receipt.offset), run, figures);
+                            invocation.lives(activity, receipt.life);
+                            if receipt.duplicate {
                                 run.figures.duplicates.one();
                             }
                         }
@@ -77,7 +79,8 @@ async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocatio
                     }
                     Err(error) => run.alarm(format!("{url} answered {error}: {text}")),
                 },
-                (503, Ok(_)) | (_, Err(_)) => {}
+                (503, Ok(_)) => run.figures.told.one(),
+                (_, Err(_)) => {}
                 (status, Ok(text)) => run.alarm(format!("{url} answered {status} to a publisher: {text}")),
             }
         }
@@ -89,14 +92,24 @@ async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocatio
     }
 }
 
-/// The offset of each activity and whether it was there already.
-fn receipts(text: &str, activities: &[Activity]) -> Result<Vec<(u64, bool)>> {
+/// What a receipt says.
+struct Receipt {
+    offset: u64,
+    life: Arc<str>,
+    duplicate: bool,
+}
+
+/// The receipt of each activity.
+fn receipts(text: &str, activities: &[Activity]) -> Result<Vec<Receipt>> {
     let answer: Answer = serde_json::from_str(text)?;
     if answer.results.len() != activities.len() {
         bail!("{} results for {} activities", answer.results.len(), activities.len());
     }
-    let receipt = |(outcome, activity): (&Outcome, &Activity)| match (outcome.event_id, outcome.offset) {
-        (Some(event), Some(offset)) if event == activity.event => Ok((offset, outcome.duplicate)),
+    let receipt = |(outcome, activity): (&Outcome, &Activity)| match (outcome.event_id, outcome.offset, &outcome.cursor) {
+        (Some(event), Some(offset), Some(cursor)) if event == activity.event => {
+            let life = cursor.split('-').next().unwrap_or_default().into();
+            Ok(Receipt { offset, life, duplicate: outcome.duplicate })
+        }
         _ => bail!("no receipt for event {}: {:?}", activity.event, outcome.error),
     };
     answer.results.iter().zip(activities).map(receipt).collect()

@@ -1,10 +1,12 @@
 //! An agent's connections to Redis, as any Redis client makes them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use redis::aio::{MultiplexedConnection, PubSub};
 use tokio::time::timeout;
+
+use crate::run::Run;
 
 /// How long Redis may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -14,13 +16,18 @@ pub(super) const AGAIN: Duration = Duration::from_millis(50);
 
 /// One agent's way to Redis.
 pub(super) struct Wire {
-    client: redis::Client,
+    run: Arc<Run>,
     connection: Option<MultiplexedConnection>,
 }
 
 impl Wire {
-    pub(super) fn new(redis: SocketAddr) -> Result<Self> {
-        Ok(Self { client: redis::Client::open(format!("redis://{redis}"))?, connection: None })
+    pub(super) fn new(run: &Arc<Run>) -> Self {
+        Self { run: run.clone(), connection: None }
+    }
+
+    /// Wherever Redis is now.
+    fn client(&self) -> redis::RedisResult<redis::Client> {
+        redis::Client::open(format!("redis://{}", self.run.redis()))
     }
 
     /// PUBLISHes on the task's channel and gives the receiver count. After an error nobody knows whether it was published.
@@ -37,7 +44,7 @@ impl Wire {
     /// Subscribes to the acks of a task.
     pub(super) async fn acks(&self, task: &str) -> Result<PubSub> {
         let subscribing = async {
-            let mut acks = self.client.get_async_pubsub().await?;
+            let mut acks = self.client()?.get_async_pubsub().await?;
             acks.subscribe(format!("tasklight:ack:{task}")).await?;
             Ok::<_, redis::RedisError>(acks)
         };
@@ -45,10 +52,11 @@ impl Wire {
     }
 
     async fn send(&mut self, channel: &str, body: &str) -> Result<u32> {
+        let client = self.client()?;
         let sent = timeout(ANSWER_TIMEOUT, async {
             let connection = match &mut self.connection {
                 Some(connection) => connection,
-                none => none.insert(self.client.get_multiplexed_async_connection().await?),
+                none => none.insert(client.get_multiplexed_async_connection().await?),
             };
             redis::cmd("PUBLISH").arg(channel).arg(body).query_async::<u32>(connection).await
         });

@@ -15,6 +15,9 @@ use super::free_address;
 /// How long `initdb` and `pg_ctl` may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The most connections it takes.
+const CONNECTIONS: u32 = 150;
+
 /// What is said when something is missing.
 const INSTALL: &str = "is it installed? (Debian: apt-get install postgresql)";
 
@@ -29,13 +32,60 @@ pub struct Postgres {
     log: PathBuf,
     as_other: bool,
     runs: bool,
+    /// Keeps little of what was written: for a small disk.
+    small: bool,
 }
 
 impl Postgres {
     /// Makes a cluster in `folder` and starts it.
     pub async fn start(folder: &Path) -> Result<Self> {
-        let home = folder.join("postgres");
-        std::fs::create_dir(&home).with_context(|| format!("creating {}", home.display()))?;
+        Self::placed(folder, "postgres").await?.make().await
+    }
+
+    /// The same for a small disk.
+    pub async fn start_small(folder: &Path) -> Result<Self> {
+        let mut postgres = Self::placed(folder, "postgres").await?;
+        postgres.small = true;
+        postgres.make().await
+    }
+
+    async fn make(mut self) -> Result<Self> {
+        let mut initdb = self.program("initdb");
+        initdb.args(["--username=tasklight", "--auth=trust", "--encoding=UTF8", "--no-locale", "--pgdata"]).arg(&self.data);
+        finish(&mut initdb).await.context("initdb")?;
+        self.start_again().await?;
+        Ok(self)
+    }
+
+    /// Makes a replica, in `folder`, of the one that listens at `primary`, and starts it.
+    pub async fn replica(folder: &Path, primary: SocketAddr) -> Result<Self> {
+        let mut replica = Self::placed(folder, "replica").await?;
+        let mut copy = replica.program("pg_basebackup");
+        copy.args(["--host=127.0.0.1", "--username=tasklight", "--write-recovery-conf", "--checkpoint=fast", "--port"]);
+        copy.arg(primary.port().to_string()).arg("--pgdata").arg(&replica.data);
+        finish(&mut copy).await.context("pg_basebackup")?;
+        replica.start_again().await?;
+        Ok(replica)
+    }
+
+    /// Makes the replica a server of its own, on a timeline of its own.
+    pub async fn promote(&mut self) -> Result<()> {
+        let mut promote = self.program("pg_ctl");
+        promote.args(["promote", "-w", "-D"]).arg(&self.data);
+        finish(&mut promote).await.context("promoting the replica")
+    }
+
+    /// Whether it runs, as far as `pg_ctl` knows.
+    pub async fn runs(&self) -> bool {
+        let mut status = self.program("pg_ctl");
+        status.args(["status", "-D"]).arg(&self.data);
+        finish(&mut status).await.is_ok()
+    }
+
+    /// A place in `folder` for one, and an address.
+    async fn placed(folder: &Path, name: &str) -> Result<Self> {
+        let home = folder.join(name);
+        std::fs::create_dir_all(&home).with_context(|| format!("creating {}", home.display()))?;
         let as_other = rustix::process::geteuid().is_root();
         if as_other {
             // The way to its data must be open to it.
@@ -44,12 +94,12 @@ impl Postgres {
         }
         let (data, log) = (home.join("data"), home.join("postgres.log"));
         let programs = programs().await?;
-        let mut postgres = Self { address: free_address()?, programs, data, log, as_other, runs: false };
-        let mut initdb = postgres.program("initdb");
-        initdb.args(["--username=tasklight", "--auth=trust", "--encoding=UTF8", "--no-locale", "--pgdata"]).arg(&postgres.data);
-        finish(&mut initdb).await.context("initdb")?;
-        postgres.start_again().await?;
-        Ok(postgres)
+        Ok(Self { address: free_address()?, programs, data, log, as_other, runs: false, small: false })
+    }
+
+    /// Where it listens, also while it is down.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What connects to it.
@@ -70,8 +120,11 @@ impl Postgres {
     pub async fn start_again(&mut self) -> Result<()> {
         let port = self.address.port();
         // fsync is on by default; said here because everything rests on it.
-        let options =
-            format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c max_connections=200");
+        let options = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c max_connections={CONNECTIONS}"
+        );
+        let little = "-c max_wal_size=32MB -c min_wal_size=32MB";
+        let options = if self.small { format!("{options} {little}") } else { options };
         let mut start = self.program("pg_ctl");
         start.args(["start", "-w", "-o", &options, "-l"]).arg(&self.log).arg("-D").arg(&self.data);
         finish(&mut start).await.with_context(|| format!("starting postgres; its log is {}", self.log.display()))?;
