@@ -27,14 +27,21 @@ impl Ownership {
             if again {
                 place.interrupt();
             }
+            place.since = place.held.next_number();
             // What came while the connection was lost the standby has heard alone, and it comes before what is heard from here on.
-            if again && place.role == Role::Owner {
+            let was_owner = again && place.role == Role::Owner;
+            if was_owner {
                 place.role = Role::arriving(others, Claim::Perhaps);
                 self.acts.push(Act::Moved(Move::Lost));
+                // An owner does not hear them, and now it holds what another one may store.
+                self.acts.push(Act::HearAcks(task.clone()));
             }
-            place.since = place.held.next_number();
             let mark = Mark::Listens { from: self.me.clone() };
             self.acts.push(Act::Mark(task.clone(), mark));
+            // It may long have been for another one, who had not asked yet: then nobody would let it come back.
+            if was_owner {
+                self.review(task, now);
+            }
         }
         self.arrive(task, now);
     }
@@ -92,23 +99,35 @@ impl Ownership {
             return;
         };
         match &mut place.role {
-            // By what is known here it is not theirs: one of us will hear of a change of members soon, and they ask again.
-            Role::Owner if first.as_ref() != Some(from) => {}
+            // By what is known here it is not theirs: one of us will hear of a change of members soon, and they ask again. One that a mark has named
+            // does not turn back, whatever it hears: it was no member for a moment while this one came.
+            Role::Owner if first.as_ref() != Some(from) && !theirs => {}
             Role::Owner => {
                 place.role = Role::Leaving { to: from.clone(), passed: now };
                 self.pass(task, from);
             }
             // The first mark may have been lost. If nobody heard it, whoever it named may have turned back, and asks no more.
-            Role::Leaving { to, passed } if to == from || (first.as_ref() == Some(from) && LOST_MARK <= now - *passed) => {
+            Role::Leaving { to, passed }
+                if to == from || ((theirs || first.as_ref() == Some(from)) && LOST_MARK <= now - *passed) =>
+            {
                 (*to, *passed) = (from.clone(), now);
                 self.pass(task, from);
             }
             Role::Leaving { .. } => {}
             Role::Arriving { claim, waiting, .. } => {
-                let after_them = *claim != Claim::Mine && (theirs || weight(task, from) < weight(task, &self.me));
-                if after_them {
+                let lighter = weight(task, from) < weight(task, &self.me);
+                let mine = *claim == Claim::Mine;
+                if if mine { theirs && lighter } else { theirs || lighter } {
                     waiting.insert(from.clone());
+                    if mine {
+                        // Two owners that did not know of each other have named one each. What comes without an `eventId` is taken by one of us.
+                        *claim = Claim::Others;
+                        self.drop_anonymous(task, 0);
+                    }
                     self.acts.push(Act::Release(task.clone(), from.clone(), Took::Nothing));
+                    if mine {
+                        self.review(task, now);
+                    }
                 }
             }
             Role::Standby | Role::Lingering { .. } => self.answer(task, from, now),
@@ -233,14 +252,7 @@ mod tests {
 
     /// Node `a`, which owned the task alone, and has put a mark on the channel for `b`.
     fn leaving(task: &TaskId, now: Instant) -> Ownership {
-        let options = OwnershipOptions {
-            tasks: 10,
-            hold_activities: 10,
-            hold_bytes: 1 << 20,
-            linger: Duration::from_secs(10),
-            return_within: Duration::ZERO,
-        };
-        let mut ownership = Ownership::new("a".into(), options);
+        let mut ownership = Ownership::new("a".into(), options());
         ownership.members(members(&["a"]), now);
         ownership.told(task, now);
         ownership.subscribed(task, now);
@@ -287,5 +299,84 @@ mod tests {
         assert_eq!(passes(&mut ownership), ["b"]);
         ownership.ready(&task, &"c".into(), false, now + LOST_MARK);
         assert_eq!(passes(&mut ownership), Vec::<String>::new());
+    }
+
+    /// A task that is for `a`, `b` and `c` in this order.
+    fn in_order() -> TaskId {
+        let nodes: Vec<NodeId> = ["a", "b", "c"].map(NodeId::from).into();
+        let fits = |task: &TaskId| {
+            let weights: Vec<_> = nodes.iter().map(|node| weight(task, node)).collect();
+            weights.is_sorted_by(|one, next| next < one)
+        };
+        (0..100).map(|n| format!("t{n}").parse().expect("valid")).find(fits).expect("one in six")
+    }
+
+    fn options() -> OwnershipOptions {
+        OwnershipOptions {
+            tasks: 10,
+            hold_activities: 10,
+            hold_bytes: 1 << 20,
+            linger: Duration::from_secs(10),
+            return_within: Duration::ZERO,
+        }
+    }
+
+    /// A node that owns the task, which is only its own by the members that it knows.
+    fn owner(name: &str, task: &TaskId, now: Instant) -> Ownership {
+        let mut ownership = Ownership::new(name.into(), options());
+        ownership.members(members(&[name]), now);
+        ownership.told(task, now);
+        ownership.subscribed(task, now);
+        assert!(ownership.owns(task));
+        ownership.members(members(&["a", "b", "c"]), now);
+        ownership.take_acts();
+        ownership
+    }
+
+    #[test]
+    fn an_owner_for_whom_it_is_no_more_does_not_come_back_when_its_connection_does() {
+        let (task, now) = (in_order(), Instant::now());
+        let mut ownership = owner("c", &task, now);
+        // `a` comes while nothing is heard here, and its question is lost.
+        ownership.subscribed(&task, now);
+        assert!(!ownership.is_to_own(&task), "it would ask for ever: the owner that there is knows better");
+        let acts = ownership.take_acts();
+        assert!(acts.iter().any(|act| matches!(act, Act::HearAcks(_))), "what it holds can be let go of: {acts:?}");
+        ownership.tick(now + Duration::from_secs(11));
+        assert!(ownership.take_acts().iter().any(|act| matches!(act, Act::Unsubscribe(_))), "and it goes");
+    }
+
+    #[test]
+    fn one_that_a_mark_has_named_is_let_through_by_an_owner_that_came_meanwhile() {
+        let (task, now) = (in_order(), Instant::now());
+        let mut ownership = owner("a", &task, now);
+        ownership.ready(&task, &"b".into(), false, now);
+        assert_eq!(passes(&mut ownership), Vec::<String>::new(), "by what all know it is not for `b`");
+        ownership.ready(&task, &"b".into(), true, now);
+        assert_eq!(passes(&mut ownership), ["b"], "but `b` cannot turn back");
+    }
+
+    #[test]
+    fn of_two_that_marks_have_named_one_goes_first() {
+        let (task, now) = (in_order(), Instant::now());
+        let named = |name: &str| {
+            let mut ownership = Ownership::new(name.into(), options());
+            ownership.members(members(&["a", "b", "c"]), now);
+            // An owner that has gone since has named it.
+            let others = ["a", "b", "c"].map(NodeId::from).into_iter().filter(|node| **node != *name).collect();
+            let role = Role::arriving(others, Claim::Mine);
+            ownership.known.insert(task.clone());
+            ownership.places.insert(task.clone(), Place { subscribed: true, ..Place::new(role, now) });
+            ownership.take_acts();
+            ownership
+        };
+        let released =
+            |ownership: &mut Ownership| ownership.take_acts().iter().any(|act| matches!(act, Act::Release(_, _, Took::Nothing)));
+        let (mut a, mut b) = (named("a"), named("b"));
+        b.ready(&task, &"a".into(), true, now);
+        assert!(!released(&mut b), "the one with the lesser weight waits for nobody");
+        a.ready(&task, &"b".into(), true, now);
+        assert!(released(&mut a), "the other one lets it go first");
+        assert!(matches!(a.places[&task].role, Role::Arriving { claim: Claim::Others, .. }), "and comes after it");
     }
 }
