@@ -34,7 +34,9 @@ pub async fn a_known_event_gets_its_first_receipt_again(f: Fixture) {
 }
 
 pub async fn a_known_status_beside_new_activities_gets_its_first_receipt_again(f: Fixture) {
-    let began = status("t", "r", "running");
+    let id = "0190c6a4-7c1e-7000-8000-5f3a9c1e0002";
+    let running = format!(r#"{{"invocationId":"r","type":"status","eventId":"{id}","data":{{"status":"running"}}}}"#);
+    let began = activity("t", &running);
     let first = receipts(&f.store, std::slice::from_ref(&began)).await[0];
     receipts(&f.store, &[status("t", "r", "completed")]).await;
     let again = f.store.append(&[began, message("t", "late")], Attempt::First).await.expect("it answers");
