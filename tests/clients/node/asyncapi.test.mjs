@@ -5,7 +5,7 @@ import test from "node:test";
 import { Parser } from "@asyncapi/parser";
 
 // The tests run beside their packages, away from the documents; the hub's program is told by its path, and the examples, too.
-const file = new URL("../docs/asyncapi.json", `file://${process.env.TASKLIGHT_EXAMPLES}/`);
+const file = new URL("../asyncapi.json", `file://${process.env.TASKLIGHT_EXAMPLES}/`);
 
 test("the parser has neither errors nor warnings", async () => {
   const { document, diagnostics } = await new Parser().parse(readFileSync(file, "utf8"));
