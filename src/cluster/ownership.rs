@@ -292,7 +292,7 @@ impl Ownership {
                 {
                     self.listen(&task, now);
                 }
-                Role::Lingering { since } if place.held.is_empty() && self.options.linger <= now - *since => self.remove(&task),
+                Role::Lingering { since } if self.options.linger <= now - *since => self.go(&task),
                 Role::Withdrawn { since } if STRAGGLERS <= now - *since => self.remove(&task),
                 _ => {}
             }

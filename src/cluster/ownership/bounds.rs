@@ -114,3 +114,22 @@ fn marks_of_strangers_take_up_only_so_much() {
     ownership.marked(&task, &Mark::Listens { from: "b".into() }, now);
     assert!(ownership.places[&task].listeners.contains_key("b"), "a member's is always remembered");
 }
+
+#[test]
+fn a_node_without_a_part_in_a_busy_task_goes_although_there_is_always_something_held() {
+    let (task, now) = (task(1), Instant::now());
+    let mut ownership = full(&task, now);
+    let events: Vec<_> = (1..=4).map(|number| EventId::from_bytes([number; 16])).collect();
+    ownership.settled(&task, &events[..3]);
+    ownership.tick(now + Duration::from_secs(2));
+    ownership.subscribed(&task, now);
+    // Two others have it now.
+    let others = Members { alive: nodes(&["a", "b", "c"]), able: nodes(&["b", "c"]) };
+    ownership.members(others, now);
+    changes(&mut ownership);
+    ownership.tick(now + Duration::from_secs(11));
+    assert_eq!(changes(&mut ownership), [false], "one activity is held, and the channel is let go all the same");
+    ownership.settled(&task, &events);
+    ownership.tick(now + Duration::from_secs(12));
+    assert!(!ownership.places.contains_key(&task), "nothing is left of it");
+}

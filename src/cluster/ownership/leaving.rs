@@ -6,6 +6,7 @@ use super::{
     Act, Move, Ownership,
     place::{Claim, Role},
 };
+use crate::model::TaskId;
 
 impl Ownership {
     /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it stops. What it has taken, and
@@ -37,6 +38,18 @@ impl Ownership {
                     self.acts.push(Act::HearAcks(task.clone()));
                 }
             }
+        }
+    }
+
+    /// This node has had no part in the task for long enough. Where much is published there is always something held: then it listens no more, and
+    /// goes once what it has heard is stored.
+    pub(super) fn go(&mut self, task: &TaskId) {
+        let Some(place) = self.places.get_mut(task) else { return };
+        if place.held.is_empty() {
+            self.remove(task);
+        } else if place.let_go() {
+            self.acts.push(Act::Unsubscribe(task.clone()));
+            self.acts.push(Act::HearAcks(task.clone()));
         }
     }
 
