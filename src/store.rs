@@ -65,8 +65,7 @@ mod webhooks;
 use std::path::PathBuf;
 
 use crate::model::{
-    EventId, Filter, Invocation, InvocationId, LogState, Offset, Rate, RateSpan, Reject, StalledAfter, TaskId, TaskSummary,
-    Timestamp,
+    EventId, Filter, Invocation, InvocationId, LogState, Offset, Rate, RateSpan, Reject, TaskId, TaskSummary, Timestamp,
 };
 
 use postgres::PostgresStore;
@@ -84,35 +83,10 @@ pub use retention::{Bite, Bitten, EmptyTask, KeptTask, LogSize, Removal};
 pub use streams::{PRODUCERS_OF_STREAM, Producer, StreamRefusal, StreamRow, StreamWrite};
 use terms::REJECTS;
 pub use terms::{
-    Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, StallSpan, TaskChange, TaskCommit,
-    TaskPlace, TaskQuery,
+    Append, Appended, Attempt, Heartbeat, Page, REJECTS_OF_TASK, ReadAfter, Receipt, Refusal, StallSpan, StoreOptions,
+    TaskChange, TaskCommit, TaskPlace, TaskQuery,
 };
 pub use webhooks::{Delivery, NewDelivery, NextDelivery, Queue, Stall, Untold};
-
-/// How to open a store.
-#[derive(Debug, Clone)]
-pub struct StoreOptions {
-    /// `sqlite://PATH` (folders that are missing are made) or `postgres://…`.
-    pub url: String,
-    /// Connections for reading beside those that write.
-    pub readers: u32,
-    /// Connections that write (Postgres).
-    pub writers: usize,
-    /// How long a statement waits for a lock of another process before it fails as transient.
-    pub busy_timeout: std::time::Duration,
-    /// Whether a commit waits until the disk has it. Without, a power cut may take the last commits; `kill -9` does not.
-    pub synchronous: bool,
-    /// How long the server works on one statement at most (Postgres).
-    pub statement_timeout: std::time::Duration,
-    /// How long connecting may take (Postgres).
-    pub connect_timeout: std::time::Duration,
-    /// How long a server that does not answer is waited for when opening (Postgres).
-    pub start_timeout: std::time::Duration,
-    /// Whether to bring the schema up to date when opening; without it, an old schema is refused.
-    pub migrate: bool,
-    /// When runs are said to be stalled.
-    pub stalled_after: StalledAfter,
-}
 
 /// The durable truth. Handles are cheap to clone.
 #[derive(Debug, Clone)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::streams::StreamRefusal;
 use crate::auth::Pattern;
 use crate::model::{
-    Activity, Cursor, Epoch, EventId, Filter, InvocationId, LogState, NewActivity, Offset, Status, TaskId, Timestamp,
+    Activity, Cursor, Epoch, EventId, Filter, InvocationId, LogState, NewActivity, Offset, StalledAfter, Status, TaskId,
+    Timestamp,
 };
 
 /// One activity on its way into a task's log.
@@ -210,4 +211,29 @@ pub struct Heartbeat {
     pub invocation: InvocationId,
     /// When the hub took it.
     pub at: Timestamp,
+}
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `sqlite://PATH` (folders that are missing are made) or `postgres://…`.
+    pub url: String,
+    /// Connections for reading beside those that write.
+    pub readers: u32,
+    /// Connections that write (Postgres).
+    pub writers: usize,
+    /// How long a statement waits for a lock of another process before it fails as transient.
+    pub busy_timeout: std::time::Duration,
+    /// Whether a commit waits until the disk has it. Without, a power cut may take the last commits; `kill -9` does not.
+    pub synchronous: bool,
+    /// How long the server works on one statement at most (Postgres).
+    pub statement_timeout: std::time::Duration,
+    /// How long connecting may take (Postgres).
+    pub connect_timeout: std::time::Duration,
+    /// How long a server that does not answer is waited for when opening (Postgres).
+    pub start_timeout: std::time::Duration,
+    /// Whether to bring the schema up to date when opening; without it, an old schema is refused.
+    pub migrate: bool,
+    /// When runs are said to be stalled.
+    pub stalled_after: StalledAfter,
 }
