@@ -4,6 +4,7 @@
 
 mod answers;
 mod frames;
+mod streams;
 
 use std::path::Path;
 
@@ -30,7 +31,7 @@ use crate::{
 pub type Target = Box<dyn FnMut(&[u8])>;
 
 /// All of them by name.
-pub const TARGETS: [&str; 15] = [
+pub const TARGETS: [&str; 16] = [
     "activities",
     "answers",
     "config",
@@ -45,6 +46,7 @@ pub const TARGETS: [&str; 15] = [
     "rules",
     "sessions",
     "signed",
+    "streams",
     "tokens",
 ];
 
@@ -65,6 +67,7 @@ pub fn target(name: &str) -> Option<Target> {
         "rules" => Box::new(rules),
         "sessions" => Box::new(sessions),
         "signed" => Box::new(signed),
+        "streams" => streams::streams(),
         "tokens" => tokens(),
         _ => return None,
     })

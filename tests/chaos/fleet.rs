@@ -141,7 +141,18 @@ impl Fleet {
         Ok(())
     }
 
-    /// The same; what is missing after all patience is no error.
+    /// Waits until every node is well and knows of all the others, whatever tasks there are.
+    pub async fn meet(&mut self) -> Result<()> {
+        let end = Instant::now() + SETTLE_PATIENCE;
+        loop {
+            self.all_alive()?;
+            let Some(missing) = unmet(&self.conditions().await) else { return Ok(()) };
+            ensure!(Instant::now() < end, "the nodes have not met within {SETTLE_PATIENCE:?}: {missing}");
+            sleep(LOOK).await;
+        }
+    }
+
+    /// As [`Fleet::settle`]; what is missing after all patience is no error.
     pub async fn settle_or_say(&mut self, listeners: Listeners) -> Result<Option<String>> {
         let end = Instant::now() + SETTLE_PATIENCE;
         loop {
@@ -192,18 +203,27 @@ impl Fleet {
     }
 }
 
+/// What is missing before every node is well and knows of all the others.
+fn unmet(conditions: &[(String, Option<Condition>)]) -> Option<String> {
+    let nodes = conditions.len() as u64;
+    conditions.iter().find_map(|(name, condition)| match condition {
+        None => Some(format!("{name} does not answer")),
+        Some(condition) if !condition.well => Some(format!("{name} is not well: {}", condition.said)),
+        Some(condition) => (condition.members != nodes).then(|| format!("{name} knows of {} nodes", condition.members)),
+    })
+}
+
 /// What is not yet as it should be.
 fn unsettled(conditions: &[(String, Option<Condition>)]) -> Option<String> {
+    if let Some(missing) = unmet(conditions) {
+        return Some(missing);
+    }
     let nodes = conditions.len() as u64;
     let tasks = agents::tasks().len() as u64;
     let (mut owned, mut standby) = (0, 0);
-    for (name, condition) in conditions {
-        let Some(condition) = condition else { return Some(format!("{name} does not answer")) };
-        if !condition.well {
-            return Some(format!("{name} is not well: {}", condition.said));
-        }
-        if condition.members != nodes || condition.known < tasks {
-            return Some(format!("{name} knows of {} nodes and {} tasks", condition.members, condition.known));
+    for (name, condition) in conditions.iter().filter_map(|(name, condition)| Some((name, condition.as_ref()?))) {
+        if condition.known < tasks {
+            return Some(format!("{name} knows of {} tasks", condition.known));
         }
         owned += condition.owned;
         standby += condition.standby;

@@ -172,10 +172,12 @@ async fn everything(arguments: &Arguments, seed: u64, folder: &Path) -> Result<(
 
 async fn test(arguments: &Arguments, seed: u64, arena: &mut Arena) -> Result<()> {
     let run = arena.run.clone();
+    // Nobody promises the order of what is published without acks while nodes that have just started do not know of each other.
+    arena.fleet.meet().await.context("at the beginning")?;
     let agents = Agents::start(&run);
     let mut viewers = Viewers::start(&run, &agents::tasks());
     let front = if arguments.storm { Some(join_sdks(&run, &mut viewers).await?) } else { None };
-    arena.fleet.settle().await.context("at the beginning")?;
+    arena.fleet.settle().await.context("once all tasks are known")?;
     let time = if arguments.storm || arguments.long { Duration::from_secs(60 * arguments.minutes) } else { Duration::ZERO };
     let raged = tokio::select! {
         raged = rage(arguments, seed, arena, time) => raged,

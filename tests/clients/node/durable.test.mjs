@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client";
 import WebSocket from "ws";
+import { Database } from "./database.mjs";
 import { LEFT_OUT } from "./durable/left-out.mjs";
 import { Hub, message, plain, within } from "./hub.mjs";
 
@@ -39,14 +40,14 @@ async function runSuite(hub) {
   }
 }
 
-test("the conformance tests pass but for those that are left out, each for a reason", { timeout: SUITE_MS + 60_000 }, async () => {
-  const hub = await Hub.start(OPEN);
+async function passesButForWhatIsLeftOut(store, environment) {
+  const hub = await Hub.start({ ...OPEN, ...environment });
   try {
     const results = await runSuite(hub);
     const names = (status) => results.filter((result) => result.status === status).map(({ fullName }) => fullName);
     const [passed, failed, skipped] = ["passed", "failed", "skipped"].map(names);
     const leftOut = Object.values(LEFT_OUT).flat();
-    console.log(`Durable Streams: ${passed.length} of ${results.length - skipped.length} conformance tests pass; ${skipped.length} are optional and were not run`);
+    console.log(`Durable Streams on ${store}: ${passed.length} of ${results.length - skipped.length} conformance tests pass; ${skipped.length} are optional and were not run`);
     for (const [reason, tests] of Object.entries(LEFT_OUT)) console.log(`  left out, ${tests.length}: ${reason}`);
     const why = (name) => `${name}\n    ${results.find(({ fullName }) => fullName === name).failureMessages[0]?.split("\n")[0]}`;
     assert.deepEqual(failed.filter((name) => !leftOut.includes(name)).map(why), [], "these fail and are not on the list");
@@ -55,6 +56,18 @@ test("the conformance tests pass but for those that are left out, each for a rea
     assert.ok(passed.length > 200, "most of the suite ran");
   } finally {
     await hub.remove();
+  }
+}
+
+test("the conformance tests pass on SQLite but for those that are left out, each for a reason", { timeout: SUITE_MS + 60_000 }, () =>
+  passesButForWhatIsLeftOut("SQLite", {}));
+
+test("and on Postgres", { timeout: SUITE_MS + 60_000 }, async () => {
+  const database = new Database();
+  try {
+    await passesButForWhatIsLeftOut("Postgres", { TASKLIGHT__STORE__URL: database.url });
+  } finally {
+    database.remove();
   }
 });
 

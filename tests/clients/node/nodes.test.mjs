@@ -1,31 +1,29 @@
 // Two browsers on two of three hubs, as the README has it: an agent that knows only Redis publishes, and the third hub is killed meanwhile.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
+import { Database } from "./database.mjs";
 import { Hub, within } from "./hub.mjs";
 
 const BROWSER = process.env.TASKLIGHT_CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-const POSTGRES = process.env.TASKLIGHT_TEST_POSTGRES_URL;
 const REDIS = process.env.TASKLIGHT_TEST_REDIS_URL;
 const COUNT = 60;
 
-const name = `test_${randomBytes(8).toString("hex")}`;
-const prefix = `${name}:`;
+let database;
+let prefix;
 let browser;
 let hubs = [];
 
-const sql = (text) => execFileSync("psql", ["--quiet", "--dbname", POSTGRES, "--command", text]);
 const redis = (channel, payload) => Number(execFileSync("redis-cli", ["-u", REDIS, "publish", prefix + channel, payload]));
 
 before(async () => {
-  assert.ok(POSTGRES && REDIS, "run `make test-clients`, or paste what `make services` prints");
-  sql(`CREATE DATABASE ${name}`);
-  const store = new URL(POSTGRES);
-  store.pathname = `/${name}`;
-  const environment = { TASKLIGHT__STORE__URL: store.href, TASKLIGHT__BROKER__URL: REDIS, TASKLIGHT__BROKER__PREFIX: prefix };
+  assert.ok(REDIS, "run `make test-clients`, or paste what `make services` prints");
+  database = new Database();
+  prefix = `${database.name}:`;
+  const environment = { TASKLIGHT__STORE__URL: database.url, TASKLIGHT__BROKER__URL: REDIS, TASKLIGHT__BROKER__PREFIX: prefix };
   browser = await chromium.launch({ executablePath: BROWSER, args: FLAGS });
   hubs = await Promise.all([1, 2, 3].map(() => Hub.start(environment)));
 });
@@ -33,7 +31,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   for (const hub of hubs) await hub.remove();
-  sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  database?.remove();
 });
 
 /** Publishes until a hub hears it, announcing the task while none does. */
