@@ -122,10 +122,11 @@ impl Node {
         self.phase.send_replace(Phase::Stopping);
         tasks.jobs_stop.cancel();
         if let Some(ingest) = &engine.ingest {
-            // Other nodes take over before this one lets go; half of the time is left for the rest.
-            let half = Instant::now() + self.stop_timeout / 2;
-            if timeout_at(half, ingest.leave()).await.is_err() {
-                tracing::warn!("tasks could not be handed over in time");
+            // Other nodes take over before this one lets go, within half of the time. What it had heard by then is stored while the writer
+            // still takes it; a quarter is left for the rest.
+            let within = self.stop_timeout / 2;
+            if timeout_at(deadline - self.stop_timeout / 4, ingest.leave(within)).await.is_err() {
+                tracing::warn!("tasks could not be handed over, or what was heard of them not be stored, in time");
             }
         }
         engine.writer.close();

@@ -50,6 +50,7 @@ pub(super) struct Gap {
     pub(super) after: Offset,
     /// The greatest offset heard of.
     pub(super) until: Offset,
+    generation: u64,
 }
 
 #[derive(Debug)]
@@ -184,7 +185,19 @@ impl Log {
 
     /// The log is another one now, or none.
     pub(super) fn replace(&self, state: Option<LogState>) {
+        self.become_other(&mut self.ring.lock(), state);
+    }
+
+    /// The store, asked for what is in the gap, says that the log stands here. It is not believed if the log was replaced meanwhile: that may be
+    /// newer.
+    pub(super) fn correct(&self, gap: Gap, state: Option<LogState>) {
         let mut ring = self.ring.lock();
+        if ring.generation == gap.generation {
+            self.become_other(&mut ring, state);
+        }
+    }
+
+    fn become_other(&self, ring: &mut Ring, state: Option<LogState>) {
         ring.generation += 1;
         ring.clear();
         ring.known = None;
@@ -229,7 +242,7 @@ impl Log {
         let mut ring = self.ring.lock();
         let gap = match (self.view.borrow().log, ring.known) {
             (Some(LogState { epoch, head, .. }), Some((of, known))) if of == epoch && head < known => {
-                Some(Gap { epoch, after: head, until: known })
+                Some(Gap { epoch, after: head, until: known, generation: ring.generation })
             }
             _ => None,
         };

@@ -80,12 +80,14 @@ pub(super) async fn fill_gap(hub: Hub, log: Arc<Log>) {
                     builder.push(*offset, activity);
                 }
                 for batch in builder.finish() {
-                    log.apply(batch, options);
+                    // The log may have become another one while this was read: then it is for the state to be asked for.
+                    let need = log.apply(batch, options);
+                    hub.resync(&log, need);
                 }
             }
             // Deleted, made again, or trimmed past the gap: where the log stands is no longer what was thought.
             Ok(page) => {
-                log.replace(page.map(|page| page.state));
+                log.correct(gap, page.map(|page| page.state));
             }
             Err(error) => {
                 tracing::debug!(task.id = %log.task, %error, "a gap could not be filled; trying again");
@@ -185,29 +187,84 @@ fn compare(hub: &Hub, asked: &[TaskId], states: &[(TaskId, LogState)]) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tokio::time::timeout;
     use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
     use super::*;
-    use crate::{broker::Broker, config::Settings, metrics::Metrics, model::Offset, store::Store, store::TaskChange};
+    use crate::{
+        broker::Broker,
+        config::Settings,
+        metrics::Metrics,
+        model::{Activity, ActivityType, Data, Effect, EventId, NewActivity, Offset, Timestamp},
+        store::{Append, Attempt, Store, TaskChange},
+    };
 
-    #[tokio::test]
-    async fn what_was_heard_of_and_is_not_in_the_store_is_not_looked_for_for_ever() {
-        let folder = tempfile::TempDir::new().expect("a folder");
+    /// A hub on a store with an empty task, and that task's log.
+    async fn hub(folder: &Path) -> (Hub, Arc<Log>, LogState) {
         let mut settings = Settings::default();
-        settings.store.url = format!("sqlite://{}", folder.path().join("log.db").display());
+        settings.store.url = format!("sqlite://{}", folder.join("log.db").display());
         let store = Store::open(&settings.store_options()).await.expect("it opens");
         let task: TaskId = "t".parse().expect("valid");
         store.put_task(&task, &TaskChange::default()).await.expect("it is made");
         let state = store.log_states(std::slice::from_ref(&task)).await.expect("an answer")[0].1;
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let options = settings.hub_options();
-        let hub = Hub::new(store, Broker::Local, None, options, Metrics::new().0, tracker, stop);
+        let hub = Hub::new(store, Broker::Local, None, settings.hub_options(), Metrics::new().0, tracker, stop);
         let log = Arc::new(Log::new(task));
         let generation = log.begin_load();
         log.loaded(generation, Some(state));
+        (hub, log, state)
+    }
+
+    #[tokio::test]
+    async fn what_was_heard_of_and_is_not_in_the_store_is_not_looked_for_for_ever() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (hub, log, state) = hub(folder.path()).await;
         assert_eq!(log.heard_of(state.epoch, Offset::MAX), Need::Activities);
         timeout(Duration::from_secs(10), fill_gap(hub, log.clone())).await.expect("it ends");
         assert_eq!(log.gap(), None);
+    }
+
+    fn message() -> Append {
+        let activity = Activity {
+            event_id: EventId::from_bytes([1; 16]),
+            invocation: "r".parse().expect("valid"),
+            kind: ActivityType::Message,
+            timestamp: Timestamp::default(),
+            received_at: Timestamp::default(),
+            data: Data::empty(),
+        };
+        let activity = NewActivity { activity, event_id_given: true, effect: Effect::SignOfLife, series: None, sealed_by: None };
+        Append { task: "t".parse().expect("valid"), activity }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_became_another_one_while_a_gap_was_read_is_asked_for_afresh() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (hub, log, state) = hub(folder.path()).await;
+        hub.inner.store.append(&[message()], Attempt::First).await.expect("it is stored");
+        assert_eq!(log.heard_of(state.epoch, Offset::ZERO.next()), Need::Activities);
+        let filling = tokio::spawn(fill_gap(hub.clone(), log.clone()));
+        // The read is on its way, and its answer comes only once this test waits for something.
+        tokio::task::yield_now().await;
+        let other = LogState { epoch: "00000002".parse().expect("an epoch"), ..state };
+        log.replace(Some(other));
+        let mut views = log.subscribe();
+        filling.await.expect("it ends");
+        let here = views.wait_for(|view| view.log.is_some_and(|log| log.epoch == state.epoch));
+        timeout(Duration::from_secs(10), here).await.expect("the store is asked again").expect("the log is there");
+    }
+
+    #[tokio::test]
+    async fn a_read_from_before_the_log_became_another_one_is_not_believed() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (_, log, state) = hub(folder.path()).await;
+        assert_eq!(log.heard_of(state.epoch, Offset::MAX), Need::Activities);
+        let gap = log.gap().expect("a gap");
+        let other = LogState { epoch: "00000002".parse().expect("an epoch"), ..state };
+        log.replace(Some(other));
+        log.correct(gap, None);
+        assert_eq!(log.epoch(), Some(other.epoch));
     }
 }

@@ -100,10 +100,11 @@ impl ChannelIngest {
         *self.member.borrow()
     }
 
-    /// Hands its tasks to other nodes, as far as there are any, and takes nothing more. Whatever was taken goes to the writer.
-    pub(crate) async fn leave(&self) {
+    /// Hands its tasks to other nodes, as far as there are any, and takes nothing more; others are waited for within this time. Ends when whatever
+    /// was taken is stored, however long that takes.
+    pub(crate) async fn leave(&self, within: Duration) {
         let (reply, left) = oneshot::channel();
-        if self.questions.send(Question::Leave(reply)).await.is_ok() {
+        if self.questions.send(Question::Leave(within, reply)).await.is_ok() {
             // An error means that the keeper has ended, which is as good.
             let _ = left.await;
         }

@@ -1,5 +1,7 @@
 //! What a hub does that is no member any more, or that holds all it may.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::time::timeout;
@@ -122,4 +124,46 @@ async fn a_standby_that_holds_all_it_may_lets_go_of_the_channel_and_nothing_is_l
     cluster.heard_by("t", 2).await;
     let settled = async { while sum(&cluster.hubs, "tasklight_cluster_held_activities").await != 0 {} };
     timeout(PATIENCE, settled).await.expect("all is acked");
+}
+
+/// What is given to a hub that goes to do what it must not do.
+const MEANWHILE: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_hub_that_stops_stores_all_that_it_has_counted_before_it_ceases_to_be_a_member() {
+    let mut cluster = Cluster::start(1, &redis_url(), |settings| {
+        settings.writer.queue_activities = 20;
+        settings.store.busy_timeout = "100ms".parse().expect("a duration");
+    })
+    .await;
+    cluster.heard_by("t", 1).await;
+    let mut intruder = PgConnection::connect(&cluster.database.url()).await.expect("Postgres");
+    let lock = "BEGIN; LOCK TABLE activities IN SHARE ROW EXCLUSIVE MODE";
+    intruder.execute(sqlx::raw_sql(lock)).await.expect("the lock");
+    let texts: Vec<_> = (0..200).map(|n| json!({"invocationId": "r", "type": "message", "data": {"n": n}})).collect();
+    for text in &texts {
+        assert_eq!(cluster.publish("t", text).await, 1, "without an eventId, so that nobody else can have it");
+    }
+    let (nodes, channel) = (format!("{}nodes", cluster.prefix), format!("{}task:t", cluster.prefix));
+    let mut hub = cluster.hubs.remove(0);
+    let stopping = tokio::spawn(async move {
+        let ended = hub.stop().await;
+        (hub, ended)
+    });
+    let let_go = async {
+        let mut listeners = redis::cmd("PUBSUB");
+        listeners.arg("NUMSUB").arg(&channel);
+        while listeners.query_async::<(String, u64)>(&mut cluster.agent).await.expect("a count").1 != 0 {}
+    };
+    timeout(PATIENCE, let_go).await.expect("it lets go of the channel");
+    let gone = async {
+        // One field says since when there are members.
+        while redis::cmd("HLEN").arg(&nodes).query_async::<u64>(&mut cluster.agent).await.expect("a count") > 1 {}
+    };
+    assert!(timeout(MEANWHILE, gone).await.is_err(), "it is no member any more, and has stored nothing");
+    intruder.execute(sqlx::raw_sql("ROLLBACK")).await.expect("the lock goes");
+    let (mut hub, ended) = stopping.await.expect("it stops");
+    assert!(ended, "by itself");
+    hub.start_again().await;
+    assert_eq!(numbers(&hub.log("t").await), (0..200).collect::<Vec<_>>(), "all of them, in order");
 }

@@ -133,3 +133,19 @@ fn a_node_without_a_part_in_a_busy_task_goes_although_there_is_always_something_
     ownership.tick(now + Duration::from_secs(12));
     assert!(!ownership.places.contains_key(&task), "nothing is left of it");
 }
+
+#[test]
+fn a_node_that_was_full_for_a_moment_takes_up_its_tasks_although_nobody_has_noticed() {
+    let (task, now) = (task(0), Instant::now());
+    let mut ownership = full(&task, now);
+    let late = now + Duration::from_secs(3);
+    ownership.withdraw(now);
+    assert_eq!(changes(&mut ownership), [false]);
+    ownership.tick(late);
+    // The members are the same: by the time of the next beat it is able again.
+    let members = Members { alive: nodes(&["a", "b"]), able: nodes(&["a", "b"]) };
+    ownership.members(members, late);
+    assert!(!ownership.is_to_own(&task));
+    ownership.come_back(late);
+    assert!(ownership.is_to_own(&task) && changes(&mut ownership) == [true]);
+}

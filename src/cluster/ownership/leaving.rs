@@ -41,6 +41,12 @@ impl Ownership {
         }
     }
 
+    /// This node may own tasks again, whether or not anybody has noticed that it might not: it takes up what is its own by the members that it
+    /// knows.
+    pub(crate) fn come_back(&mut self, now: Instant) {
+        self.review_all(now);
+    }
+
     /// This node has had no part in the task for long enough. Where much is published there is always something held: then it listens no more, and
     /// goes once what it has heard is stored.
     pub(super) fn go(&mut self, task: &TaskId) {

@@ -39,6 +39,8 @@ pub(super) enum Pending {
     Commit { task: TaskId, events: Events, results: oneshot::Receiver<Results> },
     /// That this node has let go of a task.
     Release(TaskId, NodeId, Took),
+    /// That all of it is, to whoever waits for that in this process.
+    Stored(oneshot::Sender<()>),
 }
 
 /// What an ack needs to know of these.
@@ -113,6 +115,8 @@ async fn answer_all(redis: Arc<RedisBroker>, mut waiting: mpsc::Receiver<Pending
                 Pending::Release(task, to, took) => {
                     releases.entry((to, took == Took::Perhaps)).or_default().push(task);
                 }
+                // Whoever waits may have lost patience.
+                Pending::Stored(reply) => drop(reply.send(())),
             }
         }
         send_acks(&redis, &mut acks);

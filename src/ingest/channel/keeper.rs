@@ -59,8 +59,8 @@ pub(super) enum Question {
     Stored { task: TaskId, asked: Vec<EventId>, stored: Vec<EventId> },
     /// Nothing runs in these tasks.
     Idle(Vec<TaskId>),
-    /// Hand everything over; answered when that is done or was waited for long enough.
-    Leave(oneshot::Sender<()>),
+    /// Hand everything over within this time; answered when that is done or was waited for long enough, and what was taken is stored.
+    Leave(Duration, oneshot::Sender<()>),
 }
 
 /// What the keeper works with.
@@ -83,10 +83,18 @@ pub(super) struct Tools {
 /// How far a node is that leaves.
 #[derive(Debug)]
 enum Leaving {
-    /// Handing its tasks over, until then at most.
-    Handing(Instant, oneshot::Sender<()>),
-    /// Taking what was on its way when it let go.
-    Listening(Instant, oneshot::Sender<()>),
+    /// Handing its tasks over, until then at most; all that others are waited for ends by then.
+    Handing {
+        until: Instant,
+        by: Instant,
+        reply: oneshot::Sender<()>,
+    },
+    /// Taking what was on its way when it let go, until then, and waiting for others to store what it holds, until then at most.
+    Listening {
+        until: Instant,
+        by: Instant,
+        reply: oneshot::Sender<()>,
+    },
     Gone,
 }
 
@@ -186,8 +194,11 @@ impl Keeper {
                     some.iter().for_each(|task| self.ownership.forget(task));
                 }
             }
-            Question::Leave(reply) => {
-                self.leaving = Some(Leaving::Handing(now + LEAVE_PATIENCE, reply));
+            Question::Leave(within, reply) => {
+                // It looks at the time between ticks only.
+                let by = now + within.saturating_sub(3 * TICK);
+                let until = now + LEAVE_PATIENCE.min(within.saturating_sub(3 * TICK + STRAGGLERS + SETTLE_PATIENCE));
+                self.leaving = Some(Leaving::Handing { until, by, reply });
                 self.stand();
             }
         }
@@ -335,27 +346,21 @@ impl Keeper {
 
     /// A leaving node goes once nobody relies on it, or after it has waited long enough; not before it has taken what was on its way.
     fn leave_if_done(&mut self, now: Instant, owned: usize) {
-        match &self.leaving {
-            Some(Leaving::Handing(until, _)) if !self.ownership.is_busy() || *until <= now => {
+        match self.leaving.take() {
+            Some(Leaving::Handing { until, by, reply }) if !self.ownership.is_busy() || until <= now => {
                 tracing::info!(tasks = owned, "leaving; tasks that nobody took over are let go");
                 self.ownership.withdraw(now);
                 self.act();
-                if let Some(Leaving::Handing(_, reply)) = self.leaving.take() {
-                    self.leaving = Some(Leaving::Listening(now + STRAGGLERS, reply));
-                }
+                let until = now + STRAGGLERS;
+                self.leaving = Some(Leaving::Listening { until, by: by.min(until + SETTLE_PATIENCE).max(until), reply });
             }
-            Some(Leaving::Listening(until, _))
-                if *until <= now && (!self.ownership.is_busy() || *until + SETTLE_PATIENCE <= now) =>
-            {
+            Some(Leaving::Listening { until, by, reply }) if until <= now && (!self.ownership.is_busy() || by <= now) => {
                 self.ownership.give_up();
                 self.act();
-                self.tools.beat.leave.cancel();
-                if let Some(Leaving::Listening(_, reply)) = self.leaving.replace(Leaving::Gone) {
-                    // Whoever waits may have lost patience.
-                    let _ = reply.send(());
-                }
+                self.leaving = Some(Leaving::Gone);
+                self.tools.tracker.spawn(go(self.tools.queue.stored(), self.tools.beat.leave.clone(), reply));
             }
-            _ => {}
+            leaving => self.leaving = leaving,
         }
     }
 
@@ -368,6 +373,10 @@ impl Keeper {
             tracing::warn!("the queue is half full: publishers over Redis are left to other nodes, if there are any");
             self.ownership.withdraw(Instant::now());
         }
+        if self.withdrawn && !full && self.leaving.is_none() {
+            // Between two beats it may have come and gone, and nobody has noticed: then no change of members says so.
+            self.ownership.come_back(Instant::now());
+        }
         self.withdrawn = full;
         let able = !full && !deaf && self.leaving.is_none() && !self.tools.beat.leave.is_cancelled();
         let standing = if able { Standing::Able } else { Standing::Unable };
@@ -377,4 +386,12 @@ impl Keeper {
     fn act(&mut self) {
         errands::run(self.ownership.take_acts(), &self.tools);
     }
+}
+
+/// A node ceases to be a member once all that it took is stored: what has no `eventId` nobody else has, and without a membership it is dropped.
+async fn go(stored: impl Future<Output = ()>, leave: CancellationToken, reply: oneshot::Sender<()>) {
+    stored.await;
+    leave.cancel();
+    // Whoever waits may have lost patience.
+    let _ = reply.send(());
 }

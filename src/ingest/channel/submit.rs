@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::acks::{self, Pending, Rejections};
@@ -23,6 +23,7 @@ const QUEUE_WORK: usize = 65_536;
 enum Work {
     Append(TaskId, Vec<NewActivity>, Option<Term>, OwnedSemaphorePermit),
     Release(TaskId, NodeId, Took),
+    Stored(oneshot::Sender<()>),
 }
 
 /// The keeper's end of the queue.
@@ -66,6 +67,18 @@ impl Queue {
         self.work.try_send(Work::Release(task.clone(), to.clone(), took)).is_ok()
     }
 
+    /// Until everything that was left before is stored, or never will be.
+    pub(super) fn stored(&self) -> impl Future<Output = ()> + use<> {
+        let work = self.work.clone();
+        async move {
+            let (reply, stored) = oneshot::channel();
+            // An error means that nothing is stored any more.
+            let _ = work.send(Work::Stored(reply)).await;
+            drop(work);
+            let _ = stored.await;
+        }
+    }
+
     /// How full it is, from 0 to 1.
     pub(super) fn pressure(&self) -> f64 {
         let used = self.bytes - self.room.available_permits().min(self.bytes);
@@ -97,20 +110,30 @@ pub(super) fn start(
 }
 
 async fn submit_all(mut waiting: mpsc::Receiver<Work>, writer: Writer, pending: mpsc::Sender<Pending>) {
+    let mut lost = 0;
     while let Some(work) = waiting.recv().await {
         let next = match work {
+            // Not everything before is stored.
+            Work::Release(..) if lost != 0 => continue,
             Work::Release(task, to, took) => Pending::Release(task, to, took),
+            Work::Stored(reply) => Pending::Stored(reply),
             Work::Append(task, activities, lease, _room) => {
-                let events = acks::events_of(&activities);
+                let (events, count) = (acks::events_of(&activities), activities.len());
                 match writer.submit(task.clone(), activities, lease).await {
                     Ok(results) => Pending::Commit { task, events, results },
                     // The node is ending; whoever waits for an ack sends it again, to another.
-                    Err(_) => return,
+                    Err(_) => {
+                        lost += count;
+                        continue;
+                    }
                 }
             }
         };
         if pending.send(next).await.is_err() {
-            return;
+            break;
         }
+    }
+    if lost != 0 {
+        tracing::error!(activities = lost, "this node ended before what it had heard over Redis was stored");
     }
 }

@@ -24,7 +24,13 @@ pub enum Load {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Fill {
     Wanted,
-    Read { epoch: u8, after: u8, page: Option<Page> },
+    /// The store has answered. Whether the log was replaced since (the program compares generations).
+    Read {
+        epoch: u8,
+        after: u8,
+        overtaken: bool,
+        page: Option<Page>,
+    },
 }
 
 /// `Log` with its `Ring`.
@@ -157,6 +163,9 @@ impl Log {
         if let Some(Load::Begun { overtaken } | Load::Read { overtaken, .. }) = &mut self.load {
             *overtaken = true;
         }
+        if let Some(Fill::Read { overtaken, .. }) = &mut self.fill {
+            *overtaken = true;
+        }
         self.clear();
         self.known = None;
         self.show(View { loaded: true, log: state });
@@ -205,15 +214,16 @@ impl Log {
 
     /// What `resync::fill_gap` does with what it read.
     pub fn filled(&mut self, ring: usize, broken: Option<Broken>) {
-        let Some(Fill::Read { epoch, after, page }) = self.fill.take() else { return };
+        let Some(Fill::Read { epoch, after, overtaken, page }) = self.fill.take() else { return };
         match page {
             Some(page) if page.state.epoch == epoch && page.state.floor <= after + 1 => {
-                // What `apply` might need is asked for by the next look at the gap.
                 for offset in page.offsets {
-                    let _ = self.apply_batch((epoch, offset), ring, broken);
+                    self.apply((epoch, offset), ring, broken);
                 }
             }
-            page => self.replace(page.map(|page| page.state)),
+            // `Log::correct`.
+            page if !overtaken => self.replace(page.map(|page| page.state)),
+            _ => {}
         }
         self.fill = Some(Fill::Wanted);
     }

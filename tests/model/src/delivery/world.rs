@@ -191,7 +191,8 @@ impl World {
         match log.fill {
             None => {}
             Some(Fill::Wanted) => {
-                log.fill = log.gap().map(|(epoch, after)| Fill::Read { epoch, after, page: self.read_after(after) });
+                log.fill =
+                    log.gap().map(|(epoch, after)| Fill::Read { epoch, after, overtaken: false, page: self.read_after(after) });
             }
             Some(Fill::Read { .. }) => log.filled(RING, broken),
         }
