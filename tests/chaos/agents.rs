@@ -73,7 +73,7 @@ impl Agents {
         Self { at_work }
     }
 
-    /// What they published, once [`Run::quiet`] was given and each has finished. An agent that cannot finish is an error.
+    /// What they published, once [`Run::quiet`] was given and each has finished. For an agent that cannot finish it is an anomaly.
     pub async fn finish(mut self) -> Result<Vec<Publication>> {
         let mut all = Vec::new();
         while let Some(ended) = self.at_work.join_next().await {
@@ -132,6 +132,7 @@ impl Invocation {
 
     /// Notes what its publisher was told about an activity.
     fn prove(&mut self, activity: &Activity, proof: Proof, run: &Run, figures: &Publishing) {
+        run.board.publish(&self.publication.task);
         let sent = &mut self.publication.sent[activity.number - 1];
         (sent.proof, sent.at_ms) = (proof, run.timeline.elapsed_ms());
         sent.during = run.timeline.now().map(Kind::name);

@@ -21,9 +21,8 @@ const OLD: Duration = Duration::from_secs(45);
 /// How long Postgres may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Waits for it, and says how long it took.
-pub async fn come(arena: &mut Arena) -> Result<()> {
-    let healed = Instant::now();
+/// Waits for it, and says how long it took since the last fault was `healed`.
+pub async fn come(arena: &mut Arena, healed: Instant) -> Result<()> {
     let run = arena.run.clone();
     let url = arena.postgres.as_ref().context("there is no postgres")?.url();
     let (viewers, nodes) = tokio::try_join!(at_head(&run, &url, healed), async {
@@ -64,7 +63,11 @@ async fn at_head(run: &Run, url: &str, healed: Instant) -> Result<Duration> {
         let heads = heads(&mut postgres).await?;
         // What was committed just now may be on its way.
         sleep(LOOK).await;
-        waiting.retain(|mark| heads.get(&mark.task).is_some_and(|head| mark.offset() < *head));
+        waiting.retain(|mark| match heads.get(&mark.task) {
+            Some(head) => mark.offset() < *head,
+            // What was taken of it is not in the store yet.
+            None => run.board.is_published(&mark.task),
+        });
         if AT_HEAD < healed.elapsed() && !waiting.is_empty() {
             let behind = |mark: &std::sync::Arc<crate::run::Mark>| {
                 let head = heads.get(&mark.task).copied().unwrap_or_default();

@@ -12,11 +12,18 @@ use uuid::Uuid;
 // By its path, because tests/it takes this file in under another name.
 #[path = "checker/history.rs"]
 mod history;
+#[path = "checker/log.rs"]
+mod log;
+#[path = "checker/publication.rs"]
+mod publication;
 #[path = "checker/transcript.rs"]
 mod transcript;
 
 /// How many differences are told; all are counted.
 const TOLD: usize = 20;
+
+/// The time of what nobody saw while it ran.
+const THE_END: u64 = u64::MAX;
 
 /// A task's log as the store has it, in the order in which the store gave it.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +38,8 @@ pub struct Log {
     pub entries: Vec<Entry>,
     /// Epochs that it has left, as viewers had to be told.
     pub former: Vec<String>,
+    /// When it was certain that it had left them, in milliseconds from the start of the run: a receipt given later names the present one.
+    pub renewed_ms: u64,
 }
 
 /// An activity in the store.
@@ -112,6 +121,10 @@ pub struct Seen {
     pub offset: u64,
     /// Its `eventId`.
     pub event: Uuid,
+    /// The number that its publisher gave it, as the viewer got it with the rest of what was published.
+    pub number: u64,
+    /// When it came, in milliseconds from the start of the run.
+    pub at_ms: u64,
     /// Over which of the viewer's connections it came.
     pub connection: u32,
     /// Whether the viewer was told since the delivery before that the log starts over.
@@ -191,6 +204,8 @@ pub struct Place {
 pub struct Difference {
     /// Which.
     pub kind: Kind,
+    /// When it could first be known, in milliseconds from the start of the run; see [`Times`].
+    pub at_ms: u64,
     /// Where.
     pub place: Place,
     /// Where and what, in words.
@@ -202,9 +217,9 @@ pub struct Difference {
 pub struct Verdict {
     /// How many differences there are of each kind.
     pub counts: BTreeMap<Kind, u64>,
-    /// The first ones.
+    /// The first ones by time.
     pub differences: Vec<Difference>,
-    /// What is known about the first one: receipts, rows around it, and what each viewer saw there.
+    /// What is known about the first one by time: receipts, rows around it, and what each viewer saw there.
     pub history: String,
     /// Lost without a broken promise, by the fault that excuses it.
     pub excused: BTreeMap<&'static str, u64>,
@@ -218,7 +233,11 @@ pub struct Verdict {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.name(), self.text)
+        let name = self.kind.name();
+        match self.at_ms {
+            THE_END => write!(f, "{name}, seen by nobody while it ran: {}", self.text),
+            at_ms => write!(f, "{name}, at {}: {}", seconds(at_ms), self.text),
+        }
     }
 }
 
@@ -233,132 +252,70 @@ impl Sent {
 
     fn when(&self) -> String {
         let during = self.during.map(|fault| format!(" ({fault})")).unwrap_or_default();
-        format!("at {}.{:03} s{during}", self.at_ms / 1_000, self.at_ms % 1_000)
+        format!("at {}{during}", seconds(self.at_ms))
     }
 }
 
 impl Verdict {
-    fn note(&mut self, kind: Kind, place: Place, text: String) {
+    /// One more. They are kept in the order of their times, and those of one time in the order in which they were found.
+    fn note(&mut self, kind: Kind, at_ms: u64, place: Place, text: String) {
         *self.counts.entry(kind).or_default() += 1;
-        if self.differences.len() < TOLD {
-            self.differences.push(Difference { kind, place, text });
+        let index = self.differences.partition_point(|other| other.at_ms <= at_ms);
+        if index < TOLD {
+            self.differences.insert(index, Difference { kind, at_ms, place, text });
+            self.differences.truncate(TOLD);
         }
+    }
+}
+
+/// Milliseconds as seconds.
+fn seconds(at_ms: u64) -> String {
+    format!("{}.{:03} s", at_ms / 1_000, at_ms % 1_000)
+}
+
+/// When each place of each log was first shown to a viewer.
+///
+/// This is how differences are put in order: what a viewer was shown, when it was shown that; what is wrong in the store, when a viewer was
+/// first shown that place, or else when its publisher was told of it; what was promised, when it was promised; what a viewer never got, when
+/// another one got it. What nobody saw comes last.
+struct Times<'a>(HashMap<(&'a str, &'a str, u64), u64>);
+
+impl<'a> Times<'a> {
+    fn of(transcripts: &'a [Transcript]) -> Self {
+        let mut times = HashMap::new();
+        for transcript in transcripts {
+            for Seen { epoch, offset, at_ms, .. } in &transcript.seen {
+                let first = times.entry((&*transcript.task, &**epoch, *offset)).or_insert(*at_ms);
+                *first = (*first).min(*at_ms);
+            }
+        }
+        Self(times)
+    }
+
+    /// When this place in the present life of the log was first shown to anybody.
+    fn shown(&self, log: &'a Log, offset: u64) -> Option<u64> {
+        self.0.get(&(&*log.task, &*log.epoch, offset)).copied()
     }
 }
 
 /// Compares everything. Logs are by task; every publication's and transcript's task must have one.
 pub fn check(logs: &[Log], publications: &[Publication], transcripts: &[Transcript]) -> Verdict {
     let mut verdict = Verdict::default();
-    let published: HashMap<(&str, &str), &Publication> =
+    let times = Times::of(transcripts);
+    let published: log::Published<'_> =
         publications.iter().map(|publication| ((&*publication.task, &*publication.invocation), publication)).collect();
     let mut places: HashMap<&str, HashMap<Uuid, u64>> = HashMap::new();
     for log in logs {
-        places.insert(&log.task, check_log(log, &published, &mut verdict));
+        places.insert(&log.task, log::check(log, &published, &times, &mut verdict));
     }
     let nowhere = HashMap::new();
     for publication in publications {
         let log = logs.iter().find(|log| log.task == publication.task);
-        check_publication(publication, log, places.get(&*publication.task).unwrap_or(&nowhere), &mut verdict);
+        publication::check(publication, log, places.get(&*publication.task).unwrap_or(&nowhere), &mut verdict);
     }
-    transcript::check_all(logs, &places, transcripts, &mut verdict);
+    transcript::check_all(logs, &places, &times, transcripts, &mut verdict);
     if let Some(first) = verdict.differences.first() {
         verdict.history = history::of(&first.place, logs, publications, transcripts);
     }
     verdict
-}
-
-/// A log by itself, and against what was published. Gives the place of each event.
-fn check_log(log: &Log, published: &HashMap<(&str, &str), &Publication>, verdict: &mut Verdict) -> HashMap<Uuid, u64> {
-    let mut places = HashMap::with_capacity(log.entries.len());
-    let mut last_of: HashMap<&str, &Entry> = HashMap::new();
-    let mut due = 1;
-    for entry in &log.entries {
-        let Entry { offset, event, invocation, number } = entry;
-        let place = format!("task {} offset {offset} event {event} ({invocation} number {number})", log.task);
-        let here = || Place { task: log.task.clone(), offset: Some(*offset), event: Some(*event) };
-        verdict.stored += 1;
-        if *offset != due {
-            verdict.note(Kind::Hole, here(), format!("{place}: the offset should be {due}"));
-        }
-        due = offset + 1;
-        if let Some(first) = places.insert(*event, *offset) {
-            verdict.note(Kind::Duplicate, here(), format!("{place}: the event is at offset {first}, too"));
-        }
-        if let Some(last) = last_of.insert(invocation, entry)
-            && *number <= last.number
-        {
-            let late = sent_as(published, log, invocation, *number).and_then(Sent::excused).filter(|_| *number != last.number);
-            if let Some(fault) = late {
-                // No node had heard both: the links came back one by one.
-                *verdict.late.entry(fault).or_default() += 1;
-                last_of.insert(invocation, last);
-            } else {
-                let kind = if *number == last.number { Kind::Duplicate } else { Kind::Reordered };
-                let when = |number| sent_as(published, log, invocation, number).map_or_else(|| "never".to_owned(), Sent::when);
-                let before = format!("number {} event {} at offset {}", last.number, last.event, last.offset);
-                let times = format!("confirmed {}, the other {}", when(*number), when(last.number));
-                verdict.note(kind, here(), format!("{place}: comes after {before} of the same invocation; {times}"));
-            }
-        }
-        let sent = sent_as(published, log, invocation, *number);
-        if sent.is_none_or(|sent| sent.event != *event) {
-            verdict.note(Kind::Phantom, here(), format!("{place}: nobody published this"));
-        }
-    }
-    if due != log.head + 1 {
-        let end = Place { task: log.task.clone(), offset: Some(log.head), event: None };
-        let text = format!("task {}: the head is {}, the last activity has offset {}", log.task, log.head, due - 1);
-        verdict.note(Kind::Hole, end, text);
-    }
-    places
-}
-
-/// What was published under this number.
-fn sent_as<'a>(published: &HashMap<(&str, &str), &'a Publication>, log: &Log, invocation: &str, number: u64) -> Option<&'a Sent> {
-    let index = usize::try_from(number).ok()?.checked_sub(1)?;
-    published.get(&(&*log.task, invocation))?.sent.get(index)
-}
-
-/// What a publisher was promised against the places of events in the log.
-fn check_publication(publication: &Publication, log: Option<&Log>, places: &HashMap<Uuid, u64>, verdict: &mut Verdict) {
-    let lived = |life: &str| log.is_some_and(|log| log.epoch == life || log.former.iter().any(|epoch| epoch == life));
-    for (index, sent) in publication.sent.iter().enumerate() {
-        let Publication { task, invocation, .. } = publication;
-        let name = format!("task {task} {invocation} number {} event {}", index + 1, sent.event);
-        let place = places.get(&sent.event);
-        let there = |offset| Place { task: task.clone(), offset, event: Some(sent.event) };
-        if let Some(life) = sent.life.as_deref().filter(|life| !lived(life)) {
-            let text = format!("{name}: the receipt is of life {life}, which the log never had");
-            verdict.note(Kind::Phantom, there(None), text);
-        }
-        match (&sent.proof, place) {
-            (Proof::None, _) | (Proof::Ack | Proof::Counted { .. }, Some(_)) => {}
-            (Proof::Receipt(offset), Some(place)) if offset == place => {}
-            (Proof::Receipt(offset), Some(place)) => {
-                verdict.note(
-                    Kind::Phantom,
-                    there(Some(*place)),
-                    format!("{name}: the receipt says offset {offset}, the log has it at {place}"),
-                );
-            }
-            (Proof::Receipt(offset), None) => {
-                verdict.note(
-                    Kind::Lost,
-                    there(Some(*offset)),
-                    format!("{name}: not in the log, but there is a receipt for offset {offset}"),
-                );
-            }
-            (Proof::Ack, None) => {
-                let acked = format!("{name}: not in the log, but it was acked {}", sent.when());
-                verdict.note(Kind::Lost, there(None), acked);
-            }
-            (Proof::Counted { excused: Some(fault), .. }, None) => {
-                *verdict.excused.entry(fault).or_default() += 1;
-            }
-            (Proof::Counted { receivers, excused: None }, None) => {
-                let counted = format!("PUBLISH counted {receivers} receivers {}", sent.when());
-                verdict.note(Kind::Lost, there(None), format!("{name}: not in the log, but {counted}"));
-            }
-        }
-    }
 }

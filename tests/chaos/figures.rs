@@ -102,6 +102,7 @@ pub struct Figures {
     calms: Mutex<Vec<Calm>>,
     noticed: Mutex<BTreeMap<Kind, Duration>>,
     silences: Mutex<BTreeMap<Option<Kind>, Duration>>,
+    tried: Mutex<BTreeMap<Kind, u64>>,
 }
 
 impl Figures {
@@ -125,6 +126,11 @@ impl Figures {
     /// How many faults were done to something.
     pub fn faults(&self) -> u64 {
         self.faults.lock().values().map(|of| of.took).sum()
+    }
+
+    /// Something was counted by PUBLISH while one hub was failing by this, and nothing excuses it: promise 5 is put to the test.
+    pub fn tried(&self, kind: Kind) {
+        *self.tried.lock().entry(kind).or_default() += 1;
     }
 
     /// A node said so long after a fault began that something is missing.
@@ -182,6 +188,10 @@ impl Figures {
         row("  HTTP", publishing(&self.http, "receipts"));
         row("  PUBLISH, acked", publishing(&self.acked, "acks"));
         row("  PUBLISH, fire and forget", publishing(&self.forget, "counted"));
+        for kind in [Kind::KillHub, Kind::FreezeHub] {
+            let tried = self.tried.lock().get(&kind).copied().unwrap_or_default();
+            row(&format!("    with a {}", kind.name()), format!("{tried:<8} promised all the same (promise 5)"));
+        }
         row("publishers told to come back", self.told.get().to_string());
         row("receipts of duplicates", self.duplicates.get().to_string());
         row("in the store", verdict.stored.to_string());

@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use tokio::time::{Instant, sleep};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     calm,
@@ -21,7 +22,7 @@ use crate::{
 /// How long faults follow each other before a calm.
 const SPELL: Duration = Duration::from_secs(45);
 
-/// Between a calm and the next spell.
+/// Between a calm and the next spell; around a polite one it is longer ([`LOOKED_UP`]).
 const BREATH: Duration = Duration::from_secs(2);
 
 /// In so many spells of a hundred nothing is done to Redis, and the next fault of a hub waits until all has settled after the one before: so that the
@@ -34,6 +35,8 @@ struct Spell {
     end: Instant,
     polite: bool,
     links: Vec<Arc<Links>>,
+    /// When the last of its faults was healed until now.
+    last_healed: Mutex<Option<Instant>>,
 }
 
 /// Goes on until `time` is over or an anomaly was seen.
@@ -44,12 +47,17 @@ pub async fn storm(arena: &mut Arena, seed: u64, time: Duration) -> Result<()> {
     let mut moods = Plan::new(seed, nodes, true, Times::storm());
     let seeds = Lane::ALL.iter().zip(1..).map(|(lane, number)| (*lane, seed.wrapping_mul(1_000).wrapping_add(number)));
     let mut plans: Vec<(Lane, Plan)> = seeds.map(|(lane, seed)| (lane, Plan::new(seed, nodes, true, Times::storm()))).collect();
+    let mut polite = moods.chance(POLITE);
     while arena.run.timeline.elapsed() < time && !arena.run.over.is_cancelled() {
         let links = arena.fleet.members.iter().map(|member| member.links.clone()).collect();
-        let spell = Spell { run: arena.run.clone(), end: Instant::now() + SPELL, polite: moods.chance(POLITE), links };
+        let (run, end) = (arena.run.clone(), Instant::now() + SPELL);
+        let spell = Spell { run, end, polite, links, last_healed: Mutex::default() };
         rage(&spell, arena, &mut plans, clock).await?;
-        calm::come(arena).await.context("in the calm after faults")?;
-        sleep(BREATH).await;
+        let healed = spell.last_healed.lock().unwrap_or_else(Instant::now);
+        calm::come(arena, healed).await.context("in the calm after faults")?;
+        let next = moods.chance(POLITE);
+        sleep(if polite || next { LOOKED_UP } else { BREATH }).await;
+        polite = next;
     }
     Ok(())
 }
@@ -93,9 +101,17 @@ async fn hub_lane(spell: &Spell, plan: &mut Plan, fleet: &mut Fleet, clock: bool
         };
         spell.healed(begun, took)?;
         if spell.polite {
-            fleet.settle().await.with_context(|| format!("after {fault}"))?;
-            spell.run.timeline.settled(begun.2);
-            sleep(LOOKED_UP).await;
+            // After the last one it is the calm that waits: viewers have to be looked at from its healing on.
+            let settled = async {
+                fleet.settle().await.with_context(|| format!("after {fault}"))?;
+                spell.run.timeline.settled(begun.2);
+                sleep(LOOKED_UP).await;
+                Ok::<_, anyhow::Error>(())
+            };
+            tokio::select! {
+                settled = settled => settled?,
+                () = spell.ends() => {}
+            }
         }
     }
     Ok(())
@@ -154,13 +170,25 @@ impl Spell {
         if self.is_over() {
             return None;
         }
-        let fault = plan.one_of(weights);
+        let fault = plan.kept.take().unwrap_or_else(|| plan.one_of(weights));
         tokio::select! {
             () = sleep(fault.pause) => {}
+            () = self.ends() => {}
+        }
+        if self.is_over() {
+            // What was drawn is done first in the next spell: the order of a lane does not depend on when spells end.
+            plan.kept = Some(fault);
+            return None;
+        }
+        Some(fault)
+    }
+
+    /// Waits until it is over.
+    async fn ends(&self) {
+        tokio::select! {
+            () = sleep_until(self.end) => {}
             () = self.run.over.cancelled() => {}
         }
-        // What was drawn is done, unless the spell ended meanwhile: a plan goes on from spell to spell.
-        (!self.is_over()).then_some(fault)
     }
 
     fn is_over(&self) -> bool {
@@ -174,6 +202,7 @@ impl Spell {
     fn healed(&self, (fault, start, begun): Begun<'_>, took: Result<bool>) -> Result<()> {
         let took = took.with_context(|| format!("during {fault}, begun at {start:.1} s"))?;
         self.run.timeline.healed(begun);
+        *self.last_healed.lock() = Some(Instant::now());
         self.run.figures.fault(fault.kind, took);
         let lasted = self.run.timeline.elapsed().as_secs_f64() - start;
         println!("[{start:6.1} s] {:<32} {lasted:>5.1} s", format!("{fault}{}", if took { "" } else { ", in vain" }));

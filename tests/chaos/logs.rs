@@ -60,7 +60,7 @@ pub async fn read(run: &Run, postgres: Option<&str>, task: &str) -> Result<Log> 
         None => by_rest(run, task).await,
     };
     let entries = entries.with_context(|| format!("reading the log of {task}"))?;
-    Ok(Log { task: task.to_owned(), epoch, head, entries, former: Vec::new() })
+    Ok(Log { task: task.to_owned(), epoch, head, entries, former: Vec::new(), renewed_ms: 0 })
 }
 
 async fn by_sql(url: &str, task: &str) -> Result<Vec<Entry>> {

@@ -156,11 +156,8 @@ async fn everything(arguments: &Arguments, seed: u64, folder: &Path) -> Result<(
             fleet.add().await?;
         }
     }
-    let mut arena = Arena { run: run.clone(), fleet, redis, postgres };
-    let outcome = tokio::select! {
-        outcome = test(arguments, seed, &mut arena) => outcome,
-        text = run.alarmed() => Err(anyhow::anyhow!(text)),
-    };
+    let mut arena = Arena { run, fleet, redis, postgres };
+    let outcome = test(arguments, seed, &mut arena).await;
     if outcome.is_err() {
         for log in arena.fleet.logs() {
             println!("==> the end of {}\n{}\n", log.display(), hubs::tail(&log, TAIL));

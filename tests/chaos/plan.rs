@@ -122,6 +122,8 @@ impl fmt::Display for Fault {
 /// Faults in the order that a seed gives them.
 #[derive(Debug)]
 pub struct Plan {
+    /// What was drawn, and has not been done yet.
+    pub kept: Option<Fault>,
     random: StdRng,
     hubs: usize,
     postgres: bool,
@@ -131,7 +133,7 @@ pub struct Plan {
 impl Plan {
     /// For so many hubs, on Postgres or not.
     pub fn new(seed: u64, hubs: usize, postgres: bool, times: Times) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), hubs, postgres, times }
+        Self { kept: None, random: StdRng::seed_from_u64(seed), hubs, postgres, times }
     }
 
     /// Everything once, `kill -9` once for each hub, in a random order.

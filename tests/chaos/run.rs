@@ -1,6 +1,8 @@
-//! What everyone in a run shares: the way to a node, the time, the alarm, the end.
+//! What everyone in a run shares: the way to a node, the time, how far each is, the end.
 
 use std::{
+    collections::BTreeSet,
+    fmt,
     net::SocketAddr,
     sync::{
         Arc,
@@ -10,10 +12,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{figures::Figures, timeline::Timeline};
@@ -34,7 +33,7 @@ pub struct Run {
     pub over: CancellationToken,
     redis: RwLock<SocketAddr>,
     starts_over: AtomicBool,
-    alarm: watch::Sender<Option<String>>,
+    first: Mutex<Option<String>>,
 }
 
 impl Run {
@@ -49,19 +48,8 @@ impl Run {
             over: CancellationToken::new(),
             redis: RwLock::new(redis),
             starts_over: AtomicBool::new(false),
-            alarm: watch::Sender::new(None),
+            first: Mutex::default(),
         }
-    }
-
-    /// Something was seen that must not happen: the run ends at once. The first alarm is the one that is told.
-    pub fn alarm(&self, text: impl Into<String>) {
-        let during = self.timeline.now().map_or("no fault", |kind| kind.name());
-        let text = format!("at {:.3} s, during {during}: {}", self.timeline.elapsed().as_secs_f64(), text.into());
-        self.alarm.send_if_modified(|alarm| {
-            let first = alarm.is_none();
-            alarm.get_or_insert(text);
-            first
-        });
     }
 
     /// Where Redis is, for agents.
@@ -84,18 +72,18 @@ impl Run {
         self.starts_over.load(Ordering::Relaxed)
     }
 
-    /// A viewer was shown what does not fit. Everything is compared at the end, and that comes now.
-    pub fn anomaly(&self, text: &str) {
+    /// A viewer was shown, or a publisher was told, what must not be. Everything is compared at the end, and that comes now.
+    pub fn anomaly(&self, text: impl fmt::Display) {
         let during = self.timeline.now().map_or("no fault", |kind| kind.name());
-        println!("[{:6.1} s] an anomaly, during {during}: {text}", self.timeline.elapsed().as_secs_f64());
+        let text = format!("at {:.3} s, during {during}: {text}", self.timeline.elapsed().as_secs_f64());
+        println!("ANOMALY, seen {text}");
+        self.first.lock().get_or_insert(text);
         self.over.cancel();
     }
 
-    /// Waits for an alarm.
-    pub async fn alarmed(&self) -> String {
-        let mut alarm = self.alarm.subscribe();
-        let heard = alarm.wait_for(Option::is_some).await.ok().and_then(|text| text.clone());
-        heard.unwrap_or_else(|| "the run has ended".to_owned())
+    /// The first anomaly that was seen while it ran.
+    pub fn first_anomaly(&self) -> Option<String> {
+        self.first.lock().clone()
     }
 
     /// Waits for about `mean`, or until agents are to finish.
@@ -160,21 +148,36 @@ impl Mark {
     }
 }
 
-/// How far all viewers are.
+/// How far all viewers are, and of which tasks there is something to be seen.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<Vec<Arc<Mark>>>);
+pub struct Board {
+    marks: Mutex<Vec<Arc<Mark>>>,
+    published: RwLock<BTreeSet<String>>,
+}
 
 impl Board {
     /// A viewer begins with a task.
     pub fn join(&self, viewer: &str, task: &str) -> Arc<Mark> {
         let mark = Mark { viewer: viewer.to_owned(), task: task.to_owned(), since: Instant::now(), offset: AtomicU64::new(0) };
         let mark = Arc::new(mark);
-        self.0.lock().push(mark.clone());
+        self.marks.lock().push(mark.clone());
         mark
+    }
+
+    /// A publisher was told that something of this task is taken.
+    pub fn publish(&self, task: &str) {
+        if !self.is_published(task) {
+            self.published.write().insert(task.to_owned());
+        }
+    }
+
+    /// Whether any publisher was.
+    pub fn is_published(&self, task: &str) -> bool {
+        self.published.read().contains(task)
     }
 
     /// All of them.
     pub fn marks(&self) -> Vec<Arc<Mark>> {
-        self.0.lock().clone()
+        self.marks.lock().clone()
     }
 }

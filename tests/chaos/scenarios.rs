@@ -65,32 +65,26 @@ impl Stage {
         for _ in 0..HUBS {
             fleet.add().await?;
         }
+        // As in the other forms: order is not promised while nodes that have just started do not know of each other.
+        fleet.meet().await.context("at the beginning")?;
         let agents = Agents::start(&run);
         let mut viewers = Viewers::start(&run, &agents::tasks());
         let front = join_sdks(&run, &mut viewers).await?;
         let mut stage = Self { arena: Arena { run, fleet, redis, postgres: Some(postgres) }, agents, viewers, _front: front };
-        stage.settle("at the beginning").await?;
+        stage.settle("once all tasks are known").await?;
         sleep(WELL).await;
         Ok(stage)
     }
 
-    /// Waits until all has settled, unless something was seen that must not happen.
+    /// Waits until all has settled.
     async fn settle(&mut self, when: &'static str) -> Result<()> {
-        let run = self.arena.run.clone();
-        tokio::select! {
-            settled = self.arena.fleet.settle() => settled.context(when),
-            text = run.alarmed() => Err(anyhow::anyhow!(text)),
-        }
+        self.arena.fleet.settle().await.context(when)
     }
 
     /// Lets them work for a while, and asks the checker.
     async fn conclude(self, failover: Option<Failover>) -> Result<()> {
         let Self { mut arena, agents, viewers, _front } = self;
         sleep(WELL).await;
-        let run = arena.run.clone();
-        tokio::select! {
-            concluded = ending::conclude(&mut arena, agents, viewers, failover) => concluded,
-            text = run.alarmed() => Err(anyhow::anyhow!(text)),
-        }
+        ending::conclude(&mut arena, agents, viewers, failover).await
     }
 }

@@ -12,6 +12,8 @@ use crate::kind::Kind;
 struct Window {
     kind: Kind,
     from: Duration,
+    /// When its cause was gone, where that was noted.
+    healed: Option<Duration>,
     to: Option<Duration>,
 }
 
@@ -70,13 +72,15 @@ impl Timeline {
     /// A fault begins.
     pub fn begin(&self, kind: Kind) -> Begun {
         let mut windows = self.windows.lock();
-        windows.push(Window { kind, from: self.elapsed(), to: None });
+        windows.push(Window { kind, from: self.elapsed(), healed: None, to: None });
         Begun(windows.len() - 1)
     }
 
     /// Its cause is gone; what it has led to may go on for a while.
     pub fn healed(&self, Begun(index): Begun) {
-        self.windows.lock()[index].to = Some(self.elapsed() + RECOVERY);
+        let now = self.elapsed();
+        let window = &mut self.windows.lock()[index];
+        (window.healed, window.to) = (Some(now), Some(now + RECOVERY));
     }
 
     /// Everything has settled after this one, and nothing else was on.
@@ -116,10 +120,7 @@ impl Timeline {
     pub fn excuse(&self, at_ms: u64) -> Option<&'static str> {
         let at = Duration::from_millis(at_ms);
         let windows = self.windows.lock();
-        // They are in the order in which they began.
-        let last = windows.partition_point(|window| window.from.saturating_sub(BEFORE) <= at);
-        let first = windows.partition_point(|window| window.from + LONGEST < at);
-        let windows = &windows[first..last];
+        let windows = around(&windows, at);
         let excuses = |kind: Kind| kind.takes_what_redis_counted() || (self.alone && kind.takes_a_hub());
         let mut on = windows.iter().filter(|window| window.touches(at));
         if let Some(window) = on.clone().find(|window| excuses(window.kind)) {
@@ -132,4 +133,20 @@ impl Timeline {
         };
         on.any(|window| window.kind.takes_a_hub() && others(window)).then_some("two hubs at once")
     }
+
+    /// The fault by which a hub was failing then, or failed so shortly after that it may not have read what was counted then.
+    pub fn hub_failing(&self, at_ms: u64) -> Option<Kind> {
+        let at = Duration::from_millis(at_ms);
+        let windows = self.windows.lock();
+        let failing =
+            |window: &&Window| window.kind.takes_a_hub() && window.touches(at) && window.healed.is_none_or(|healed| at <= healed);
+        around(&windows, at).iter().rev().find(failing).map(|window| window.kind)
+    }
+}
+
+/// Those that may have been on then. They are in the order in which they began.
+fn around(windows: &[Window], at: Duration) -> &[Window] {
+    let last = windows.partition_point(|window| window.from.saturating_sub(BEFORE) <= at);
+    let first = windows.partition_point(|window| window.from + LONGEST < at);
+    &windows[first..last]
 }

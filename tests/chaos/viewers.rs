@@ -1,5 +1,5 @@
 //! Viewers: each follows some tasks, reads for a while, goes away and continues after its cursor at any node. Whatever does not fit is an
-//! alarm at once; at the end everything they saw is compared with the log.
+//! anomaly at once; at the end everything they saw is compared with the log.
 
 mod sdk;
 mod sse;
@@ -113,6 +113,13 @@ struct Message {
     event_id: Option<Uuid>,
     epoch: Option<String>,
     task: Option<String>,
+    data: Option<Data>,
+}
+
+/// What agents publish.
+#[derive(Debug, Deserialize)]
+struct Data {
+    n: u64,
 }
 
 /// A viewer and what it has seen.
@@ -199,7 +206,7 @@ impl Viewer {
     /// Takes a message. Whether the viewer should go elsewhere.
     fn take(&mut self, text: &str, count: fn(&Run) -> &Count) -> bool {
         let Ok(message) = serde_json::from_str::<Message>(text) else {
-            self.run.alarm(format!("viewer {} got what is no message: {text}", self.name));
+            self.run.anomaly(format!("viewer {} got what is no message: {text}", self.name));
             return false;
         };
         match &*message.op {
@@ -210,7 +217,7 @@ impl Viewer {
             }
             "hello" | "subscribed" | "live" | "heartbeat" | "pong" => {}
             "reset" if self.run.may_start_over() => self.start_over(&message, text),
-            _ => self.run.alarm(format!("viewer {} got a message that must not come: {text}", self.name)),
+            _ => self.run.anomaly(format!("viewer {} got a message that must not come: {text}", self.name)),
         }
         false
     }
@@ -218,7 +225,7 @@ impl Viewer {
     fn start_over(&mut self, message: &Message, text: &str) {
         let place = message.task.as_deref().and_then(|task| self.places.get_mut(task));
         let (Some(place), Some(epoch)) = (place, &message.epoch) else {
-            self.run.alarm(format!("viewer {} was told to start over, and not what: {text}", self.name));
+            self.run.anomaly(format!("viewer {} was told to start over, and not what: {text}", self.name));
             return;
         };
         place.told = true;
@@ -227,14 +234,14 @@ impl Viewer {
     }
 
     fn take_activity(&mut self, message: Message, text: &str, count: fn(&Run) -> &Count) {
-        let (Some(task), Some(offset), Some(cursor), Some(event)) =
-            (message.task_id, message.offset, message.cursor, message.event_id)
+        let (Some(task), Some(offset), Some(cursor), Some(event), Some(Data { n: number })) =
+            (message.task_id, message.offset, message.cursor, message.event_id, message.data)
         else {
-            self.run.alarm(format!("viewer {} got an activity that misses something: {text}", self.name));
+            self.run.anomaly(format!("viewer {} got an activity that misses something: {text}", self.name));
             return;
         };
         let Some(place) = self.places.get_mut(&task) else {
-            self.run.alarm(format!("viewer {} got an activity of a task it does not follow: {text}", self.name));
+            self.run.anomaly(format!("viewer {} got an activity of a task it does not follow: {text}", self.name));
             return;
         };
         let told = std::mem::take(&mut place.told);
@@ -245,10 +252,11 @@ impl Viewer {
         let due = if last.is_some() && same.is_none() && told { 1 } else { last.map_or(0, |last| last.offset) + 1 };
         if offset != due || (last.is_some() && same.is_none() && !told) {
             let last = last.map(|last| format!("{}-{}", last.epoch, last.offset));
-            self.run.anomaly(&format!("viewer {} of {task} was at {last:?} and got {cursor} event {event}", self.name));
+            self.run.anomaly(format!("viewer {} of {task} was at {last:?} and got {cursor} event {event}", self.name));
         }
         let epoch = same.unwrap_or_else(|| of_cursor.into());
-        place.seen.push(Seen { epoch, offset, event, connection: self.connection, told });
+        let at_ms = self.run.timeline.elapsed_ms();
+        place.seen.push(Seen { epoch, offset, event, number, at_ms, connection: self.connection, told });
         place.mark.set(offset);
         place.cursor = Some(cursor);
         count(&self.run).one();

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use futures_util::StreamExt;
 use redis::aio::PubSub;
 use serde::Deserialize;
@@ -45,8 +45,8 @@ pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Du
     let mut ear = None;
     while !run.quiet.is_cancelled() {
         let activities = invocation.next(TOGETHER);
-        deliver(&run, &mut wire, &mut ear, invocation.task(), &activities).await?;
-        for activity in &activities {
+        let missing = deliver(&run, &mut wire, &mut ear, invocation.task(), &activities).await;
+        for activity in activities.iter().filter(|activity| !missing.contains(&activity.event)) {
             invocation.prove(activity, Proof::Ack, &run, &run.figures.acked);
         }
         run.pace(pause).await;
@@ -54,7 +54,14 @@ pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Du
     Ok(invocation.publication)
 }
 
-async fn deliver(run: &Run, wire: &mut wire::Wire, ear: &mut Option<PubSub>, task: &str, activities: &[Activity]) -> Result<()> {
+/// Those that are never acked.
+async fn deliver(
+    run: &Run,
+    wire: &mut wire::Wire,
+    ear: &mut Option<PubSub>,
+    task: &str,
+    activities: &[Activity],
+) -> HashSet<Uuid> {
     let figures = &run.figures.acked;
     let mut missing: HashSet<Uuid> = activities.iter().map(|activity| activity.event).collect();
     let mut attempts = 0_u32;
@@ -85,10 +92,11 @@ async fn deliver(run: &Run, wire: &mut wire::Wire, ear: &mut Option<PubSub>, tas
             }
         }
         if missing.is_empty() {
-            return Ok(());
+            return missing;
         }
         if run.quiet.is_cancelled() && FINISH_PATIENCE < quiet_since.get_or_insert_with(Instant::now).elapsed() {
-            bail!("task {task}: no ack for {missing:?} in {attempts} attempts, although all is well again");
+            run.anomaly(format!("task {task}: no ack for {missing:?} in {attempts} attempts, although all is well again"));
+            return missing;
         }
         sleep(wire::AGAIN.mul_f64(rand::random_range(0.2..1.8))).await;
     }
@@ -108,10 +116,10 @@ async fn listen(run: &Run, acks: &mut PubSub, task: &str, missing: &mut HashSet<
                     missing.remove(event);
                 }
                 for Refusal { event_id, code, message } in word.rejected {
-                    run.alarm(format!("task {task}: event {event_id:?} was refused: {code}: {message}"));
+                    run.anomaly(format!("task {task}: event {event_id:?} was refused: {code}: {message}"));
                 }
             }
-            Err(error) => run.alarm(format!("task {task}: an ack that is none ({error}): {}", String::from_utf8_lossy(text))),
+            Err(error) => run.anomaly(format!("task {task}: an ack that is none ({error}): {}", String::from_utf8_lossy(text))),
         }
     }
     true

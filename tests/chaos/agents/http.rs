@@ -41,14 +41,14 @@ pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Du
     let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build()?;
     while !run.quiet.is_cancelled() {
         let activities = invocation.next(TOGETHER);
-        deliver(&run, &client, &mut invocation, &activities).await?;
+        deliver(&run, &client, &mut invocation, &activities).await;
         run.pace(pause).await;
     }
     Ok(invocation.publication)
 }
 
 /// One batch; the next one waits for it, or an invocation's order would be up to chance.
-async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocation, activities: &[Activity]) -> Result<()> {
+async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocation, activities: &[Activity]) {
     let figures = &run.figures.http;
     let body = array(activities);
     let mut attempts = 0_u32;
@@ -63,7 +63,7 @@ async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocatio
         if let Ok(answer) = client.post(&url).header("content-type", "application/json").body(body.clone()).send().await {
             let status = answer.status().as_u16();
             if status == 503 && !answer.headers().contains_key("retry-after") {
-                run.alarm(format!("{url} answered 503 and does not say when to come back"));
+                run.anomaly(format!("{url} answered 503 and does not say when to come back"));
             }
             match (status, answer.text().await) {
                 (200, Ok(text)) => match receipts(&text, activities) {
@@ -75,18 +75,21 @@ async fn deliver(run: &Run, client: &reqwest::Client, invocation: &mut Invocatio
                                 run.figures.duplicates.one();
                             }
                         }
-                        return Ok(());
+                        return;
                     }
-                    Err(error) => run.alarm(format!("{url} answered {error}: {text}")),
+                    Err(error) => run.anomaly(format!("{url} answered {error}: {text}")),
                 },
                 (503, Ok(_)) => run.figures.told.one(),
                 (_, Err(_)) => {}
-                (status, Ok(text)) => run.alarm(format!("{url} answered {status} to a publisher: {text}")),
+                (status, Ok(text)) => run.anomaly(format!("{url} answered {status} to a publisher: {text}")),
             }
         }
         if run.quiet.is_cancelled() && FINISH_PATIENCE < quiet_since.get_or_insert_with(Instant::now).elapsed() {
             let Activity { event, number, .. } = &activities[0];
-            bail!("{url}: no receipt for number {number} event {event} after {attempts} attempts, although all is well again");
+            run.anomaly(format!(
+                "{url}: no receipt for number {number} event {event} after {attempts} attempts, although all is well again"
+            ));
+            return;
         }
         sleep(AGAIN.mul_f64(rand::random_range(0.2..1.8))).await;
     }

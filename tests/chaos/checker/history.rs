@@ -42,7 +42,10 @@ pub(super) fn of(place: &Place, logs: &[Log], publications: &[Publication], tran
         let seen: Vec<_> = around
             .map(|seen| {
                 let told = if seen.told { "told to start over, " } else { "" };
-                format!("{told}{}-{} {} (connection {})", seen.epoch, seen.offset, seen.event, seen.connection)
+                format!(
+                    "{told}{}-{} {} number {} (connection {})",
+                    seen.epoch, seen.offset, seen.event, seen.number, seen.connection
+                )
             })
             .collect();
         let end = transcript.seen.last().map_or_else(|| "nothing".to_owned(), |last| format!("{}-{}", last.epoch, last.offset));

@@ -81,7 +81,7 @@ impl Sdk {
                 }
                 Some(line) => drop(viewer.take(&line, |run| &run.figures.sdk)),
                 None => {
-                    viewer.run.alarm(format!("the viewer {} ended by itself", viewer.name));
+                    viewer.run.anomaly(format!("the viewer {} ended by itself", viewer.name));
                     break;
                 }
             }

@@ -57,7 +57,7 @@ fn take_event(viewer: &mut Viewer, task: &str, event: &str) -> bool {
     if field("event:").is_none() {
         let cursor = viewer.places.get(task).and_then(|place| place.cursor.as_deref());
         if field("id:") != cursor {
-            viewer.run.alarm(format!("viewer {} got an event whose id is not its cursor: {event}", viewer.name));
+            viewer.run.anomaly(format!("viewer {} got an event whose id is not its cursor: {event}", viewer.name));
         }
     }
     go

@@ -26,8 +26,8 @@ for (const task of tasks) {
   viewer.follow(task, {
     onItem: (item) => {
       if (item.kind === "activity") {
-        const { taskId, offset, cursor, eventId } = item.activity;
-        say({ op: "activity", taskId, offset, cursor, eventId });
+        const { taskId, offset, cursor, eventId, data } = item.activity;
+        say({ op: "activity", taskId, offset, cursor, eventId, data: { n: data.n } });
       } else if (item.kind === "reset") {
         say({ op: "reset", task, epoch: item.epoch });
       } else if (item.kind !== "live") {

@@ -24,7 +24,14 @@ def follow(task: str) -> None:
     try:
         for event in tasklight.Client(hub=hub).follow(task):
             if isinstance(event, tasklight.Activity):
-                say(op="activity", taskId=event.task_id, offset=event.offset, cursor=event.cursor, eventId=event.event_id)
+                say(
+                    op="activity",
+                    taskId=event.task_id,
+                    offset=event.offset,
+                    cursor=event.cursor,
+                    eventId=event.event_id,
+                    data={"n": event.data["n"]},
+                )
             elif isinstance(event, tasklight.Subscribed):
                 say(op="connected")
             elif isinstance(event, tasklight.Reset):
