@@ -129,10 +129,14 @@ impl Access {
     /// Whether it may go on as far as revocations say: asked with every delivery, so without looking at the clock.
     pub(crate) fn check(&mut self) -> Result<(), Denied> {
         let generation = self.auth.generation();
-        if self.seen.replace(generation) == Some(generation) {
-            return Ok(());
+        if self.seen != Some(generation) {
+            if let Some(caller) = &self.caller {
+                self.auth.still_good(caller).map_err(Denied::Unauthorized)?;
+            }
+            // Of the revocations that there were before it was judged: it stays refused however often it is asked.
+            self.seen = Some(generation);
         }
-        self.caller.as_ref().map_or(Ok(()), |caller| self.auth.still_good(caller).map_err(Denied::Unauthorized))
+        Ok(())
     }
 
     /// Whether it may go on at this time; to be asked when [`Access::due`] has come.

@@ -70,6 +70,7 @@ pub(super) enum Claim {
 /// forgotten.
 pub(super) const LISTENERS: usize = 256;
 
+/// Times are those at which something happened here; numbers are those of the messages heard here, as [`Held`] counts them.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) role: Role,
@@ -78,22 +79,23 @@ pub(super) struct Place {
     /// Whether the server has confirmed it.
     pub(super) subscribed: bool,
     pub(super) held: Held,
+    /// When something was heard last.
     pub(super) heard: Instant,
     /// When it ceased to be about to be the owner: what it held without an `eventId` since it may still be asked for.
     pub(super) turned: Option<Instant>,
-    /// Since which of the messages heard here others listen, by their marks.
-    pub(super) listeners: HashMap<NodeId, u64>,
-    /// The number of the first message since the channel was subscribed.
-    pub(super) since: u64,
-    /// What came by before this number was heard before the channel was let go or lost.
-    pub(super) interrupted: u64,
+    /// When a claim was put on the channel that is on its way: what comes before it without an `eventId`, somebody who has gone may have taken. One
+    /// that is lost is not waited for for long.
+    pub(super) unsure: Option<Instant>,
     /// How many claims this node has put on the channel.
     pub(super) claims: u64,
-    /// Since when a claim is on its way: what comes before it without an `eventId`, somebody who has gone may have taken. One that is lost is
-    /// not waited for for long.
-    pub(super) unsure: Option<Instant>,
-    /// How many came between that and this node's own mark that it listens.
+    /// The number of the first message since the channel was subscribed.
+    pub(super) since: u64,
+    /// How many messages came between that one and this node's own mark that it listens.
     pub(super) early: u64,
+    /// The number below which messages were heard before the channel was let go or lost.
+    pub(super) interrupted: u64,
+    /// From which number on others listen, by their marks.
+    pub(super) listeners: HashMap<NodeId, u64>,
 }
 
 impl Place {
@@ -134,12 +136,12 @@ impl Place {
             held: Held::default(),
             heard: now,
             turned: None,
-            listeners: HashMap::new(),
-            since: 0,
-            interrupted: 0,
-            claims: 0,
             unsure: None,
+            claims: 0,
+            since: 0,
             early: 0,
+            interrupted: 0,
+            listeners: HashMap::new(),
         }
     }
 }

@@ -38,7 +38,7 @@ const RETURN_BELOW: f64 = 0.2;
 const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long it still takes what was on its way when it let go of its channels: far longer than Redis needs to hear of it.
-const STRAGGLERS: Duration = Duration::from_millis(200);
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
 
 /// How long after that it waits for others to store what it holds: it would overtake what they have still to store if it did so itself.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(1);
@@ -197,7 +197,7 @@ impl Keeper {
             Question::Leave(within, reply) => {
                 // It looks at the time between ticks only.
                 let by = now + within.saturating_sub(3 * TICK);
-                let until = now + LEAVE_PATIENCE.min(within.saturating_sub(3 * TICK + STRAGGLERS + SETTLE_PATIENCE));
+                let until = now + LEAVE_PATIENCE.min(within.saturating_sub(3 * TICK + ON_ITS_WAY + SETTLE_PATIENCE));
                 self.leaving = Some(Leaving::Handing { until, by, reply });
                 self.stand();
             }
@@ -351,7 +351,7 @@ impl Keeper {
                 tracing::info!(tasks = owned, "leaving; tasks that nobody took over are let go");
                 self.ownership.withdraw(now);
                 self.act();
-                let until = now + STRAGGLERS;
+                let until = now + ON_ITS_WAY;
                 self.leaving = Some(Leaving::Listening { until, by: by.min(until + SETTLE_PATIENCE).max(until), reply });
             }
             Some(Leaving::Listening { until, by, reply }) if until <= now && (!self.ownership.is_busy() || by <= now) => {
