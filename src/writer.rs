@@ -110,11 +110,22 @@ struct Submission {
     task: TaskId,
     activities: Vec<NewActivity>,
     reply: oneshot::Sender<Results>,
-    lease: Option<Term>,
-    condition: Option<Condition>,
-    stream: Option<Box<StreamWrite>>,
+    terms: Terms,
     trace: Option<TraceContext>,
     room: Room,
+}
+
+/// When a submission is committed.
+#[derive(Debug)]
+enum Terms {
+    /// Whatever else there is.
+    Always,
+    /// If this membership holds when its turn comes; it is dropped otherwise.
+    Member(Term),
+    /// If this still holds in the transaction that writes it.
+    If(Condition),
+    /// As a whole, if the stream takes it.
+    Stream(Box<StreamWrite>),
 }
 
 /// Room in the queue, by count and bytes; free again when dropped.
@@ -187,10 +198,7 @@ impl Writer {
         if activities.is_empty() {
             return Ok(Results::new());
         }
-        let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
-        let (reply, answer) = oneshot::channel();
-        let submission = Submission { task, activities, reply, lease: None, condition: None, stream: None, trace, room };
-        self.send(Command::Append(submission), answer).await
+        self.commit(task, activities, Terms::Always, trace).await
     }
 
     /// The same of what was decided by what the store said, each activity only if `condition` still holds when it is committed.
@@ -200,11 +208,7 @@ impl Writer {
         activities: Vec<NewActivity>,
         condition: Condition,
     ) -> Result<Results, WriterError> {
-        let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
-        let (reply, answer) = oneshot::channel();
-        let condition = Some(condition);
-        let submission = Submission { task, activities, reply, lease: None, condition, stream: None, trace: None, room };
-        self.send(Command::Append(submission), answer).await
+        self.commit(task, activities, Terms::If(condition), None).await
     }
 
     /// The same for one request to a stream, which takes all of it or nothing. There is at least one activity.
@@ -214,11 +218,20 @@ impl Writer {
         activities: Vec<NewActivity>,
         write: StreamWrite,
     ) -> Result<Results, WriterError> {
+        self.commit(task, activities, Terms::Stream(Box::new(write)), None).await
+    }
+
+    /// Waits for room, but not for long, and for the commit.
+    async fn commit(
+        &self,
+        task: TaskId,
+        activities: Vec<NewActivity>,
+        terms: Terms,
+        trace: Option<TraceContext>,
+    ) -> Result<Results, WriterError> {
         let room = timeout(self.inner.options.admit_timeout, self.admit(&activities)).await.map_err(|_| WriterError::Full)??;
         let (reply, answer) = oneshot::channel();
-        let stream = Some(Box::new(write));
-        let submission = Submission { task, activities, reply, lease: None, condition: None, stream, trace: None, room };
-        self.send(Command::Append(submission), answer).await
+        self.send(Command::Append(Submission { task, activities, reply, terms, trace, room }), answer).await
     }
 
     /// Leaves activities to be appended, in order, waiting for room as long as it takes. What became of them can be had from the receiver once
@@ -237,7 +250,8 @@ impl Writer {
         });
         let room = self.admit(&activities).await?;
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { task, activities, reply, lease, condition: None, stream: None, trace, room };
+        let terms = lease.map_or(Terms::Always, Terms::Member);
+        let submission = Submission { task, activities, reply, terms, trace, room };
         let lane = self.lane(&submission.task);
         lane.send(Command::Append(submission)).await.map_err(|_| WriterError::Stopping)?;
         Ok(answer)

@@ -8,11 +8,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Change, ChangeDone, Command, Inner, QUEUE_COMMANDS, Results, Submission, tell::News};
+use super::{Change, ChangeDone, Command, Inner, QUEUE_COMMANDS, Results, Submission, Terms, tell::News};
 use crate::{
     backoff::Backoff,
     model::{LogState, TaskId},
-    store::{Append, Appended, Attempt, Condition, Fence, Heartbeat, Refusal, Store, StoreError, StreamWrite, TaskCommit},
+    store::{Append, Appended, Attempt, Fence, Heartbeat, Refusal, Store, StoreError, TaskCommit},
     telemetry::{Span, SpanKind},
 };
 
@@ -71,7 +71,7 @@ impl Committer {
                     let full = self.inner.options.batch_activities < count + submission.activities.len();
                     // What has a condition goes with others under the same fence only, what is for a stream by itself.
                     let apart = submissions.last().is_some_and(|before| {
-                        before.fence() != submission.fence() || before.stream.is_some() || submission.stream.is_some()
+                        before.fence() != submission.fence() || before.is_for_stream() || submission.is_for_stream()
                     });
                     if (full || apart) && !submissions.is_empty() {
                         self.commit(std::mem::take(&mut submissions)).await;
@@ -94,20 +94,19 @@ impl Committer {
     async fn commit(&self, submissions: Vec<Submission>) {
         let mut batch = Vec::with_capacity(submissions.iter().map(|submission| submission.activities.len()).sum());
         let mut waiting = Vec::with_capacity(submissions.len());
-        let mut only_if: Option<Condition> = None;
-        let mut for_stream = None;
+        let mut all_terms = Terms::Always;
         let mut traced = Vec::new();
-        for Submission { task, activities, reply, lease, condition, stream, trace, room } in submissions {
-            if lease.is_some_and(|lease| !lease.holds()) {
-                // Whoever waits may have gone with the node.
-                let _ = reply.send(Results::new());
-                continue;
+        for Submission { task, activities, reply, terms, trace, room } in submissions {
+            match (&mut all_terms, terms) {
+                (_, Terms::Member(term)) if !term.holds() => {
+                    // Whoever waits may have gone with the node.
+                    let _ = reply.send(Results::new());
+                    continue;
+                }
+                (_, Terms::Always | Terms::Member(_)) => {}
+                (Terms::If(all), Terms::If(more)) => all.runs.extend(more.runs),
+                (all, terms) => *all = terms,
             }
-            match (&mut only_if, condition) {
-                (Some(all), Some(more)) => all.runs.extend(more.runs),
-                (all, condition) => *all = all.take().or(condition),
-            }
-            for_stream = stream.or(for_stream);
             let span = self.inner.metrics.tracer.within(trace, "commit", SpanKind::Internal);
             traced.extend(span.map(|span| (batch.len()..batch.len() + activities.len(), span)));
             waiting.push((activities.len(), reply, room));
@@ -116,7 +115,7 @@ impl Committer {
         if batch.is_empty() {
             return;
         }
-        let Some((results, commits)) = self.append_all(&batch, only_if.as_ref(), for_stream.as_deref()).await else { return };
+        let Some((results, commits)) = self.append_all(&batch, &all_terms).await else { return };
         let activities = i64::try_from(batch.len()).unwrap_or(i64::MAX);
         let end = |(range, mut span): (Range<usize>, Span)| {
             span.note("task.id", batch[range.start].task.as_str().to_owned());
@@ -134,22 +133,17 @@ impl Committer {
 
     /// Commits the batch, or, where the store refuses it as a whole, ever smaller parts of it in order, until each refusal belongs to the one
     /// item that earned it. Nothing if the node gave up before the store answered.
-    async fn append_all(
-        &self,
-        batch: &[Append],
-        only_if: Option<&Condition>,
-        stream: Option<&StreamWrite>,
-    ) -> Option<(Results, Vec<TaskCommit>)> {
+    async fn append_all(&self, batch: &[Append], terms: &Terms) -> Option<(Results, Vec<TaskCommit>)> {
         let (mut results, mut commits) = (Results::with_capacity(batch.len()), Vec::new());
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
-            match self.append_with_patience(part, only_if, stream).await? {
+            match self.append_with_patience(part, terms).await? {
                 Ok(mut some) => {
                     let before = results.len();
                     commits.extend(some.commits.into_iter().map(|commit| commit.moved_by(before)));
                     results.append(&mut some.results);
                 }
-                Err(error) if part.len() == 1 || stream.is_some() => {
+                Err(error) if part.len() == 1 || matches!(terms, Terms::Stream(_)) => {
                     tracing::error!(task.id = %part[0].task, %error, "the store refuses an activity that passed every check");
                     results.extend(part.iter().map(|_| Err(Refusal::Unstorable)));
                 }
@@ -163,20 +157,15 @@ impl Committer {
     }
 
     /// Commits a part, trying again as long as the store does not answer.
-    async fn append_with_patience(
-        &self,
-        part: &[Append],
-        only_if: Option<&Condition>,
-        stream: Option<&StreamWrite>,
-    ) -> Option<Result<Appended, StoreError>> {
+    async fn append_with_patience(&self, part: &[Append], terms: &Terms) -> Option<Result<Appended, StoreError>> {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut attempt = Attempt::First;
         loop {
             let started = Instant::now();
-            let appended = match (only_if, stream) {
-                (_, Some(write)) => self.store.append_to_stream(part, write, attempt).await,
-                (Some(condition), None) => self.store.append_if(part, condition, attempt).await,
-                (None, None) => self.store.append(part, attempt).await,
+            let appended = match terms {
+                Terms::Always | Terms::Member(_) => self.store.append(part, attempt).await,
+                Terms::If(condition) => self.store.append_if(part, condition, attempt).await,
+                Terms::Stream(write) => self.store.append_to_stream(part, write, attempt).await,
             };
             match appended {
                 Ok(appended) => {
@@ -255,6 +244,13 @@ impl Committer {
 
 impl Submission {
     fn fence(&self) -> Option<Fence> {
-        self.condition.as_ref().map(|condition| condition.fence)
+        match &self.terms {
+            Terms::If(condition) => Some(condition.fence),
+            Terms::Always | Terms::Member(_) | Terms::Stream(_) => None,
+        }
+    }
+
+    fn is_for_stream(&self) -> bool {
+        matches!(self.terms, Terms::Stream(_))
     }
 }
