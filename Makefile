@@ -8,12 +8,12 @@ BIN := target/debug/tasklight
 .PHONY: run web test test-unit test-clients e2e page-bench screenshots test-k6 test-chaos chaos fuzz services lint fmt clean bench k6 rolling test-autobahn autobahn audit sbom test-helm docs simulate schemathesis test-upgrade test-model model soak store-size
 
 # Whether there is a Node.js that can build the page.
-NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
+NODE_FITS = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 22 || (major == 22 && minor >= 12) || (major == 20 && minor >= 19) ? 0 : 1)'
 
 ## run: build what is needed and start the hub on 127.0.0.1:8080 with its data under ./data
 run:
 	@if $(NODE_FITS) 2>/dev/null; then $(MAKE) --no-print-directory web; \
-	else echo "The page is not built: that needs Node.js 20.19 or newer. The hub works without it."; fi
+	else echo "The page is not built: that needs Node.js 20.19 or later of 20, or 22.12 or newer. The hub works without it."; fi
 	$(CARGO) build --quiet
 	@exec ./$(BIN) serve
 
@@ -144,12 +144,12 @@ fmt:
 	$(CARGO) fmt --all
 
 ## bench: docs/benchmarks.md with its plots, measured on this machine in a quarter of an hour; FLAGS="--quick" for a rough one in three minutes
-bench:
+bench: web
 	$(CARGO) build --release --workspace
 	bash tests/services.sh ./target/release/tasklight-loadtest all $(FLAGS)
 
 ## soak: three hubs under everything at once for two hours, and whether anything grows; FLAGS="--minutes 10" for the short form
-soak:
+soak: web
 	$(CARGO) build --release --workspace
 	bash tests/services.sh ./target/release/tasklight-loadtest soak $(FLAGS)
 
@@ -165,7 +165,7 @@ k6:
 	TASKLIGHT_BIN=$(CURDIR)/target/release/tasklight RUN_SECONDS=$${RUN_SECONDS:-60} bash loadtest/k6/run.sh $(SCRIPTS)
 
 ## rolling: three hubs of which each is restarted under load, by k6; RUN_SECONDS, VUS, SOCKETS and RATE set the size
-rolling:
+rolling: web
 	$(CARGO) build --release --quiet
 	bash loadtest/k6/run.sh --install
 	env -u TASKLIGHT_TEST_REDIS_URL -u TASKLIGHT_TEST_POSTGRES_URL TASKLIGHT_BIN=$(CURDIR)/target/release/tasklight \

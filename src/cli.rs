@@ -55,7 +55,8 @@ Two minutes to your own task on screen:
   tasklight tail build                         follow it in another terminal
   open http://127.0.0.1:8080/                  or in a browser
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 hub not reachable; `run` exits as its command did.";
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 hub not reachable; `run` exits as its command
+did, `doctor` with 1 for warnings and 2 for errors, `watch --once` by what happened (0 completed, 10 failed, …).";
 
 /// A hub for watching tasks live: what you see is what is stored, in one order, with nothing missing.
 #[derive(Debug, Parser)]

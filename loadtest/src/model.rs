@@ -101,7 +101,7 @@ const MACHINES: Machines = Machines {
     cold_write: 20.2e-6,
     idle_viewer: 0.73e-6,
     postgres_cores: 32.0,
-    row_bytes: 430.0,
+    row_bytes: 530.0,
 };
 
 pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<()> {

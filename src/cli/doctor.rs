@@ -44,7 +44,7 @@ Without --full the 500 newest tasks (the last 10,000 activities of each) and
 
 Examples:
   tasklight doctor
-  tasklight doctor --config /etc/tasklight.toml --admin http://127.0.0.1:9090
+  tasklight doctor --config /etc/tasklight/tasklight.toml --admin http://127.0.0.1:9090
   tasklight doctor --store postgres://db/tasklight --broker redis://redis --full
   tasklight doctor --json | jq -r '.findings[] | select(.level != \"ok\") | .found'
 

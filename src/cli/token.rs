@@ -106,7 +106,7 @@ struct RevokeArgs {
     /// All tokens of this subject made until now, and its API keys
     #[arg(long, value_name = "NAME", group = "which")]
     subject: Option<Subject>,
-    /// The token with this jti, or the API key with this id
+    /// The token with this jti, the API key with this id, or the certificate with this SHA-256
     #[arg(long, value_name = "ID", group = "which")]
     id: Option<String>,
     /// For how long it has to be remembered: as long as such tokens live. For ever if left out

@@ -18,7 +18,7 @@ send to, without following redirects.
 
 Examples:
   tasklight webhooks test                      all of them
-  tasklight webhooks test ops --config /etc/tasklight.toml
+  tasklight webhooks test ops --config /etc/tasklight/tasklight.toml
 
 Exit codes: 0 all took it, 1 some did not, 2 wrong usage.";
 

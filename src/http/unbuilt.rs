@@ -23,7 +23,7 @@ const PAGE: &str = r#"<!doctype html>
 <h1>This hub was built without its page</h1>
 <p>It works: it stores what is published and shows it to whoever asks. Only the page is missing: it had not been built when the program was.</p>
 <h2>To build it with the page</h2>
-<p>Node.js 20.19 or newer is needed, on the machine that builds. In Tasklight's folder:</p>
+<p>Node.js 20.19 or later of 20, or 22.12 or newer, is needed, on the machine that builds. In Tasklight's folder:</p>
 <pre><code>make web</code></pre>
 <p>or, without make:</p>
 <pre><code>npm ci --prefix web

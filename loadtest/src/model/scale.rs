@@ -129,7 +129,7 @@ mod tests {
         cold_write: 5e-6,
         idle_viewer: 1e-6,
         postgres_cores: 16.0,
-        row_bytes: 430.0,
+        row_bytes: 530.0,
     };
 
     const LOAD: Scene = Scene {
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!((together.scene.nodes, together.shards(&MACHINES)), (100, 2));
         assert!((together.postgres_ends - 400_000.0).abs() < 1.0, "eight cores, 20 µs each: {}", together.postgres_ends);
         assert!((together.hub_cores - 22.0).abs() < 1e-6 && (together.hub_gib - 10.3).abs() < 0.1, "{together:?}");
-        assert!((together.a_day / 1e12 - 3.7).abs() < 0.1, "{}", together.a_day);
+        assert!((together.a_day / 1e12 - 4.6).abs() < 0.1, "{}", together.a_day);
     }
 
     #[test]

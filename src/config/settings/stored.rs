@@ -47,7 +47,7 @@ settings! {
         connect_timeout: Span = Span::seconds(5),
         /// How long a Postgres that does not answer is waited for at start.
         start_timeout: Span = Span::seconds(30),
-        /// `full`: a receipt survives a power cut. `normal`: it survives `kill -9` only; commits are faster.
+        /// `full`: a receipt survives a power cut. `normal` (SQLite only): it survives `kill -9` only; commits are faster.
         synchronous: String = "full".to_owned(),
         /// Bring the schema up to date at start.
         migrate: bool = true,
@@ -81,7 +81,7 @@ settings! {
     HubSettings {
         /// The most activities in a task's ring.
         ring_activities: usize = 4_096,
-        /// The most bytes in a task's ring.
+        /// The most bytes of frames in a task's ring. In all it takes up to three times that where activities come one a commit.
         ring_bytes: Size = Size::mebibytes(2),
         /// How long a ring is kept after its last viewer.
         linger: Span = Span::seconds(30),
