@@ -113,6 +113,32 @@ async fn what_is_written_is_in_the_log_that_everyone_sees() {
 }
 
 #[tokio::test]
+async fn what_a_publisher_calls_a_page_or_a_script_is_neither_at_the_hubs_origin() {
+    let hub = TestHub::start().await;
+    for (task, kind) in
+        [("html", "text/html"), ("svg", "image/svg+xml"), ("js", "text/javascript"), ("xhtml", "application/xhtml+xml")]
+    {
+        put(&hub, task, ("content-type", kind), "<script>alert(1)</script>").await;
+        for (path, shown) in [(task.to_owned(), kind), (format!("{task}?offset=-1&live=long-poll"), kind)] {
+            let answer = ask(&hub, Method::GET, &path, &[("sec-fetch-dest", "document")], "").await;
+            assert_eq!(
+                (answer.status().as_u16(), header(&answer, "content-type").as_str()),
+                (200, shown),
+                "the protocol's own: {path}"
+            );
+            let policies: Vec<_> = answer.headers().get_all("content-security-policy").iter().collect();
+            assert_eq!(policies, ["default-src 'none'; sandbox; frame-ancestors 'none'"], "{path}");
+            assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{path}");
+            assert_eq!(header(&answer, "cross-origin-resource-policy"), "same-origin", "{path}");
+        }
+        for dest in ["script", "style", "worker", "sharedworker", "serviceworker"] {
+            let answer = ask(&hub, Method::GET, task, &[("sec-fetch-dest", dest)], "").await;
+            assert_eq!(code(answer).await, (403, json!("destination_forbidden")), "{task} as {dest}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn secrets_leave_whatever_form_they_come_in() {
     let hub = TestHub::start().await;
     // Where an activity ends and the next one begins, the key is cut in two.
