@@ -155,11 +155,7 @@ async fn secrets_leave_whatever_form_they_come_in() {
         assert!(!read.contains(&KEY[..10]) && read.contains("[redacted:"), "{task}");
         assert!(!json!(hub.log(task).await).to_string().contains(KEY), "{task}");
     }
-    // Cut over two requests: what comes behind the cut is not shown.
-    put(&hub, "cut", TEXT, "key AKIAIOSFOD").await;
-    ask(&hub, Method::POST, "cut", &[TEXT], "NN7QRSTUVW end").await;
-    let read = read(&hub, "cut").await;
-    assert!(!read.contains(KEY) && !read.contains("NN7QRSTUVW"), "{read}");
+    put(&hub, "cut", TEXT, "").await;
     for name in ["stream-seq", "producer-id", "content-type"] {
         let key = if name == "content-type" { format!("text/{KEY}") } else { KEY.to_owned() };
         let headers = [TEXT, ("producer-epoch", "0"), ("producer-seq", "0"), ("producer-id", "p"), (name, key.as_str())];
@@ -167,6 +163,40 @@ async fn secrets_leave_whatever_form_they_come_in() {
             headers.iter().enumerate().filter(|(at, (known, _))| *known != name || *at == 4).map(|(_, pair)| *pair).collect();
         assert_eq!(code(ask(&hub, Method::POST, "cut", &given, "x").await).await, (400, json!("secret_in_header")), "{name}");
     }
+}
+
+#[tokio::test]
+async fn of_a_secret_that_is_cut_over_requests_nothing_is_shown_behind_the_cut() {
+    let hub = TestHub::start().await;
+    // The body of a private key, cut within its lines.
+    let pem = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(4);
+    let begun = format!("-----BEGIN PRIVATE KEY-----\n{}", &pem[..30]);
+    let (going, ended) = (&pem[30..150], format!("{}-----END PRIVATE KEY-----\nend", &pem[150..]));
+    for (task, kind) in [("text", "text/plain"), ("bytes", "application/octet-stream")] {
+        // A NUL makes of a text what is kept as bytes: together they are one text still.
+        for (way, [first, then, last]) in
+            [("whole", ["", "", ""]), ("first", ["\0", "", ""]), ("last", ["", "", "\0"]), ("between", ["", "\0", ""])]
+        {
+            let task = format!("{task}-{way}");
+            let put = ask(&hub, Method::PUT, &task, &[("content-type", kind)], format!("{first}key {}", &KEY[..10])).await;
+            assert_eq!(put.status(), 201, "{task}");
+            for body in [format!("{} {then}end\n", &KEY[10..]), begun.clone(), going.to_owned(), format!("{ended}{last}")] {
+                assert_eq!(ask(&hub, Method::POST, &task, &[("content-type", kind)], body).await.status(), 204, "{task}");
+            }
+            let read = read(&hub, &task).await;
+            assert!(!read.contains(&KEY[10..]), "{task}: {read}");
+            assert!(!read.contains("MII") && !read.contains("END") && !read.contains(&pem[60..90]), "{task}: {read}");
+            assert!(
+                read.contains("end\n") && read.trim_end_matches('\0').ends_with("\nend"),
+                "nothing else has gone: {task}: {read}"
+            );
+            assert!(!json!(hub.log(&task).await).to_string().contains(&KEY[10..]), "{task}");
+        }
+    }
+    // Each JSON value is one by itself, as the payloads of agents are.
+    put(&hub, "json", JSON, r#"["key AKIAIOSFOD"]"#).await;
+    ask(&hub, Method::POST, "json", &[JSON], r#"["NN7QRSTUVW"]"#).await;
+    assert_eq!(read(&hub, "json").await, r#"["key AKIAIOSFOD","NN7QRSTUVW"]"#);
 }
 
 #[tokio::test]
