@@ -106,6 +106,7 @@ struct Streaming {
     phase: watch::Receiver<Phase>,
     /// The offset of which it was said that there is nothing more for now.
     told: Option<Offset>,
+    /// Whether nothing comes any more.
     over: bool,
     _open: Open,
 }
@@ -193,13 +194,18 @@ impl Streaming {
         None
     }
 
-    /// What has come as an event, with where it goes on; nothing if there is nothing for this reader.
+    /// What has come as an event, with where it goes on; nothing if there is nothing for this reader, or if it is over: then it comes again from where
+    /// it was told last.
     async fn events(&mut self, batch: &FrameBatch) -> Option<Bytes> {
         let filter = self.waiting.follower.filter();
         let wanted: Vec<_> = batch.frames().iter().filter(|frame| filter.wants(frame.kind, &frame.invocation)).collect();
         // Only a move of the run may be the end.
         if self.found.form().is_some() && wanted.iter().any(|frame| frame.kind == ActivityType::Status) {
-            self.look_again().await?;
+            // Without knowing it, what has come cannot be passed on; and the follower is behind it already.
+            self.over = !self.look_again().await;
+            if self.over {
+                return None;
+            }
         }
         let end = self.found.row.closed_at;
         let texts = wanted.into_iter().filter(|frame| end.is_none_or(|end| frame.offset <= end)).map(|frame| {
@@ -230,10 +236,10 @@ impl Streaming {
         Some(self.control(at).into())
     }
 
-    /// Whether it is closed by now.
-    async fn look_again(&mut self) -> Option<()> {
-        self.found = Found::get(&self.waiting.app, &self.waiting.task).await.ok()?;
-        Some(())
+    /// Finds out whether it is closed by now, if that can be found out.
+    async fn look_again(&mut self) -> bool {
+        let found = Found::get(&self.waiting.app, &self.waiting.task).await;
+        found.map(|found| self.found = found).is_ok()
     }
 
     /// Where it goes on, or that it does not.
