@@ -1,7 +1,7 @@
 //! Tasks' logs by the protocol of Durable Streams. Its own tests are in tests/clients; here is what they cannot know of: that what is written is in
 //! the log that everyone sees, without secrets and by grants, and that what waits ends with the node.
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::join_all};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tasklight::model::Offset;
@@ -223,6 +223,27 @@ async fn a_reader_who_could_miss_something_is_let_go_and_goes_on_where_it_was() 
     execute_on(&store, "ALTER TABLE away RENAME TO streams").await;
     let told = seen.rsplit_once("\"streamNextOffset\":\"").and_then(|(_, rest)| rest.split('"').next()).expect("an offset");
     assert_eq!(read(&hub, &format!("t?offset={told}")).await, "[2]", "seen: {seen}");
+}
+
+#[tokio::test]
+async fn a_poll_that_begins_while_the_stream_is_closed_is_told_so_at_once() {
+    let hub = TestHub::start_with(|settings| {
+        settings.session.long_poll = "1h".parse().expect("a duration");
+        settings.limits.publishes_per_second = 0;
+        settings.limits.cold_reads_per_second = 0;
+    })
+    .await;
+    for round in 0..300 {
+        let task = format!("t{round}");
+        put(&hub, &task, TEXT, "").await;
+        let closing = request(&hub, Method::POST, &task, &[("stream-closed", "true")], "").send();
+        let polls = (0..4).map(|_| request(&hub, Method::GET, &format!("{task}?offset=-1&live=long-poll"), &[], "").send());
+        let (closed, polls) = tokio::join!(closing, timeout(PATIENCE, join_all(polls)));
+        assert_eq!(closed.expect("an answer").status(), 204);
+        for poll in polls.unwrap_or_else(|_| panic!("round {round}: nobody told it")) {
+            assert_eq!(header(&poll.expect("an answer"), "stream-closed"), "true", "round {round}");
+        }
+    }
 }
 
 #[tokio::test]
