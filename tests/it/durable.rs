@@ -1,6 +1,7 @@
 //! Tasks' logs by the protocol of Durable Streams. Its own tests are in tests/clients; here is what they cannot know of: that what is written is in
 //! the log that everyone sees, without secrets and by grants, and that what waits ends with the node.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::{StreamExt, future::join_all};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -198,6 +199,31 @@ async fn of_a_secret_that_is_cut_over_requests_nothing_is_shown_behind_the_cut()
     put(&hub, "json", JSON, r#"["key AKIAIOSFOD"]"#).await;
     ask(&hub, Method::POST, "json", &[JSON], r#"["NN7QRSTUVW"]"#).await;
     assert_eq!(read(&hub, "json").await, r#"["key AKIAIOSFOD","NN7QRSTUVW"]"#);
+}
+
+#[tokio::test]
+async fn what_is_called_a_text_and_is_none_comes_whole_by_events_too() {
+    let hub = TestHub::start().await;
+    put(&hub, "t", TEXT, "plain").await;
+    let start = header(&ask(&hub, Method::HEAD, "t", &[], "").await, "stream-next-offset");
+    let mut reader = ask(&hub, Method::GET, "t?offset=-1&live=sse", &[], "").await;
+    assert_eq!(header(&reader, "stream-sse-data-encoding"), "", "it is text");
+    let first = timeout(PATIENCE, reader.chunk()).await.expect("in time").expect("bytes").expect("an event");
+    assert!(first.starts_with(b"event: data\ndata:plain\n\n"), "{first:?}");
+    // A character that is cut in two, and what is none at all.
+    for body in [vec![b'a', 0xc3], vec![0xa9, b'b'], vec![0xff, 0xfe], b"text".to_vec()] {
+        assert_eq!(ask(&hub, Method::POST, "t", &[TEXT], body).await.status(), 204);
+    }
+    let rest = timeout(PATIENCE, reader.text()).await.expect("it ends, to be asked again").expect("in order");
+    assert!(!rest.contains('\u{fffd}') && !rest.contains("event: data"), "{rest}");
+    let close = ask(&hub, Method::POST, "t", &[("stream-closed", "true")], "").await;
+    assert_eq!(close.status(), 204);
+    let again = ask(&hub, Method::GET, &format!("t?offset={start}&live=sse"), &[], "").await;
+    assert_eq!(header(&again, "stream-sse-data-encoding"), "base64");
+    let events = timeout(PATIENCE, again.text()).await.expect("it ends").expect("UTF-8");
+    let data = events.split("\n\n").filter_map(|event| event.strip_prefix("event: data\ndata:"));
+    let bytes: Vec<u8> = data.flat_map(|data| STANDARD.decode(data).expect("base 64")).collect();
+    assert_eq!(bytes, b"a\xc3\xa9b\xff\xfetext");
 }
 
 #[tokio::test]

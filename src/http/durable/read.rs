@@ -78,7 +78,7 @@ pub(super) async fn read(
     let access = access(&app, caller, seat)?;
     let collapse = next_cursor(query.one("cursor"));
     match live {
-        "sse" => Ok(live::stream(app, task, found, after, access, collapse)),
+        "sse" => Ok(live::stream(app, task, found, after, access, collapse).await),
         _ => long_poll(&app, &task, found, after, access, &collapse).await,
     }
 }
