@@ -192,8 +192,20 @@ impl StreamWrite {
         }
     }
 
-    /// The same for what the rows of a batch say: the batch is of one task and one request. Nothing if all of it is stored already, by an earlier
-    /// attempt that had no answer.
+    /// Whether what it wants to be noted of it is noted already.
+    fn is_noted(&self, found: &FoundStream) -> bool {
+        let row = found.row.as_ref();
+        let producer = self
+            .producer
+            .as_ref()
+            .is_none_or(|producer| found.producer.is_some_and(|(epoch, last)| epoch == producer.epoch && producer.seq <= last));
+        let seq = self.seq.as_ref().is_none_or(|seq| row.and_then(|row| row.seq.as_ref()).is_some_and(|last| seq <= last));
+        producer && seq && (!self.close || row.is_some_and(|row| row.closed_at.is_some()))
+    }
+
+    /// The same for what the rows of a batch say: the batch is of one task and one request. Nothing if all of it is stored and noted already, by an
+    /// earlier attempt that had no answer. What is stored and not noted came by another request: a producer that was started again, for one, sends by
+    /// its next epoch what it does not know to be stored.
     pub(super) fn judge_batch(
         &self,
         found: &FoundStream,
@@ -203,13 +215,16 @@ impl StreamWrite {
         let first = batch.first()?;
         let task = rows.tasks.get(&first.task)?;
         let key = task.key;
-        if batch.iter().all(|item| rows.known.contains_key(&(key, item.activity.activity.event_id))) {
+        let new = batch.iter().filter(|item| !rows.known.contains_key(&(key, item.activity.activity.event_id))).count();
+        if new == 0 && self.is_noted(found) {
             return None;
         }
         let last = batch.last()?;
         let run = rows.invocations.get(&(key, last.activity.activity.invocation.clone())).map(|row| row.status);
-        let judged = self.judge(found, task.head, batch.len() as u64, run);
+        let judged = self.judge(found, task.head, new as u64, run);
         if let Err(refusal) = &judged {
+            // Nor is what is stored already taken once more.
+            rows.known.clear();
             for item in batch {
                 let refusal = Refusal::Stream(refusal.clone());
                 rows.refused.insert((key, item.activity.activity.invocation.clone()), refusal);

@@ -273,6 +273,26 @@ async fn a_poll_that_begins_while_the_stream_is_closed_is_told_so_at_once() {
 }
 
 #[tokio::test]
+async fn a_producer_that_begins_again_with_what_is_stored_goes_on() {
+    let hub = TestHub::start().await;
+    hub.publish("t", &["before"]).await;
+    let numbered = |text: &str| {
+        let mut activity = message(text);
+        activity["eventId"] = json!(uuid::Uuid::now_v7().to_string());
+        json!([activity]).to_string()
+    };
+    let (last, next) = (numbered("last"), numbered("next"));
+    let status =
+        async |epoch, seq, body: &str| ask(&hub, Method::POST, "t", &producer(epoch, seq), body.to_owned()).await.status();
+    assert_eq!(status("0", "0", &last).await, 200);
+    // It was killed, does not know whether that was stored, and is another life now.
+    assert_eq!(status("1", "0", &last).await, 200);
+    assert_eq!(status("1", "1", &next).await, 200);
+    assert_eq!(status("0", "1", &next).await, 403, "the one before it is fenced, whatever it sends");
+    assert_eq!(hub.log("t").await.len(), 3, "once each");
+}
+
+#[tokio::test]
 async fn a_closed_stream_ends_where_it_was_closed() {
     let hub = TestHub::start().await;
     put(&hub, "t", TEXT, "all").await;
