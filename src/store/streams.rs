@@ -151,7 +151,7 @@ impl StreamWrite {
                 return Err(StreamRefusal::Exists);
             }
             row.content_type.clone_from(&self.content_type);
-        } else if row.content_type != self.content_type && !self.only_close {
+        } else if row.content_type != self.content_type {
             return Err(StreamRefusal::Another);
         }
         // What was stored is so for good, also once the stream is closed; a gap in what cannot be stored any more is none.
@@ -302,6 +302,7 @@ mod tests {
             (by(1, 9), knowing(closed(), 1, 4), StreamRefusal::Closed),
             (by(0, 5), knowing(closed(), 1, 4), StreamRefusal::StaleEpoch { epoch: 1 }),
             (only_close(by(1, 5)), knowing(closed(), 1, 4), StreamRefusal::Closed),
+            (only_close(write()), FoundStream::default(), StreamRefusal::Another),
         ] {
             assert_eq!(judge(&write, &found), Err(expected), "{write:?}");
         }
