@@ -293,6 +293,17 @@ async fn a_producer_that_begins_again_with_what_is_stored_goes_on() {
 }
 
 #[tokio::test]
+async fn an_open_stream_whose_run_was_ended_says_so_and_not_that_it_is_closed() {
+    let hub = TestHub::start().await;
+    put(&hub, "t", TEXT, "x").await;
+    hub.post("t", json!({"invocationId": "ds", "type": "status", "data": {"status": "failed"}})).await;
+    let closing = ask(&hub, Method::POST, "t", &[("stream-closed", "true")], "").await;
+    assert_eq!(header(&closing, "stream-closed"), "");
+    assert_eq!(code(closing).await, (409, json!("stream_run_ended")));
+    assert_eq!(ask(&hub, Method::POST, "t", &[TEXT], "more").await.status(), 204, "it is open");
+}
+
+#[tokio::test]
 async fn a_closed_stream_ends_where_it_was_closed() {
     let hub = TestHub::start().await;
     put(&hub, "t", TEXT, "all").await;
