@@ -21,6 +21,7 @@ pub(crate) use envelopes::{EnvelopeOptions, Envelopes, Sealing, parse as envelop
 pub(crate) use hooks::{Hook, HookPlace, read_claude as read_claude_hook};
 use item::parse_item;
 pub(crate) use messages::{Reading, STREAM_RUN, StreamForm, message_in};
+use redaction::Before;
 pub use redaction::Redaction;
 pub(crate) use shape::shape_of;
 
@@ -135,8 +136,8 @@ pub fn read_body(
     let mut texts = Vec::new();
     let mut read = |text: &[u8]| {
         let text = body.slice_ref(text);
-        let item =
-            parse_item(&text, task, now, limits, redaction, &mut replaced).map_err(|rejected| redaction.rejected(rejected));
+        let item = parse_item(&text, task, now, limits, (redaction, Before::Pieces), &mut replaced)
+            .map_err(|rejected| redaction.rejected(rejected));
         texts.push(text);
         item
     };

@@ -28,8 +28,9 @@ const CARRY: CarryLimits = CarryLimits { streams: 65_536, bytes: 4 * 1024 };
 const AFTER_HELP: &str = "\
 A hub removes secrets before it stores anything, by the rules that it has then.
 After new rules (a new version, or rules of your own) this looks at everything
-that was stored before: activities, titles, labels, agents, reasons, usage, and
-what was refused. It says which rule found how much in which task, never what.
+that was stored before: activities, titles, labels, agents, reasons, usage,
+what was refused, and what clients of streams have named. It says which rule
+found how much in which task, never what.
 
 With --clean each secret is replaced by [redacted:RULE] in its place: offsets,
 eventIds and cursors stay. Restart hubs with the new rules first, or they go on

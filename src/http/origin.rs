@@ -55,9 +55,24 @@ fn is_loopback_name(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Refuses requests from foreign pages before they reach a handler.
+/// What browsers fetch to run it, or to apply it to a page.
+const RUN: [&str; 8] = ["script", "style", "xslt", "worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet"];
+
+/// Refuses what a browser would run in the name of the hub's page: what the API answers with was sent by publishers, and may be called a script by
+/// them. The page's policy takes scripts from the hub, so a mark-up of theirs that got into it would have one at hand.
+fn check_use(path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    let wanted = headers.get("sec-fetch-dest").and_then(|value| value.to_str().ok());
+    if !path.starts_with("/v1/") || !wanted.is_some_and(|wanted| RUN.contains(&wanted)) {
+        return Ok(());
+    }
+    let detail = "nothing of the API is a script, a style or a worker of a page: read it with fetch";
+    Err(Problem::new(StatusCode::FORBIDDEN, "destination_forbidden", detail).field("Sec-Fetch-Dest"))
+}
+
+/// Refuses requests from foreign pages, and for code, before they reach a handler.
 pub(super) async fn check(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response<Body> {
-    match app.origins.check(request.headers()) {
+    let checked = app.origins.check(request.headers());
+    match checked.and_then(|()| check_use(request.uri().path(), request.headers())) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
@@ -101,6 +116,22 @@ mod tests {
         ] {
             assert!(refused(&origins, host, origin), "{host} {origin:?} must be refused");
         }
+    }
+
+    #[test]
+    fn nothing_of_the_api_is_code_of_a_page() {
+        let refused = |path: &str, dest: &str| {
+            let headers = HeaderMap::from_iter([("sec-fetch-dest".parse().expect("a name"), dest.parse().expect("a value"))]);
+            check_use(path, &headers).is_err()
+        };
+        for dest in RUN {
+            assert!(refused("/v1/ds/t", dest) && refused("/v1/tasks", dest), "{dest}");
+            assert!(!refused("/assets/app.js", dest), "the page's own: {dest}");
+        }
+        for dest in ["empty", "document", "websocket", "image", "iframe"] {
+            assert!(!refused("/v1/ds/t", dest), "{dest}");
+        }
+        assert!(check_use("/v1/ds/t", &HeaderMap::new()).is_ok(), "what is no browser says nothing");
     }
 
     #[test]

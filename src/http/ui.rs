@@ -11,7 +11,7 @@ use axum::{
 };
 use rust_embed::{Embed, EmbeddedFile};
 
-use super::{error::no_route, unbuilt};
+use super::{error::no_route, guard::PAGE_POLICY, unbuilt};
 
 #[derive(Embed)]
 #[folder = "web/dist"]
@@ -132,6 +132,7 @@ impl Found {
         set(&mut response, header::ETAG, &tag);
         set(&mut response, header::VARY, "accept-encoding");
         response.headers_mut().insert(header::CACHE_CONTROL, keep);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
         response
     }
 }

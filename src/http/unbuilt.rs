@@ -5,6 +5,8 @@ use axum::{
     http::{HeaderValue, Response, header},
 };
 
+use super::guard::PAGE_POLICY;
+
 /// The name of its style sheet: the policy allows no style within a page.
 pub(super) const STYLE_NAME: &str = "unbuilt.css";
 
@@ -62,5 +64,6 @@ fn answer(kind: &'static str, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
     response
 }

@@ -11,7 +11,7 @@ use crate::model::{
     StatusChange, TaskId, Timestamp, check_json,
 };
 
-use super::{IngestLimits, Item, Redaction, Rejected};
+use super::{IngestLimits, Item, Redaction, Rejected, redaction::Before};
 
 /// The longest descriptions that an invocation's row keeps; the activity itself keeps them whole.
 const AGENT_CHARS: usize = 128;
@@ -27,7 +27,7 @@ pub(super) fn parse_item(
     task: &TaskId,
     now: Timestamp,
     limits: &IngestLimits,
-    redaction: &Redaction,
+    (redaction, before): (&Redaction, Before),
     replaced: &mut usize,
 ) -> Result<Item, Rejected> {
     if limits.activity_bytes < text.len() {
@@ -44,7 +44,7 @@ pub(super) fn parse_item(
     redaction.id(&envelope.invocation)?;
     let Some(kind) = envelope.kind else { return Ok(Item::Heartbeat(envelope.invocation)) };
     let data = payload(text, envelope.data, limits, replaced)?;
-    let data = redaction.data(task, &envelope.invocation, kind, data);
+    let data = redaction.data(task, &envelope.invocation, kind, data, before);
     let activity = Activity {
         event_id: envelope.event_id.unwrap_or_else(EventId::generate),
         invocation: envelope.invocation,
@@ -253,7 +253,7 @@ mod tests {
         let limits = IngestLimits { activity_bytes: 400, request_activities: 3, request_bytes: 10_000, json };
         let task = "build-42".parse().expect("valid");
         let now = Timestamp::from_millis(1_000).expect("small");
-        parse_item(&Bytes::copy_from_slice(text.as_bytes()), &task, now, &limits, &Redaction::off(), &mut 0)
+        parse_item(&Bytes::copy_from_slice(text.as_bytes()), &task, now, &limits, (&Redaction::off(), Before::Pieces), &mut 0)
     }
 
     fn activity(text: &str) -> NewActivity {

@@ -1,12 +1,10 @@
 //! What Durable Streams' clients send, as activities of one run, and back: a JSON message is `{"message": …}`, text is output of a process, and
 //! other bytes are text of one character each. So whatever they send is looked at for secrets as everything else is, and every viewer can show it.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use serde_json::{json, value::RawValue};
 
-use super::{IngestLimits, Item, Redaction, Rejected, item::parse_item};
+use super::{Before, IngestLimits, Item, Redaction, Rejected, item::parse_item};
 use crate::model::{ActivityType, Fields, NewActivity, Status, TaskId, Timestamp};
 
 /// The run that messages belong to.
@@ -77,20 +75,21 @@ impl Reading<'_> {
 
     /// What is published as an ordinary activity is, and goes through the same checks.
     fn activity(&self, item: Bytes) -> Result<NewActivity, Rejected> {
-        let item = parse_item(&item, self.task, self.now, self.limits, self.redaction, &mut 0);
+        let item = parse_item(&item, self.task, self.now, self.limits, (self.redaction, Before::Nothing), &mut 0);
         match item.map_err(|rejected| self.redaction.rejected(rejected))? {
             Item::Activity(activity) => Ok(*activity),
             Item::Heartbeat(_) => Err(Rejected::new("unknown_type", Some("type"), "a heartbeat is no message")),
         }
     }
 
-    /// Text in pieces that fit into activities. Secrets leave it before it is cut, and once more where the cut of an earlier request went through one.
+    /// Text in pieces that fit into activities. Secrets leave it before it is cut, also what is left of one that the request before it began: whichever
+    /// of the two ways each request is kept in, together they are one text.
     fn pieces(&self, body: &Bytes, form: StreamForm, most: usize) -> Vec<Vec<u8>> {
-        let text = match std::str::from_utf8(body) {
-            Ok(text) if form == StreamForm::Text && !text.contains('\0') => Cow::Borrowed(text),
-            _ => return self.cut(&self.redaction.text(characters(body)), bytes_item, most),
+        let (text, item): (_, fn(&str) -> Vec<u8>) = match std::str::from_utf8(body) {
+            Ok(text) if form == StreamForm::Text && !text.contains('\0') => (text.to_owned(), text_item),
+            _ => (characters(body), bytes_item),
         };
-        self.cut(&self.redaction.text(text.into_owned()), text_item, most)
+        self.cut(&self.redaction.piece(self.task, STREAM_RUN, text), item, most)
     }
 
     fn cut(&self, text: &str, item: fn(&str) -> Vec<u8>, most: usize) -> Vec<Vec<u8>> {

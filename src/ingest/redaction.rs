@@ -14,6 +14,15 @@ use crate::{
     redact::{Carry, CarryLimits, Redacted, Redactor},
 };
 
+/// What comes before a payload's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// The end of the piece before it, if it says that it is a piece.
+    Pieces,
+    /// Nothing, or it was looked at together with that already ([`Redaction::piece`]).
+    Nothing,
+}
+
 /// The rules in force, what is remembered of text that comes in pieces, and how often each rule found something.
 #[derive(Debug)]
 pub struct Redaction {
@@ -44,14 +53,28 @@ impl Redaction {
     }
 
     /// An activity's payload without its secrets. Without any, it is the same bytes.
-    pub(super) fn data(&self, task: &TaskId, invocation: &InvocationId, kind: ActivityType, data: Data) -> Data {
+    pub(super) fn data(&self, task: &TaskId, invocation: &InvocationId, kind: ActivityType, data: Data, before: Before) -> Data {
         let Some(redactor) = self.redactor() else { return data };
         let scope = || format!("{}\n{}", task.as_str(), invocation.as_str());
-        let redacted = redactor.payload(data.as_bytes(), kind == ActivityType::Output, scope, &self.carry);
+        let redacted = match before {
+            Before::Pieces => redactor.payload(data.as_bytes(), kind == ActivityType::Output, scope, &self.carry),
+            Before::Nothing => redactor.json(data.as_bytes()),
+        };
         let Some(redacted) = redacted else { return data };
         let text = self.count(&redactor, redacted).into();
         // What stood between characters still does; if it did not, nothing would be shown rather than too much.
         Data::from_checked(text).unwrap_or_else(Data::empty)
+    }
+
+    /// The next piece of a run's standard output, before it is cut into payloads, without its secrets; nor what is left of one that began before it.
+    pub(super) fn piece(&self, task: &TaskId, run: &str, text: String) -> String {
+        let Some(redactor) = self.redactor() else { return text };
+        // As the payloads of the same output are called.
+        let stream = format!("{}\n{run}\n\"stdout\"", task.as_str());
+        match redactor.piece(&stream, text.as_bytes(), &self.carry) {
+            Some(redacted) => String::from_utf8_lossy(&self.count(&redactor, redacted)).into_owned(),
+            None => text,
+        }
     }
 
     /// A JSON value without its secrets. Without any, or if it is no JSON, it is the same bytes.

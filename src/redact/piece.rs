@@ -20,6 +20,8 @@ struct Piece<'a> {
     is_final: Option<&'a RawValue>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    bytes: Option<&'a RawValue>,
 }
 
 /// `data` without what is part of a secret that began in the piece before; nothing if nothing is, or if it is no piece.
@@ -36,8 +38,10 @@ pub(super) fn continued(
     }
     let piece: Piece<'_> = serde_json::from_slice(data).ok()?;
     let is_final = piece.is_final.is_some_and(|raw| raw.get() == "true");
-    let name = piece.series_id.or(piece.stream).map_or("", RawValue::get);
-    let raw = piece.text?.get();
+    // What a text cannot hold comes between what one can, as pieces of the same output.
+    let unnamed = if piece.bytes.is_some() { "\"stdout\"" } else { "" };
+    let name = piece.series_id.or(piece.stream).map_or(unnamed, RawValue::get);
+    let raw = piece.text.or(piece.bytes)?.get();
     let content = raw.strip_prefix('"')?.strip_suffix('"')?;
     if is_final {
         // It holds the whole text by itself.

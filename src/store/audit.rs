@@ -37,11 +37,13 @@ pub enum StoredKind {
     Run,
     /// Something refused: `field`, `message`, `excerpt`.
     Reject,
+    /// What a stream's clients have named: nothing of it can be changed.
+    Stream,
 }
 
 impl StoredKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Task, Self::Run, Self::Reject];
+    pub const ALL: [Self; 4] = [Self::Task, Self::Run, Self::Reject, Self::Stream];
 
     /// The columns, in the order of [`StoredTexts::texts`].
     pub fn columns(self) -> &'static [&'static str] {
@@ -49,6 +51,7 @@ impl StoredKind {
             Self::Task => &["title", "labels"],
             Self::Run => &["agent", "title", "reason", "usage"],
             Self::Reject => &["field", "message", "excerpt"],
+            Self::Stream => &[],
         }
     }
 
@@ -57,6 +60,15 @@ impl StoredKind {
             Self::Task => "tasks",
             Self::Run => "invocations",
             Self::Reject => "rejects",
+            Self::Stream => "streams",
+        }
+    }
+
+    /// The column of its key.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Stream => "task",
+            _ => "id",
         }
     }
 }
@@ -68,8 +80,8 @@ pub struct StoredTexts {
     pub key: i64,
     /// Whose task's it is, by name.
     pub task: String,
-    /// Its own name, which is shown and cannot be changed: a task's or a run's id.
-    pub name: Option<String>,
+    /// What it is known by, which cannot be changed: a task's or a run's id; a stream's content type, last `Stream-Seq` and producers.
+    pub names: Vec<String>,
     /// In the order of [`StoredKind::columns`].
     pub texts: Vec<Option<String>>,
 }

@@ -136,17 +136,25 @@ impl PostgresStore {
             }
         };
         self.remembered.found(&rows);
-        match only {
-            Only::Always => {}
-            Only::If(condition) => postgres_leases::check(&mut transaction, condition, &mut rows).await?,
+        let noted = match only {
+            Only::Always => false,
+            Only::If(condition) => {
+                postgres_leases::check(&mut transaction, condition, &mut rows).await?;
+                false
+            }
             Only::Stream(write) => postgres_streams::check(&mut transaction, write, batch, &mut rows).await?,
-        }
+        };
         let mut appended = plan(batch, &mut rows);
         if only.is_whole() {
             appended = appended.refused_whole();
         }
         if appended.commits.is_empty() {
-            transaction.rollback().await?;
+            let done = noted && appended.results.iter().all(Result::is_ok);
+            if done {
+                transaction.commit().await?
+            } else {
+                transaction.rollback().await?
+            }
             return Ok(Ok(appended));
         }
         give_keys(&mut transaction, writer, &mut rows).await?;

@@ -56,18 +56,27 @@ impl PostgresStore {
     }
 
     pub(super) async fn audit_texts(&self, kind: StoredKind, after: i64, limit: usize) -> Result<Vec<StoredTexts>, StoreError> {
-        let columns: Vec<String> = kind.columns().iter().map(|column| format!("{column}::text")).collect();
+        let (key, table) = (kind.key(), kind.table());
+        let columns: String = kind.columns().iter().map(|column| format!(", {column}::text")).collect();
         let names = match kind {
             StoredKind::Task => "name AS of_task, name AS own",
             StoredKind::Run => "(SELECT t.name FROM tasks AS t WHERE t.id = invocations.task) AS of_task, name AS own",
             StoredKind::Reject => "task AS of_task, NULL::text AS own",
+            // No header has a line break in it.
+            StoredKind::Stream => {
+                "(SELECT t.name FROM tasks AS t WHERE t.id = streams.task) AS of_task, \
+                 coalesce(content_type, '') || chr(10) || coalesce(seq, '') || chr(10) || \
+                 coalesce((SELECT string_agg(p.name, chr(10)) FROM stream_producers AS p WHERE p.task = streams.task), '') AS own"
+            }
         };
-        let sql = format!("SELECT id, {names}, {} FROM {} WHERE id > $1 ORDER BY id LIMIT $2", columns.join(", "), kind.table());
+        let sql = format!("SELECT {key} AS key, {names}{columns} FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT $2");
         let query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(stored(limit as u64));
         let rows = self.within(async { Ok(query.fetch_all(&self.readers).await?) }).await?;
         let read = |row: &PgRow| {
             let texts = (3..3 + kind.columns().len()).map(|at| row.try_get(at)).collect::<Result<_, _>>()?;
-            Ok(StoredTexts { key: row.try_get("id")?, task: row.try_get("of_task")?, name: row.try_get("own")?, texts })
+            let own: Option<String> = row.try_get("own")?;
+            let names = own.iter().flat_map(|own| own.split('\n')).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            Ok(StoredTexts { key: row.try_get("key")?, task: row.try_get("of_task")?, names, texts })
         };
         rows.iter().map(read).collect()
     }

@@ -27,16 +27,17 @@ fn row(row: &PgRow) -> Result<StreamRow, StoreError> {
     })
 }
 
-/// Notes in `rows`, which are locked, what the stream does not take, and writes how it stands if it takes everything.
+/// Notes in `rows`, which are locked, what the stream does not take, and writes how it stands if it takes everything. Says whether it has
+/// written something, which is to be committed although no activity may be new.
 pub(super) async fn check(
     connection: &mut PgConnection,
     write: &StreamWrite,
     batch: &[Append],
     rows: &mut Rows,
-) -> Result<(), sqlx::Error> {
-    let Some(key) = task_of(batch).and_then(|task| rows.tasks.get(task)).map(|task| task.key) else { return Ok(()) };
+) -> Result<bool, sqlx::Error> {
+    let Some(key) = task_of(batch).and_then(|task| rows.tasks.get(task)).map(|task| task.key) else { return Ok(false) };
     let found = find(connection, write, key).await?;
-    let Some(Ok((key, stream))) = write.judge_batch(&found, batch, rows) else { return Ok(()) };
+    let Some(Ok((key, stream))) = write.judge_batch(&found, batch, rows) else { return Ok(false) };
     sqlx::query(
         "INSERT INTO streams (task, content_type, seq, closed_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (task) DO UPDATE SET seq = excluded.seq, closed_at = excluded.closed_at",
@@ -59,7 +60,7 @@ pub(super) async fn check(
         .execute(&mut *connection)
         .await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn find(connection: &mut PgConnection, write: &StreamWrite, key: i64) -> Result<FoundStream, sqlx::Error> {

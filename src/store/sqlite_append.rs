@@ -46,17 +46,21 @@ impl SqliteStore {
             transaction.finish();
             return Ok(Appended::outdated(batch));
         }
-        match only {
-            Only::Always => {}
-            Only::If(condition) => sqlite_leases::check(connection, condition, &mut rows).await?,
+        let noted = match only {
+            Only::Always => false,
+            Only::If(condition) => {
+                sqlite_leases::check(connection, condition, &mut rows).await?;
+                false
+            }
             Only::Stream(write) => sqlite_streams::check(connection, write, batch, &mut rows).await?,
-        }
+        };
         let mut appended = self.plan(batch, &mut rows);
         if only.is_whole() {
             appended = appended.refused_whole();
         }
         if appended.commits.is_empty() {
-            sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+            let done = noted && appended.results.iter().all(Result::is_ok);
+            sqlx::query(if done { "COMMIT" } else { "ROLLBACK" }).execute(&mut *connection).await?;
         } else {
             sqlite_write::write(connection, Basis::Loaded, batch, &appended, &mut rows).await?;
         }

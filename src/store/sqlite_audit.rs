@@ -49,17 +49,26 @@ impl SqliteStore {
     }
 
     pub(super) async fn audit_texts(&self, kind: StoredKind, after: i64, limit: usize) -> Result<Vec<StoredTexts>, StoreError> {
-        let (columns, table) = (kind.columns().join(", "), kind.table());
+        let (key, table) = (kind.key(), kind.table());
+        let columns: String = kind.columns().iter().map(|column| format!(", {column}")).collect();
         let names = match kind {
             StoredKind::Task => "name AS of_task, name AS own",
             StoredKind::Run => "(SELECT t.name FROM tasks AS t WHERE t.id = invocations.task) AS of_task, name AS own",
             StoredKind::Reject => "task AS of_task, NULL AS own",
+            // No header has a line break in it.
+            StoredKind::Stream => {
+                "(SELECT t.name FROM tasks AS t WHERE t.id = streams.task) AS of_task, \
+                 coalesce(content_type, '') || char(10) || coalesce(seq, '') || char(10) || \
+                 coalesce((SELECT group_concat(p.name, char(10)) FROM stream_producers AS p WHERE p.task = streams.task), '') AS own"
+            }
         };
-        let sql = format!("SELECT id, {names}, {columns} FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2");
+        let sql = format!("SELECT {key} AS key, {names}{columns} FROM {table} WHERE {key} > ?1 ORDER BY {key} LIMIT ?2");
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(stored(limit as u64)).fetch_all(&self.readers).await?;
         let read = |row: &SqliteRow| {
             let texts = (3..3 + kind.columns().len()).map(|at| row.try_get(at)).collect::<Result<_, _>>()?;
-            Ok(StoredTexts { key: row.try_get("id")?, task: row.try_get("of_task")?, name: row.try_get("own")?, texts })
+            let own: Option<String> = row.try_get("own")?;
+            let names = own.iter().flat_map(|own| own.split('\n')).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            Ok(StoredTexts { key: row.try_get("key")?, task: row.try_get("of_task")?, names, texts })
         };
         rows.iter().map(read).collect()
     }

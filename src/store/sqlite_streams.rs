@@ -28,14 +28,15 @@ fn row(row: &SqliteRow) -> Result<StreamRow, StoreError> {
     })
 }
 
-/// Notes in `rows`, within a transaction that writes, what the stream does not take, and writes how it stands if it takes everything.
+/// Notes in `rows`, within a transaction that writes, what the stream does not take, and writes how it stands if it takes everything. Says whether it has
+/// written something, which is to be committed although no activity may be new.
 pub(super) async fn check(
     connection: &mut SqliteConnection,
     write: &StreamWrite,
     batch: &[Append],
     rows: &mut Rows,
-) -> Result<(), StoreError> {
-    let Some(key) = task_of(batch).and_then(|task| rows.tasks.get(task)).map(|task| task.key) else { return Ok(()) };
+) -> Result<bool, StoreError> {
+    let Some(key) = task_of(batch).and_then(|task| rows.tasks.get(task)).map(|task| task.key) else { return Ok(false) };
     let stream = sqlx::query("SELECT * FROM streams WHERE task = ?1").bind(key).fetch_optional(&mut *connection).await?;
     let mut found = FoundStream { row: stream.as_ref().map(row).transpose()?, ..FoundStream::default() };
     if let Some(producer) = &write.producer {
@@ -50,7 +51,7 @@ pub(super) async fn check(
         found.producers = count(&known, "producers")?;
         found.producer = number(&known, "epoch")?.zip(number(&known, "seq")?);
     }
-    let Some(Ok((key, stream))) = write.judge_batch(&found, batch, rows) else { return Ok(()) };
+    let Some(Ok((key, stream))) = write.judge_batch(&found, batch, rows) else { return Ok(false) };
     sqlx::query(
         "INSERT INTO streams (task, content_type, seq, closed_at) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (task) DO UPDATE SET seq = excluded.seq, closed_at = excluded.closed_at",
@@ -73,5 +74,5 @@ pub(super) async fn check(
         .execute(&mut *connection)
         .await?;
     }
-    Ok(())
+    Ok(true)
 }

@@ -51,22 +51,36 @@ pub struct StreamWrite {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamRefusal {
     /// There is a log already.
-    #[error("there is a stream at this address already")]
+    #[error(
+        "there is a stream at this address already, and it is another one: append to it as it is, or make yours at another address"
+    )]
     Exists,
     /// It is another stream by now than the request was read for.
-    #[error("the stream was deleted or made anew meanwhile")]
+    #[error("the stream was deleted or made anew meanwhile: ask by HEAD what is there now, and send again what belongs to it")]
     Another,
     /// It is closed.
-    #[error("the stream is closed")]
+    #[error("the stream is closed and takes nothing more: what comes next goes to another stream")]
     Closed,
     /// It is closed, as was wanted.
-    #[error("the stream is closed already")]
+    #[error("the stream is closed already: there is nothing to do")]
     ClosedAlready,
+    /// It is open, and its run was ended by an activity that is not the closing.
+    #[error(
+        "the stream's run was ended as {status} by an activity of its own, so the stream cannot be closed: leave it open, or delete it and make it anew"
+    )]
+    RunEnded {
+        /// As what.
+        status: Status,
+    },
     /// `Stream-Seq` does not go on.
-    #[error("Stream-Seq must be greater, byte by byte, than the last one")]
+    #[error(
+        "Stream-Seq must be greater, byte by byte, than the last one: read what the stream has, and go on with a greater one"
+    )]
     SeqRegression,
     /// Another life of the producer has written.
-    #[error("a later epoch of this producer has written")]
+    #[error(
+        "epoch {epoch} of this producer has written: unless another one goes by its name, begin a greater Producer-Epoch with Producer-Seq 0"
+    )]
     StaleEpoch {
         /// Which.
         epoch: u64,
@@ -81,13 +95,15 @@ pub enum StreamRefusal {
         expected: u64,
     },
     /// It was stored before.
-    #[error("it is stored already")]
+    #[error("it is stored already, as everything up to Producer-Seq {seq} is: go on behind it")]
     Duplicate {
         /// How far this life of the producer has come.
         seq: u64,
     },
     /// The stream remembers no more producers.
-    #[error("the stream has as many producers as it may have: {PRODUCERS_OF_STREAM}")]
+    #[error(
+        "the stream has {PRODUCERS_OF_STREAM} producers, as many as it may have: write by one of their names, or to another stream"
+    )]
     TooManyProducers,
 }
 
@@ -98,6 +114,7 @@ impl StreamRefusal {
             Self::Exists => "stream_exists",
             Self::Another => "stream_changed",
             Self::Closed | Self::ClosedAlready => "stream_closed",
+            Self::RunEnded { .. } => "stream_run_ended",
             Self::SeqRegression => "stream_seq",
             Self::StaleEpoch { .. } => "producer_epoch_stale",
             Self::EpochBegins => "producer_epoch_begins",
@@ -151,7 +168,7 @@ impl StreamWrite {
                 return Err(StreamRefusal::Exists);
             }
             row.content_type.clone_from(&self.content_type);
-        } else if row.content_type != self.content_type && !self.only_close {
+        } else if row.content_type != self.content_type {
             return Err(StreamRefusal::Another);
         }
         // What was stored is so for good, also once the stream is closed; a gap in what cannot be stored any more is none.
@@ -169,8 +186,8 @@ impl StreamWrite {
             row.seq = Some(seq.clone());
         }
         if self.close {
-            if run.is_some_and(|run| !run.may_become(Status::Completed)) {
-                return Err(StreamRefusal::Closed);
+            if let Some(status) = run.filter(|run| !run.may_become(Status::Completed)) {
+                return Err(StreamRefusal::RunEnded { status });
             }
             row.closed_at = Some(head.plus(items));
         }
@@ -192,8 +209,20 @@ impl StreamWrite {
         }
     }
 
-    /// The same for what the rows of a batch say: the batch is of one task and one request. Nothing if all of it is stored already, by an earlier
-    /// attempt that had no answer.
+    /// Whether what it wants to be noted of it is noted already.
+    fn is_noted(&self, found: &FoundStream) -> bool {
+        let row = found.row.as_ref();
+        let producer = self
+            .producer
+            .as_ref()
+            .is_none_or(|producer| found.producer.is_some_and(|(epoch, last)| epoch == producer.epoch && producer.seq <= last));
+        let seq = self.seq.as_ref().is_none_or(|seq| row.and_then(|row| row.seq.as_ref()).is_some_and(|last| seq <= last));
+        producer && seq && (!self.close || row.is_some_and(|row| row.closed_at.is_some()))
+    }
+
+    /// The same for what the rows of a batch say: the batch is of one task and one request. Nothing if all of it is stored and noted already, by an
+    /// earlier attempt that had no answer. What is stored and not noted came by another request: a producer that was started again, for one, sends by
+    /// its next epoch what it does not know to be stored.
     pub(super) fn judge_batch(
         &self,
         found: &FoundStream,
@@ -203,13 +232,16 @@ impl StreamWrite {
         let first = batch.first()?;
         let task = rows.tasks.get(&first.task)?;
         let key = task.key;
-        if batch.iter().all(|item| rows.known.contains_key(&(key, item.activity.activity.event_id))) {
+        let new = batch.iter().filter(|item| !rows.known.contains_key(&(key, item.activity.activity.event_id))).count();
+        if new == 0 && self.is_noted(found) {
             return None;
         }
         let last = batch.last()?;
         let run = rows.invocations.get(&(key, last.activity.activity.invocation.clone())).map(|row| row.status);
-        let judged = self.judge(found, task.head, batch.len() as u64, run);
+        let judged = self.judge(found, task.head, new as u64, run);
         if let Err(refusal) = &judged {
+            // Nor is what is stored already taken once more.
+            rows.known.clear();
             for item in batch {
                 let refusal = Refusal::Stream(refusal.clone());
                 rows.refused.insert((key, item.activity.activity.invocation.clone()), refusal);
@@ -287,11 +319,44 @@ mod tests {
             (by(1, 9), knowing(closed(), 1, 4), StreamRefusal::Closed),
             (by(0, 5), knowing(closed(), 1, 4), StreamRefusal::StaleEpoch { epoch: 1 }),
             (only_close(by(1, 5)), knowing(closed(), 1, 4), StreamRefusal::Closed),
+            (only_close(write()), FoundStream::default(), StreamRefusal::Another),
         ] {
             assert_eq!(judge(&write, &found), Err(expected), "{write:?}");
         }
         let row = judge(&StreamWrite { close: true, ..write() }, &open()).expect("it is closed");
         assert_eq!(row.closed_at.map(Offset::get), Some(HEAD + 2));
+    }
+
+    #[test]
+    fn an_open_stream_whose_run_was_ended_is_not_said_to_be_closed() {
+        let close = StreamWrite { close: true, ..write() };
+        for (status, expected) in [
+            (Status::Failed, Err(StreamRefusal::RunEnded { status: Status::Failed })),
+            (Status::Cancelled, Err(StreamRefusal::RunEnded { status: Status::Cancelled })),
+            (Status::Completed, Ok(())),
+            (Status::Lost, Ok(())),
+        ] {
+            let judged = close.judge(&open(), Offset::new(HEAD).expect("small"), 1, Some(status));
+            assert_eq!(judged.map(drop), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        for refusal in [
+            StreamRefusal::Exists,
+            StreamRefusal::Another,
+            StreamRefusal::Closed,
+            StreamRefusal::ClosedAlready,
+            StreamRefusal::RunEnded { status: Status::Failed },
+            StreamRefusal::SeqRegression,
+            StreamRefusal::StaleEpoch { epoch: 1 },
+            StreamRefusal::Duplicate { seq: 1 },
+            StreamRefusal::TooManyProducers,
+        ] {
+            let text = refusal.to_string();
+            assert!(text.split_once(": ").is_some_and(|(what, hint)| !what.is_empty() && !hint.is_empty()), "{text}");
+        }
     }
 
     #[test]

@@ -34,6 +34,10 @@ async fn plant(hub: &TestHub, store: &Store) {
     for text in ["and API_TOKEN=", PASSWORD, " done\n"] {
         hub.post("t", json!({"invocationId": "r", "type": "output", "data": {"stream": "stdout", "text": text}})).await;
     }
+    // As a stream of bytes keeps what is sent to it.
+    for bytes in ["and API_TOKEN=", PASSWORD, " done\u{100}"] {
+        hub.post("t", json!({"invocationId": "ds", "type": "custom", "data": {"bytes": bytes}})).await;
+    }
     let usage = json!({"invocationId": "r", "type": "usage", "data": {"inputTokens": 1, "api_key": PASSWORD}});
     hub.post("t", usage).await;
     hub.publish("clean", &["nothing here", "max_tokens: 5"]).await;
@@ -103,7 +107,47 @@ async fn sqlite_is_cleaned_in_place_while_its_hub_is_stopped() {
         (&shown["title"], &shown["labels"]["token"]),
         (&json!("with password=[redacted:named-secret]"), &json!("[redacted:named-secret]"))
     );
-    assert_eq!(shown["invocations"][0]["usage"], json!({"inputTokens": 1, "api_key": "[redacted:named-secret]"}));
+    let runs = shown["invocations"].as_array().expect("runs");
+    let run = runs.iter().find(|run| run["invocationId"] == "r").expect("its run");
+    assert_eq!(run["usage"], json!({"inputTokens": 1, "api_key": "[redacted:named-secret]"}));
+}
+
+#[tokio::test]
+async fn what_clients_of_streams_have_named_is_looked_at_and_said_to_stay() {
+    let database = postgres_database().await;
+    let token = format!("ghp_{}", "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8");
+    for url in [None, Some(database.url())] {
+        let mut hub = TestHub::start_with(|settings| {
+            settings.redact.enabled = false;
+            settings.store.url = url.clone().unwrap_or_else(|| settings.store.url.clone());
+        })
+        .await;
+        let client = reqwest::Client::new();
+        for (task, header) in [("kind", "content-type"), ("seq", "stream-seq"), ("producer", "producer-id"), ("clean", "x")] {
+            let address = hub.url(&format!("/v1/ds/{task}"));
+            let value = if header == "content-type" { format!("text/{token}") } else { token.clone() };
+            let kind = if header == "content-type" { value.as_str() } else { "text/plain" };
+            let made = client.put(&address).header("content-type", kind).send().await.expect("an answer");
+            assert_eq!(made.status(), 201, "{task}");
+            for (n, name) in ["writer-1", if header == "producer-id" { &value } else { "writer-2" }].into_iter().enumerate() {
+                let mut append = client.post(&address).header("content-type", kind).body("x");
+                append = append.header("producer-id", name).header("producer-epoch", "0").header("producer-seq", "0");
+                let seq = if header == "stream-seq" { format!("{n} {token}") } else { n.to_string() };
+                assert_eq!(append.header("stream-seq", seq).send().await.expect("an answer").status(), 200, "{task}");
+            }
+        }
+        let url = url.unwrap_or_else(|| format!("sqlite://{}", hub.database().display()));
+        assert!(hub.stop().await);
+        for flags in [&[][..], &["--clean"]] {
+            let said = audit(&url, flags).await;
+            // A content type is its run's title, too, which can be cleaned.
+            assert_eq!(said.code, Some(1), "{said:?}");
+            for task in ["kind", "seq", "producer"] {
+                assert!(said.out().contains(&format!("id  github-token  {task}: ")), "{task} in {}", said.out());
+            }
+            assert!(!said.out().contains("clean:") && !said.out().contains(&token), "{}", said.out());
+        }
+    }
 }
 
 #[tokio::test]

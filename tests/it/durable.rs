@@ -1,7 +1,8 @@
 //! Tasks' logs by the protocol of Durable Streams. Its own tests are in tests/clients; here is what they cannot know of: that what is written is in
 //! the log that everyone sees, without secrets and by grants, and that what waits ends with the node.
 
-use futures_util::StreamExt;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::{StreamExt, future::join_all};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tasklight::model::Offset;
@@ -10,6 +11,7 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::{
     access::{GuardedHub, token},
     harness::{HubProcess, PATIENCE, TestHub, message},
+    services::execute_on,
 };
 
 const TEXT: (&str, &str) = ("content-type", "text/plain");
@@ -113,6 +115,32 @@ async fn what_is_written_is_in_the_log_that_everyone_sees() {
 }
 
 #[tokio::test]
+async fn what_a_publisher_calls_a_page_or_a_script_is_neither_at_the_hubs_origin() {
+    let hub = TestHub::start().await;
+    for (task, kind) in
+        [("html", "text/html"), ("svg", "image/svg+xml"), ("js", "text/javascript"), ("xhtml", "application/xhtml+xml")]
+    {
+        put(&hub, task, ("content-type", kind), "<script>alert(1)</script>").await;
+        for (path, shown) in [(task.to_owned(), kind), (format!("{task}?offset=-1&live=long-poll"), kind)] {
+            let answer = ask(&hub, Method::GET, &path, &[("sec-fetch-dest", "document")], "").await;
+            assert_eq!(
+                (answer.status().as_u16(), header(&answer, "content-type").as_str()),
+                (200, shown),
+                "the protocol's own: {path}"
+            );
+            let policies: Vec<_> = answer.headers().get_all("content-security-policy").iter().collect();
+            assert_eq!(policies, ["default-src 'none'; sandbox; frame-ancestors 'none'"], "{path}");
+            assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{path}");
+            assert_eq!(header(&answer, "cross-origin-resource-policy"), "same-origin", "{path}");
+        }
+        for dest in ["script", "style", "worker", "sharedworker", "serviceworker"] {
+            let answer = ask(&hub, Method::GET, task, &[("sec-fetch-dest", dest)], "").await;
+            assert_eq!(code(answer).await, (403, json!("destination_forbidden")), "{task} as {dest}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn secrets_leave_whatever_form_they_come_in() {
     let hub = TestHub::start().await;
     // Where an activity ends and the next one begins, the key is cut in two.
@@ -129,11 +157,7 @@ async fn secrets_leave_whatever_form_they_come_in() {
         assert!(!read.contains(&KEY[..10]) && read.contains("[redacted:"), "{task}");
         assert!(!json!(hub.log(task).await).to_string().contains(KEY), "{task}");
     }
-    // Cut over two requests: what comes behind the cut is not shown.
-    put(&hub, "cut", TEXT, "key AKIAIOSFOD").await;
-    ask(&hub, Method::POST, "cut", &[TEXT], "NN7QRSTUVW end").await;
-    let read = read(&hub, "cut").await;
-    assert!(!read.contains(KEY) && !read.contains("NN7QRSTUVW"), "{read}");
+    put(&hub, "cut", TEXT, "").await;
     for name in ["stream-seq", "producer-id", "content-type"] {
         let key = if name == "content-type" { format!("text/{KEY}") } else { KEY.to_owned() };
         let headers = [TEXT, ("producer-epoch", "0"), ("producer-seq", "0"), ("producer-id", "p"), (name, key.as_str())];
@@ -141,6 +165,142 @@ async fn secrets_leave_whatever_form_they_come_in() {
             headers.iter().enumerate().filter(|(at, (known, _))| *known != name || *at == 4).map(|(_, pair)| *pair).collect();
         assert_eq!(code(ask(&hub, Method::POST, "cut", &given, "x").await).await, (400, json!("secret_in_header")), "{name}");
     }
+}
+
+#[tokio::test]
+async fn of_a_secret_that_is_cut_over_requests_nothing_is_shown_behind_the_cut() {
+    let hub = TestHub::start().await;
+    // The body of a private key, cut within its lines.
+    let pem = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(4);
+    let begun = format!("-----BEGIN PRIVATE KEY-----\n{}", &pem[..30]);
+    let (going, ended) = (&pem[30..150], format!("{}-----END PRIVATE KEY-----\nend", &pem[150..]));
+    for (task, kind) in [("text", "text/plain"), ("bytes", "application/octet-stream")] {
+        // A NUL makes of a text what is kept as bytes: together they are one text still.
+        for (way, [first, then, last]) in
+            [("whole", ["", "", ""]), ("first", ["\0", "", ""]), ("last", ["", "", "\0"]), ("between", ["", "\0", ""])]
+        {
+            let task = format!("{task}-{way}");
+            let put = ask(&hub, Method::PUT, &task, &[("content-type", kind)], format!("{first}key {}", &KEY[..10])).await;
+            assert_eq!(put.status(), 201, "{task}");
+            for body in [format!("{} {then}end\n", &KEY[10..]), begun.clone(), going.to_owned(), format!("{ended}{last}")] {
+                assert_eq!(ask(&hub, Method::POST, &task, &[("content-type", kind)], body).await.status(), 204, "{task}");
+            }
+            let read = read(&hub, &task).await;
+            assert!(!read.contains(&KEY[10..]), "{task}: {read}");
+            assert!(!read.contains("MII") && !read.contains("END") && !read.contains(&pem[60..90]), "{task}: {read}");
+            assert!(
+                read.contains("end\n") && read.trim_end_matches('\0').ends_with("\nend"),
+                "nothing else has gone: {task}: {read}"
+            );
+            assert!(!json!(hub.log(&task).await).to_string().contains(&KEY[10..]), "{task}");
+        }
+    }
+    // Each JSON value is one by itself, as the payloads of agents are.
+    put(&hub, "json", JSON, r#"["key AKIAIOSFOD"]"#).await;
+    ask(&hub, Method::POST, "json", &[JSON], r#"["NN7QRSTUVW"]"#).await;
+    assert_eq!(read(&hub, "json").await, r#"["key AKIAIOSFOD","NN7QRSTUVW"]"#);
+}
+
+#[tokio::test]
+async fn what_is_called_a_text_and_is_none_comes_whole_by_events_too() {
+    let hub = TestHub::start().await;
+    put(&hub, "t", TEXT, "plain").await;
+    let start = header(&ask(&hub, Method::HEAD, "t", &[], "").await, "stream-next-offset");
+    let mut reader = ask(&hub, Method::GET, "t?offset=-1&live=sse", &[], "").await;
+    assert_eq!(header(&reader, "stream-sse-data-encoding"), "", "it is text");
+    let first = timeout(PATIENCE, reader.chunk()).await.expect("in time").expect("bytes").expect("an event");
+    assert!(first.starts_with(b"event: data\ndata:plain\n\n"), "{first:?}");
+    // A character that is cut in two, and what is none at all.
+    for body in [vec![b'a', 0xc3], vec![0xa9, b'b'], vec![0xff, 0xfe], b"text".to_vec()] {
+        assert_eq!(ask(&hub, Method::POST, "t", &[TEXT], body).await.status(), 204);
+    }
+    let rest = timeout(PATIENCE, reader.text()).await.expect("it ends, to be asked again").expect("in order");
+    assert!(!rest.contains('\u{fffd}') && !rest.contains("event: data"), "{rest}");
+    let close = ask(&hub, Method::POST, "t", &[("stream-closed", "true")], "").await;
+    assert_eq!(close.status(), 204);
+    let again = ask(&hub, Method::GET, &format!("t?offset={start}&live=sse"), &[], "").await;
+    assert_eq!(header(&again, "stream-sse-data-encoding"), "base64");
+    let events = timeout(PATIENCE, again.text()).await.expect("it ends").expect("UTF-8");
+    let data = events.split("\n\n").filter_map(|event| event.strip_prefix("event: data\ndata:"));
+    let bytes: Vec<u8> = data.flat_map(|data| STANDARD.decode(data).expect("base 64")).collect();
+    assert_eq!(bytes, b"a\xc3\xa9b\xff\xfetext");
+}
+
+#[tokio::test]
+async fn a_reader_who_could_miss_something_is_let_go_and_goes_on_where_it_was() {
+    let hub = TestHub::start().await;
+    put(&hub, "t", JSON, "[1]").await;
+    let mut reader = ask(&hub, Method::GET, "t?offset=-1&live=sse", &[], "").await;
+    let mut seen = String::new();
+    while !seen.contains("\"upToDate\":true") {
+        let part = timeout(PATIENCE, reader.chunk()).await.expect("in time").expect("bytes").expect("an event");
+        seen.push_str(std::str::from_utf8(&part).expect("UTF-8"));
+    }
+    // With a status of its run comes the question whether the stream is closed, which the store cannot answer for now.
+    let store = format!("sqlite://{}", hub.database().display());
+    execute_on(&store, "ALTER TABLE streams RENAME TO away").await;
+    let batch = json!([
+        {"invocationId": "ds", "type": "custom", "data": {"message": 2}},
+        {"invocationId": "ds", "type": "status", "data": {"status": "running"}}
+    ]);
+    assert_eq!(hub.post("t", batch).await.0, 200);
+    let rest = timeout(PATIENCE, reader.text()).await.expect("it ends").expect("in order");
+    assert_eq!(rest, "");
+    execute_on(&store, "ALTER TABLE away RENAME TO streams").await;
+    let told = seen.rsplit_once("\"streamNextOffset\":\"").and_then(|(_, rest)| rest.split('"').next()).expect("an offset");
+    assert_eq!(read(&hub, &format!("t?offset={told}")).await, "[2]", "seen: {seen}");
+}
+
+#[tokio::test]
+async fn a_poll_that_begins_while_the_stream_is_closed_is_told_so_at_once() {
+    let hub = TestHub::start_with(|settings| {
+        settings.session.long_poll = "1h".parse().expect("a duration");
+        settings.limits.publishes_per_second = 0;
+        settings.limits.cold_reads_per_second = 0;
+    })
+    .await;
+    for round in 0..300 {
+        let task = format!("t{round}");
+        put(&hub, &task, TEXT, "").await;
+        let closing = request(&hub, Method::POST, &task, &[("stream-closed", "true")], "").send();
+        let polls = (0..4).map(|_| request(&hub, Method::GET, &format!("{task}?offset=-1&live=long-poll"), &[], "").send());
+        let (closed, polls) = tokio::join!(closing, timeout(PATIENCE, join_all(polls)));
+        assert_eq!(closed.expect("an answer").status(), 204);
+        for poll in polls.unwrap_or_else(|_| panic!("round {round}: nobody told it")) {
+            assert_eq!(header(&poll.expect("an answer"), "stream-closed"), "true", "round {round}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_producer_that_begins_again_with_what_is_stored_goes_on() {
+    let hub = TestHub::start().await;
+    hub.publish("t", &["before"]).await;
+    let numbered = |text: &str| {
+        let mut activity = message(text);
+        activity["eventId"] = json!(uuid::Uuid::now_v7().to_string());
+        json!([activity]).to_string()
+    };
+    let (last, next) = (numbered("last"), numbered("next"));
+    let status =
+        async |epoch, seq, body: &str| ask(&hub, Method::POST, "t", &producer(epoch, seq), body.to_owned()).await.status();
+    assert_eq!(status("0", "0", &last).await, 200);
+    // It was killed, does not know whether that was stored, and is another life now.
+    assert_eq!(status("1", "0", &last).await, 200);
+    assert_eq!(status("1", "1", &next).await, 200);
+    assert_eq!(status("0", "1", &next).await, 403, "the one before it is fenced, whatever it sends");
+    assert_eq!(hub.log("t").await.len(), 3, "once each");
+}
+
+#[tokio::test]
+async fn an_open_stream_whose_run_was_ended_says_so_and_not_that_it_is_closed() {
+    let hub = TestHub::start().await;
+    put(&hub, "t", TEXT, "x").await;
+    hub.post("t", json!({"invocationId": "ds", "type": "status", "data": {"status": "failed"}})).await;
+    let closing = ask(&hub, Method::POST, "t", &[("stream-closed", "true")], "").await;
+    assert_eq!(header(&closing, "stream-closed"), "");
+    assert_eq!(code(closing).await, (409, json!("stream_run_ended")));
+    assert_eq!(ask(&hub, Method::POST, "t", &[TEXT], "more").await.status(), 204, "it is open");
 }
 
 #[tokio::test]

@@ -96,7 +96,12 @@ async fn the_page_is_at_its_addresses_and_nothing_else_is() {
         for part in ["default-src 'none'", "script-src 'self'", "worker-src 'self'", "manifest-src 'self'"] {
             assert!(policy.contains(part), "{part} in {policy}");
         }
-        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("sandbox"), "{policy}");
+    }
+    for path in ["/v1/tasks", "/v1/tasks/t/stream", "/v1/ds/t", "/openapi.json", "/unknown.txt"] {
+        let answer = client.get(hub.url(path)).send().await.expect("an answer");
+        let policies: Vec<_> = answer.headers().get_all("content-security-policy").iter().collect();
+        assert_eq!(policies, ["default-src 'none'; sandbox; frame-ancestors 'none'"], "{path}");
     }
     for path in ["/unknown.txt", "/assets/unknown.js", "/assets/../index.html", "/index.html.gz", "/tasks", "/v2/tasks"] {
         let (status, problem) = hub.get(path).await;

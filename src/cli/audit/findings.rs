@@ -45,7 +45,7 @@ impl Findings {
         for (rule, task) in &self.stuck {
             writeln!(
                 out,
-                "      id  {rule}  {task}: an id of the task or of one of its runs looks like a secret and cannot be changed; delete the task if it is one"
+                "      id  {rule}  {task}: an id of the task or of one of its runs, or a name that clients of its stream gave, looks like a secret and cannot be changed; delete the task if it is one"
             )?;
         }
         let tasks: BTreeSet<&str> = self.counts.keys().map(|(_, task)| task.as_str()).collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::findings::Findings;
 use crate::{
+    ingest::STREAM_RUN,
     model::ActivityType,
     redact::{Carry, Redacted, Redactor},
     store::{StoredActivity, StoredKind, StoredTexts},
@@ -23,7 +24,9 @@ impl Look {
     /// The activity without its secrets; nothing if it has none.
     pub(super) fn activity(&self, mut row: StoredActivity, findings: &mut Findings) -> Option<StoredActivity> {
         let scope = || format!("{}\n{}", row.place.task, row.invocation);
-        let output = row.kind == ActivityType::Output;
+        // What clients of streams send that is no text is a piece of the same output.
+        let bytes = row.kind == ActivityType::Custom && row.invocation.as_str() == STREAM_RUN;
+        let output = row.kind == ActivityType::Output || bytes;
         let data = self.redactor.payload(row.data.as_bytes(), output, scope, &self.carry);
         let series = row.series.as_deref().and_then(|series| self.redactor.text(series));
         if data.is_none() && series.is_none() {
@@ -41,9 +44,7 @@ impl Look {
 
     /// The row's texts without their secrets; nothing if they have none.
     pub(super) fn texts(&self, kind: StoredKind, row: &StoredTexts, findings: &mut Findings) -> Option<StoredTexts> {
-        if let Some(name) = &row.name {
-            self.name(&row.task, name, findings);
-        }
+        row.names.iter().for_each(|name| self.name(&row.task, name, findings));
         let mut clean = row.clone();
         for (column, text) in kind.columns().iter().zip(&mut clean.texts) {
             let Some(said) = text.as_deref() else { continue };
@@ -82,7 +83,7 @@ impl Look {
         (!rules.is_empty()).then_some(Redacted { text, rules })
     }
 
-    /// An id cannot be changed: it would be another run's, or another task's.
+    /// A name cannot be changed: it would be another run's, task's or producer's.
     fn name(&self, task: &str, name: &str, findings: &mut Findings) {
         if let Some(found) = self.redactor.text(name) {
             found.rules.iter().for_each(|rule| findings.stuck(self.redactor.id(*rule), task));

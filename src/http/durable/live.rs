@@ -1,14 +1,14 @@
 //! Waiting for what comes next in a stream, by the same followers as every viewer, and the stream of events that is made of it. A reader that takes
 //! nothing is asked nothing: the body is pulled by its connection, one part at a time.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
     http::{Response, StatusCode, header},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::{json, value::RawValue};
 use tokio::{
     sync::watch,
@@ -106,8 +106,27 @@ struct Streaming {
     phase: watch::Receiver<Phase>,
     /// The offset of which it was said that there is nothing more for now.
     told: Option<Offset>,
+    /// How its bytes are written; of a text it is seen by what comes first.
+    encoding: Option<Encoding>,
+    /// Whether nothing comes any more.
     over: bool,
     _open: Open,
+}
+
+/// How bytes are written in an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    /// As they are, which is UTF-8.
+    Plain,
+    /// In base 64, whatever they are.
+    Base64,
+}
+
+impl Encoding {
+    /// The plainest one that loses nothing.
+    fn of(body: &[u8]) -> Self {
+        if std::str::from_utf8(body).is_ok() { Self::Plain } else { Self::Base64 }
+    }
 }
 
 /// Counts an open session.
@@ -126,8 +145,9 @@ impl Drop for Open {
     }
 }
 
-/// The answer to `live=sse`.
-pub(super) fn stream(
+/// The answer to `live=sse`. Its head says how bytes are written. What a publisher calls a text need not be UTF-8, and an event can hold nothing else: so
+/// the head of a text waits for what comes first, which is there at once, if only to say that there is nothing for now.
+pub(super) async fn stream(
     app: Arc<App>,
     task: TaskId,
     found: Found,
@@ -135,10 +155,14 @@ pub(super) fn stream(
     access: Access,
     collapse: String,
 ) -> Response<Body> {
-    let binary = found.form() == Some(StreamForm::Bytes);
+    let encoding = match found.form() {
+        Some(StreamForm::Bytes) => Some(Encoding::Base64),
+        Some(StreamForm::Text) => None,
+        Some(StreamForm::Json) | None => Some(Encoding::Plain),
+    };
     let at = Cursor { epoch: found.state.epoch, offset: after };
     let mut response = found.answer(StatusCode::OK, at, Body::empty());
-    let streaming = Streaming {
+    let mut streaming = Streaming {
         waiting: Waiting::new(&app, &task, &found, after),
         found,
         access,
@@ -146,18 +170,21 @@ pub(super) fn stream(
         until: Instant::now() + LASTS,
         phase: app.phase.clone(),
         told: None,
+        encoding,
         over: false,
         _open: Open::new(&app),
     };
-    let parts = stream::unfold(streaming, |mut streaming| async move {
+    let first = if encoding.is_none() { streaming.next().await } else { None };
+    let encoding = streaming.encoding;
+    let rest = stream::unfold(streaming, |mut streaming| async move {
         let part = streaming.next().await?;
-        Some((Ok::<_, Infallible>(part), streaming))
+        Some((part, streaming))
     });
-    *response.body_mut() = Body::from_stream(parts);
+    *response.body_mut() = Body::from_stream(stream::iter(first).chain(rest).map(Ok::<_, Infallible>));
     set(&mut response, header::CONTENT_TYPE.as_str(), "text/event-stream");
     set(&mut response, header::CACHE_CONTROL.as_str(), "no-cache, no-store");
     set(&mut response, "x-accel-buffering", "no");
-    if binary {
+    if encoding == Some(Encoding::Base64) {
         set(&mut response, DATA_ENCODING, "base64");
     }
     response
@@ -166,6 +193,12 @@ pub(super) fn stream(
 impl Streaming {
     /// The next part of the body; nothing once it has ended.
     async fn next(&mut self) -> Option<Bytes> {
+        let part = self.part().await;
+        self.over |= part.is_none();
+        part
+    }
+
+    async fn part(&mut self) -> Option<Bytes> {
         while !self.over {
             let spread = self.waiting.app.session.drain_spread;
             let come = tokio::select! {
@@ -193,13 +226,18 @@ impl Streaming {
         None
     }
 
-    /// What has come as an event, with where it goes on; nothing if there is nothing for this reader.
+    /// What has come as an event, with where it goes on; nothing if there is nothing for this reader, or if it is over: then it comes again from where
+    /// it was told last.
     async fn events(&mut self, batch: &FrameBatch) -> Option<Bytes> {
         let filter = self.waiting.follower.filter();
         let wanted: Vec<_> = batch.frames().iter().filter(|frame| filter.wants(frame.kind, &frame.invocation)).collect();
         // Only a move of the run may be the end.
         if self.found.form().is_some() && wanted.iter().any(|frame| frame.kind == ActivityType::Status) {
-            self.look_again().await?;
+            // Without knowing it, what has come cannot be passed on; and the follower is behind it already.
+            self.over = !self.look_again().await;
+            if self.over {
+                return None;
+            }
         }
         let end = self.found.row.closed_at;
         let texts = wanted.into_iter().filter(|frame| end.is_none_or(|end| frame.offset <= end)).map(|frame| {
@@ -216,8 +254,14 @@ impl Streaming {
         if count == 0 && !closed {
             return None;
         }
+        let encoding = *self.encoding.get_or_insert(Encoding::of(&body));
+        if encoding == Encoding::Plain && Encoding::of(&body) != Encoding::Plain {
+            // It was said that it is text. By the next answer it comes first, and is said to be none.
+            self.over = true;
+            return None;
+        }
         self.waiting.app.metrics.delivered.inc_by(count as u64);
-        let mut text = if count == 0 { Vec::new() } else { data(self.found.form(), &body) };
+        let mut text = if count == 0 { Vec::new() } else { data(encoding, &body) };
         text.extend_from_slice(&self.control(at));
         Some(text.into())
     }
@@ -227,13 +271,14 @@ impl Streaming {
         if self.told == Some(at.offset) {
             return None;
         }
+        self.encoding.get_or_insert(Encoding::Plain);
         Some(self.control(at).into())
     }
 
-    /// Whether it is closed by now.
-    async fn look_again(&mut self) -> Option<()> {
-        self.found = Found::get(&self.waiting.app, &self.waiting.task).await.ok()?;
-        Some(())
+    /// Finds out whether it is closed by now, if that can be found out.
+    async fn look_again(&mut self) -> bool {
+        let found = Found::get(&self.waiting.app, &self.waiting.task).await;
+        found.map(|found| self.found = found).is_ok()
     }
 
     /// Where it goes on, or that it does not.
@@ -266,14 +311,10 @@ fn message_of(form: StreamForm, kind: ActivityType, json: &[u8]) -> Option<Vec<u
 }
 
 /// An event with these bytes, each of its lines in a line of its own.
-fn data(form: Option<StreamForm>, body: &[u8]) -> Vec<u8> {
-    let encoded;
-    let text = match form {
-        Some(StreamForm::Bytes) => {
-            encoded = STANDARD.encode(body);
-            std::borrow::Cow::Borrowed(encoded.as_str())
-        }
-        _ => String::from_utf8_lossy(body),
+fn data(encoding: Encoding, body: &[u8]) -> Vec<u8> {
+    let text = match encoding {
+        Encoding::Base64 => Cow::Owned(STANDARD.encode(body)),
+        Encoding::Plain => String::from_utf8_lossy(body),
     };
     let mut event = b"event: data\n".to_vec();
     for line in text.replace("\r\n", "\n").split(['\n', '\r']) {
@@ -292,14 +333,14 @@ mod tests {
 
     #[test]
     fn no_text_breaks_out_of_its_event() {
-        let text = |form, body: &[u8]| String::from_utf8(data(form, body)).expect("UTF-8");
+        let text = |encoding, body: &[u8]| String::from_utf8(data(encoding, body)).expect("UTF-8");
         for (body, expected) in [
             (b"a\nb".as_slice(), "event: data\ndata:a\ndata:b\n\n"),
             (b"a\r\nb\r c", "event: data\ndata:a\ndata:b\ndata:  c\n\n"),
             (b"\n\nevent: control\n", "event: data\ndata:\ndata:\ndata:event: control\ndata:\n\n"),
         ] {
-            assert_eq!(text(Some(StreamForm::Text), body), expected);
+            assert_eq!(text(Encoding::Plain, body), expected);
         }
-        assert_eq!(text(Some(StreamForm::Bytes), &[0, 10, 255]), "event: data\ndata:AAr/\n\n");
+        assert_eq!(text(Encoding::Base64, &[0, 10, 255]), "event: data\ndata:AAr/\n\n");
     }
 }

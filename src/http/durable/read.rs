@@ -30,7 +30,7 @@ use crate::{
     },
     ingest::{StreamForm, message_in},
     limits::AddressSeat,
-    model::{Cursor, Offset, TaskId, Timestamp},
+    model::{ActivityType, Cursor, Offset, TaskId, Timestamp},
     session::access::Access,
     store::{Page, ReadAfter},
 };
@@ -78,7 +78,7 @@ pub(super) async fn read(
     let access = access(&app, caller, seat)?;
     let collapse = next_cursor(query.one("cursor"));
     match live {
-        "sse" => Ok(live::stream(app, task, found, after, access, collapse)),
+        "sse" => Ok(live::stream(app, task, found, after, access, collapse).await),
         _ => long_poll(&app, &task, found, after, access, &collapse).await,
     }
 }
@@ -134,6 +134,13 @@ async fn long_poll(
         if access.check().and_then(|()| access.check_time()).is_err() {
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "token_expired", "the token has ended, or was taken back"));
         }
+        // The closing may have come between the two looks: then nothing comes after it that would wake anybody.
+        if part.count == 0 && part.moved && found.row.closed_at.is_none() {
+            found = Found::get(app, task).await?;
+            if found.row.closed_at.is_some() {
+                continue;
+            }
+        }
         let done = part.count != 0 || found.ends_at(part.through);
         let come = tokio::select! {
             come = timeout_at(until, waiting.until_more(part.through, &access)), if !done => come.ok().transpose()?.is_some(),
@@ -161,12 +168,14 @@ pub(super) struct Part {
     through: Offset,
     epoch: crate::model::Epoch,
     up_to_date: bool,
+    /// Whether a status of its run is in it, which may be the closing.
+    moved: bool,
 }
 
 impl Part {
     fn nothing(found: &Found, at: Offset) -> Self {
         let body = if found.form().is_none_or(|form| form == StreamForm::Json) { b"[]".to_vec() } else { Vec::new() };
-        Self { body, count: 0, through: at, epoch: found.state.epoch, up_to_date: true }
+        Self { body, count: 0, through: at, epoch: found.state.epoch, up_to_date: true, moved: false }
     }
 
     /// What comes after this, as much as fits.
@@ -186,7 +195,8 @@ impl Part {
         page.activities.retain(|(offset, _)| *offset <= end);
         let through = page.through.min(end);
         let (body, count) = written(task, found, &page);
-        Ok(Self { body, count, through, epoch: page.state.epoch, up_to_date: end <= through })
+        let moved = page.activities.iter().any(|(_, activity)| activity.kind == ActivityType::Status);
+        Ok(Self { body, count, through, epoch: page.state.epoch, up_to_date: end <= through, moved })
     }
 
     /// Says what it is by what it holds, so that it is another one when something in it was changed.

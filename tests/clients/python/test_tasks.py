@@ -167,6 +167,8 @@ def test_every_answer_carries_the_security_headers(hub):
             assert found["x-content-type-options"] == "nosniff" and found["referrer-policy"] == "no-referrer"
             policy = found["content-security-policy"]
             assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+            page = path in ("/", "/tasks/any") and not headers
+            assert ("script-src 'self'" in policy, "sandbox" in policy) == (page, not page), path
             assert found["cross-origin-resource-policy"] == "same-origin" and "access-control-allow-origin" not in found
 
 

@@ -70,6 +70,22 @@ pub async fn a_producer_is_known_by_what_was_committed(f: Fixture) {
     assert_eq!(send(store, &other, &by(0, 0), Attempt::First).await, refused(StreamRefusal::StaleEpoch { epoch: 1 }));
     assert_eq!(send(store, &other, &by(2, 1), Attempt::First).await, refused(StreamRefusal::EpochBegins));
     assert_eq!(send(store, &[message("s", "d")], &by(2, 0), Attempt::First).await, Ok(vec![4]));
+    // What was stored by another request is not stored again, and yet this one is noted: the next one goes on after it.
+    let event = uuid::Uuid::now_v7();
+    let known = [activity("s", &format!(r#"{{"invocationId":"r","type":"message","eventId":"{event}","data":{{"text":"e"}}}}"#))];
+    receipts(store, &known).await;
+    for attempt in [Attempt::First, Attempt::First, Attempt::Again] {
+        assert_eq!(send(store, &known, &by(3, 0), attempt).await, Ok(vec![5]));
+    }
+    let seq = |seq: &str, by: StreamWrite| StreamWrite { seq: Some(seq.to_owned()), ..by };
+    assert_eq!(send(store, &known, &by(3, 2), Attempt::First).await, refused(StreamRefusal::Gap { expected: 1 }));
+    assert_eq!(send(store, &known, &by(2, 0), Attempt::First).await, refused(StreamRefusal::StaleEpoch { epoch: 3 }));
+    assert_eq!(send(store, &known, &seq("5", by(3, 1)), Attempt::First).await, Ok(vec![5]));
+    assert_eq!(
+        send(store, &[message("s", "f")], &seq("4", by(3, 2)), Attempt::First).await,
+        refused(StreamRefusal::SeqRegression)
+    );
+    assert_eq!(send(store, &[message("s", "f")], &by(3, 2), Attempt::First).await, Ok(vec![6]));
     // It goes with its task.
     store.delete_task(&task("s")).await.expect("it is deleted");
     assert_eq!(send(store, &[message("s", "a")], &StreamWrite { create: true, ..by(0, 0) }, Attempt::First).await, Ok(vec![1]));
