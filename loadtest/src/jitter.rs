@@ -213,3 +213,20 @@ fn told(run: &Run, count: usize, messages: usize) -> Vec<Row> {
             .measured(quantiles(&tally.live)),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::conclude;
+
+    #[test]
+    fn a_lost_tail_fails_and_a_slow_replay_does_not() {
+        let mut tally = Tally::new();
+        (tally.received, tally.returns) = (1_000, 1);
+        tally.replay.saturating_record(Duration::from_secs(9).as_nanos() as u64);
+        let run = |expected: u64| Run { tally: tally.clone(), expected, cores: 0.1, back: 10 };
+        assert!(conclude(&told(&run(1_000), 10, 100)).is_ok());
+        let failed = conclude(&told(&run(1_001), 10, 100)).expect_err("one is missing").to_string();
+        assert!(failed.contains("1000 of 1001"), "{failed}");
+    }
+}

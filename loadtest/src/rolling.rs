@@ -234,6 +234,15 @@ fn told(tally: &Tally, count: usize, published: u64, stops: &[Stop]) -> anyhow::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::conclude;
+
+    #[test]
+    fn a_lost_tail_fails() {
+        let mut tally = Tally::new();
+        tally.received = 1_000;
+        assert!(conclude(&told(&tally, 10, 100, &[]).unwrap()).is_ok());
+        assert!(conclude(&told(&tally, 10, 101, &[]).unwrap()).is_err());
+    }
 
     #[test]
     fn a_crowd_is_the_most_within_half_a_second() {
