@@ -52,7 +52,8 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<()> {
     add(slow::run(bench, &defaults()?).await?);
     add(start::run(bench, &defaults()?).await?);
     let plots = [("bench-cpu.svg", cpu(bench).await?.to_svg()), ("bench-latency.svg", latencies(bench).await?.to_svg())];
-    page::write(&options.docs, &rows, &plots, bench.quick)
+    page::write(&options.docs, &rows, &plots, bench.quick)?;
+    report::conclude(&rows)
 }
 
 /// What a command is given when nothing is said.

@@ -49,6 +49,9 @@ const COMMIT: f64 = 0.002;
 /// By how much less than planned may be published in a run: what is counted with is what was.
 const SLOWER: f64 = 0.1;
 
+/// By how much of what was measured the model may be off in a check; more, and what it says of other loads is not worth telling.
+const MOST_OFF: f64 = 0.2;
+
 /// How often a run is tried that did not go as it should.
 const TRIES: usize = 4;
 
@@ -114,14 +117,25 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<()> {
     let of = |account: Account| calibration.iter().map(|run| (run.scene, run.of(account))).collect::<Vec<_>>();
     let costs: Vec<_> = ACCOUNTS.into_iter().map(|account| Costs::fit(account, &of(account))).collect();
     tell_costs(&costs);
-    for (what, plans, runs) in
-        [("Runs that the costs are from", &CALIBRATION[..], &calibration), ("Other runs", &CHECKS[..], &checks)]
-    {
-        println!("{what}: measured, and by how much the model is above or below\n");
-        tell_errors(plans, runs, &costs);
-    }
+    println!("Runs that the costs are from: measured, and by how much the model is above or below\n");
+    tell_errors(&CALIBRATION, &calibration, &costs);
+    println!("Other runs: measured, and by how much the model is above or below\n");
+    let errors = tell_errors(&CHECKS, &checks, &costs);
     tell_need(options, &costs);
+    let wrong = wrong(&errors);
+    ensure!(
+        wrong.is_empty(),
+        "the model is more than {:.0} % off, or there is no run to check it by: {}",
+        MOST_OFF * 100.0,
+        wrong.join("; ")
+    );
     Ok(())
+}
+
+/// Those that are further off than they may be, and those of which nothing is known.
+fn wrong(errors: &[(String, f64)]) -> Vec<String> {
+    let far = errors.iter().filter(|(_, error)| !error.is_finite() || MOST_OFF < error.abs());
+    far.map(|(what, error)| format!("{what}: {:+.0} %", error * 100.0)).collect()
 }
 
 /// A run that is measured: nodes, way, activities a second, in a message, viewers of a task.
@@ -171,26 +185,30 @@ fn tell_costs(costs: &[Costs]) {
     println!("\nWhat a node costs is of each second.\n");
 }
 
-fn tell_errors(plans: &[Plan], runs: &[Run], costs: &[Costs]) {
+/// Prints what was measured and by which share of it the model is off; gives the latter with the names of row and column.
+fn tell_errors(plans: &[Plan], runs: &[Run], costs: &[Costs]) -> Vec<(String, f64)> {
     let names: Vec<_> = ACCOUNTS.iter().map(|account| account.name()).collect();
     println!("| nodes, way, a commit | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
-    let mut worst = vec![0.0_f64; names.len()];
+    let (mut worst, mut errors) = (vec![0.0_f64; names.len()], Vec::new());
     for plan in plans {
         let runs: Vec<_> = runs.iter().filter(|run| is_of(plan, run)).collect();
         let mean = |of: &dyn Fn(&Run) -> f64| runs.iter().map(|run| of(run)).sum::<f64>() / runs.len() as f64;
         let (nodes, way, rate, batch, viewers) = plan;
         let commit = mean(&|run| run.scene.commit) * 1_000.0;
-        let mut line = format!("| {nodes}, {way:?}, {rate:.0}/s by {batch:.0}, {viewers:.0} viewers, {commit:.1} ms |");
+        let plan = format!("{nodes}, {way:?}, {rate:.0}/s by {batch:.0}, {viewers:.0} viewers");
+        let mut line = format!("| {plan}, {commit:.1} ms |");
         for (costs, worst) in costs.iter().zip(&mut worst) {
             let (measured, predicted) = (mean(&|run| run.of(costs.account)), mean(&|run| costs.predict(&run.scene)));
-            let error = (predicted / measured - 1.0) * 100.0;
+            let error = predicted / measured - 1.0;
             *worst = worst.max(error.abs());
-            line.push_str(&format!(" {} {error:+.0} % |", amount(costs.account, measured)));
+            line.push_str(&format!(" {} {:+.0} % |", amount(costs.account, measured), error * 100.0));
+            errors.push((format!("{plan}, {}", costs.account.name()), error));
         }
         println!("{line}");
     }
-    let worst: Vec<_> = worst.iter().map(|error| format!("{error:.0} %")).collect();
+    let worst: Vec<_> = worst.iter().map(|error| format!("{:.0} %", error * 100.0)).collect();
     println!("| **the largest error** | {} |\n", worst.join(" | "));
+    errors
 }
 
 /// An amount of a second, with its unit.
@@ -233,4 +251,24 @@ fn needs(all: &Need) -> String {
         all.postgres_ends
     );
     format!("{nodes} | {hubs} | {redis} | {postgres}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_is_far_off_or_was_not_run_is_named() {
+        let errors = [("near", 0.2), ("below", -0.21), ("none", f64::NAN), ("above", 3.0)];
+        let errors = errors.map(|(name, error)| (name.to_owned(), error));
+        assert_eq!(wrong(&errors), ["below: -21 %", "none: NaN %", "above: +300 %"]);
+    }
+
+    #[test]
+    fn each_check_and_account_is_judged() {
+        let costs: Vec<_> = ACCOUNTS.into_iter().map(|account| Costs::fit(account, &[])).collect();
+        // Nothing was measured: nothing is known of any of them.
+        let errors = tell_errors(&CHECKS, &[], &costs);
+        assert_eq!(wrong(&errors).len(), CHECKS.len() * ACCOUNTS.len());
+    }
 }

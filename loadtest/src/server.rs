@@ -190,11 +190,9 @@ impl Hub {
         }
     }
 
-    /// The sum of the metrics whose names begin so.
+    /// The sum of the metrics of this name, whatever their labels.
     pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
-        let text = reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?;
-        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
-        Ok(values.filter_map(|value| value.parse::<f64>().ok()).sum())
+        summed(&reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?, name)
     }
 
     /// What its process is doing, as it says itself.
@@ -210,6 +208,17 @@ impl Hub {
     }
 }
 
+/// The sum of the metrics of this name in what a hub says of itself; an error if there is none, because a name that is wrong would be nothing for ever.
+fn summed(text: &str, name: &str) -> anyhow::Result<f64> {
+    let mut sum = None;
+    for line in text.lines() {
+        let of_name = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']));
+        let Some((_, value)) = of_name.and_then(|rest| rest.rsplit_once(' ')) else { continue };
+        *sum.get_or_insert(0.0) += value.parse::<f64>().with_context(|| format!("no number: {line}"))?;
+    }
+    sum.with_context(|| format!("the hub has no metric {name}"))
+}
+
 /// The next message of a session.
 pub async fn next(socket: &mut Socket) -> anyhow::Result<Value> {
     loop {
@@ -217,6 +226,21 @@ pub async fn next(socket: &mut Socket) -> anyhow::Result<Value> {
             Message::Text(text) => return Ok(serde_json::from_str(&text)?),
             Message::Close(_) => anyhow::bail!("the hub closed the session"),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::summed;
+
+    #[test]
+    fn a_metric_is_the_sum_over_its_labels_and_one_that_is_not_there_is_an_error() {
+        let text =
+            "# TYPE queue gauge\nqueue 3\nqueue_limit 50000\ntaken_total{by=\"a b\"} 1\ntaken_total{by=\"c\"} 2.5\nodd x\n";
+        assert_eq!((summed(text, "queue").unwrap(), summed(text, "taken_total").unwrap()), (3.0, 3.5));
+        for name in ["que", "taken", "odd"] {
+            assert!(summed(text, name).is_err(), "{name}");
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Whether anything on the hot path grows with the store: the same load on a small store and on one with fifty million activities, in turns, and what
-//! each statement that the hubs really ran touched, as `pg_stat_statements` counts it. Nothing is explained from a copy of the text: what is compared is
-//! blocks per call of the real calls. An index is a page or two deeper in a store a thousand times as large; more than that fails the run.
+//! each statement that the hubs really ran touched and gave, as `pg_stat_statements` counts it, and how the server carried it out, as `auto_explain` tells. Nothing
+//! is explained from a copy of the text: what is compared is the real calls. An index is a page or two deeper in a store a thousand times as large; more than that
+//! fails the run, and so do more rows, a plan that goes over a large table, and an activity that takes half as much again of a processor.
 
 mod account;
 mod fill;
+mod judge;
 mod load;
+mod plans;
 mod statements;
 mod walk;
 
@@ -13,7 +16,7 @@ use clap::Args;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 pub use self::account::Postmaster;
-use self::{fill::Shape, load::Figures, statements::Statement};
+use self::{fill::Shape, load::Figures, plans::Plans, statements::Statement};
 use super::bench::Bench;
 
 #[derive(Debug, Clone, Args)]
@@ -76,7 +79,7 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<()> {
     }
     let mut stores = Vec::new();
     for (url, shape) in urls.iter().zip(shapes) {
-        stores.push(Store { url: url.clone(), shape, statements: Vec::new(), figures: Vec::new() });
+        stores.push(Store { url: url.clone(), shape, statements: Vec::new(), plans: Plans::new(), figures: Vec::new() });
     }
     let walked = measure(bench, options, &mut stores).await;
     if options.filled.is_empty() {
@@ -86,10 +89,17 @@ pub async fn run(bench: &Bench, options: &Options) -> anyhow::Result<()> {
     }
     walked?;
     let [small, large] = &stores[..] else { anyhow::bail!("two stores") };
+    let mut wrong = Vec::new();
     if options.only.contains(&Part::Load) {
-        load::print(small, large);
+        wrong.extend(load::judge(small, large).err());
     }
-    if options.only.contains(&Part::Walk) { statements::judge(small, large) } else { Ok(()) }
+    if options.only.contains(&Part::Walk) {
+        wrong.extend(judge::judge(small, large).err());
+        wrong.extend(plans::judge(&large.plans, &large.statements).err());
+    }
+    let wrong: Vec<_> = wrong.iter().map(|error| format!("{error:#}")).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
 }
 
 /// A store that is measured.
@@ -98,14 +108,24 @@ pub struct Store {
     pub shape: Shape,
     /// What the walk's statements touched.
     pub statements: Vec<Statement>,
+    /// How they were carried out; of the large store only.
+    pub plans: Plans,
     /// What publishing at a rate cost, for each turn.
     pub figures: Vec<Figures>,
 }
 
 async fn measure(bench: &Bench, options: &Options, stores: &mut [Store]) -> anyhow::Result<()> {
-    for store in stores.iter_mut().filter(|_| options.only.contains(&Part::Walk)) {
-        store.statements =
-            walk::run(bench, options, store).await.with_context(|| format!("on {} activities", store.shape.activities()))?;
+    let large = stores.len() - 1;
+    for (number, store) in stores.iter_mut().enumerate().filter(|_| options.only.contains(&Part::Walk)) {
+        let mut database = PgConnection::connect(&store.url).await?;
+        let log = if number == large { Some(plans::Log::begin(&mut database).await?) } else { None };
+        let walked = walk::run(bench, options, store).await;
+        let plans = match log {
+            Some(log) => log.end(&mut database).await,
+            None => Ok(Plans::new()),
+        };
+        store.statements = walked.with_context(|| format!("on {} activities", store.shape.activities()))?;
+        store.plans = plans?;
     }
     let turns = if options.only.contains(&Part::Load) { options.turns } else { 0 };
     for turn in 0..turns {

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -45,6 +45,9 @@ const LEVELS: [(&str, &str, Bound); 7] = [
     ("tasklight_webhook_queue_events", "webhook events that wait", KNOWN),
 ];
 
+/// The tables that are told of one by one.
+const SINGLE: [&str; 3] = ["tasks", "invocations", "activities"];
+
 /// Where everything is, and what was seen of it so far.
 pub struct Sampler<'a> {
     pub hubs: &'a [Hub],
@@ -56,6 +59,7 @@ pub struct Sampler<'a> {
     began: Instant,
     spent: Option<Spent>,
     pub series: Vec<Series>,
+    pub looks: usize,
 }
 
 /// Processor time so far, in seconds, and the activities that it was for.
@@ -76,8 +80,8 @@ impl<'a> Sampler<'a> {
         mut database: PgConnection,
     ) -> anyhow::Result<Self> {
         let postmaster = Postmaster::of(&mut database).await?;
-        let (began, spent, series) = (Instant::now(), None, Vec::new());
-        Ok(Self { hubs, viewers, field, redis, database, postmaster, began, spent, series })
+        let (began, spent, series, looks) = (Instant::now(), None, Vec::new(), 0);
+        Ok(Self { hubs, viewers, field, redis, database, postmaster, began, spent, series, looks })
     }
 
     /// One look at everything.
@@ -85,7 +89,7 @@ impl<'a> Sampler<'a> {
         let hours = self.began.elapsed().as_secs_f64() / 3_600.0;
         let mut seen = Vec::new();
         for (number, hub) in self.hubs.iter().enumerate() {
-            process(number + 1, &hub.runtime().await?, &mut seen);
+            process(number + 1, &hub.runtime().await?, &mut seen)?;
         }
         for (metric, name, bound) in LEVELS {
             let mut sum = 0.0;
@@ -100,13 +104,19 @@ impl<'a> Sampler<'a> {
         for (number, viewers) in self.viewers.iter().enumerate() {
             let latency = viewers.latency();
             viewers.measure();
+            if latency.is_empty() {
+                // Nothing came, so there is no lag to tell of: it counts as a look at which this was not seen.
+                continue;
+            }
             for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
                 // A hundredth of the samples are a handful of commits: they are only told.
                 let bound = if quantile < 0.9 { LAG } else { Bound::Any };
                 seen.push((format!("publish to viewer at hub {}, {name}", number + 1), "ms", bound, millis(&latency, quantile)));
             }
         }
+        self.looks += 1;
         for (name, unit, bound, value) in seen {
+            ensure!(value.is_finite(), "{name} is no number: {value}");
             match self.series.iter_mut().find(|series| series.name == name) {
                 Some(series) => series.points.push((hours, value)),
                 None => self.series.push(Series { name, unit, bound, points: vec![(hours, value)] }),
@@ -122,9 +132,12 @@ impl<'a> Sampler<'a> {
         )
         .fetch_all(&mut self.database)
         .await?;
+        for wanted in SINGLE {
+            ensure!(tables.iter().any(|(name, ..)| name == wanted), "Postgres says nothing of the table {wanted}");
+        }
         let mut rest = 0.0;
         for (name, table, indexes, live, dead) in tables {
-            if matches!(name.as_str(), "tasks" | "invocations" | "activities") {
+            if SINGLE.contains(&name.as_str()) {
                 seen.push((format!("Postgres: table {name}"), "MiB", TABLES, table as f64 / MIB));
                 seen.push((format!("Postgres: indexes of {name}"), "MiB", TABLES, indexes as f64 / MIB));
                 seen.push((format!("Postgres: live rows of {name}"), "", ROWS, live as f64));
@@ -176,6 +189,9 @@ impl<'a> Sampler<'a> {
         now.activities = appended.max(now.activities);
         if let Some(before) = self.spent.replace(now) {
             let activities = now.activities - before.activities;
+            if activities <= 0.0 {
+                return Ok(());
+            }
             let each = |of: fn(&Spent) -> f64| (of(&now) - of(&before)) * 1e6 / activities;
             seen.push(("CPU per activity, hubs".to_owned(), "µs", COST, each(|s| s.hubs)));
             seen.push(("CPU per activity, Postgres".to_owned(), "µs", COST, each(|s| s.postgres)));
@@ -189,16 +205,25 @@ impl<'a> Sampler<'a> {
 type Seen = (String, &'static str, Bound, f64);
 
 /// What a hub's process takes up.
-fn process(number: usize, runtime: &Value, seen: &mut Vec<Seen>) {
-    let of = |pointer: &str| runtime.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    let tasks: f64 = runtime["runtimes"].as_array().into_iter().flatten().filter_map(|one| one["tasksAlive"].as_f64()).sum();
-    let threads = runtime["threads"].as_array().map_or(f64::NAN, |threads| threads.len() as f64);
+fn process(number: usize, runtime: &Value, seen: &mut Vec<Seen>) -> anyhow::Result<()> {
+    let missing = |what: &str| format!("hub {number} says nothing of {what}");
+    let of = |pointer: &str| runtime.pointer(pointer).and_then(Value::as_f64).with_context(|| missing(pointer));
+    let list = |pointer: &str| {
+        let list = runtime.pointer(pointer).and_then(Value::as_array).filter(|list| !list.is_empty());
+        list.with_context(|| missing(pointer))
+    };
+    let mut tasks = 0.0;
+    for one in list("/runtimes")? {
+        tasks += one["tasksAlive"].as_f64().with_context(|| missing("tasksAlive"))?;
+    }
+    let threads = list("/threads")?.len() as f64;
     let mut push = |name: &str, unit, bound, value| seen.push((format!("hub {number}: {name}"), unit, bound, value));
-    push("resident memory", "MiB", MEMORY, of("/memory/residentBytes") / MIB);
-    push("heap and stacks", "MiB", MEMORY, of("/memory/anonymousBytes") / MIB);
-    push("files", "", FILES, of("/files/open"));
+    push("resident memory", "MiB", MEMORY, of("/memory/residentBytes")? / MIB);
+    push("heap and stacks", "MiB", MEMORY, of("/memory/anonymousBytes")? / MIB);
+    push("files", "", FILES, of("/files/open")?);
     push("threads", "", THREADS, threads);
     push("tasks of the runtimes", "", TASKS, tasks);
+    Ok(())
 }
 
 /// The figures as a table of values, one line for each look, for a plot or a spreadsheet.
@@ -214,4 +239,38 @@ pub fn csv(series: &[Series]) -> anyhow::Result<String> {
         text.push_str(&format!("{:.3},{}\n", hours * 60.0, values.join(",")));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn runtime() -> Value {
+        json!({
+            "runtimes": [{"tasksAlive": 3}, {"tasksAlive": 4}],
+            "threads": [{"name": "a"}, {"name": "b"}],
+            "memory": {"residentBytes": 2_097_152, "anonymousBytes": 1_048_576},
+            "files": {"open": 9},
+        })
+    }
+
+    #[test]
+    fn what_a_process_takes_up_is_read() {
+        let mut seen = Vec::new();
+        process(1, &runtime(), &mut seen).unwrap();
+        assert_eq!(seen.iter().map(|one| one.3).collect::<Vec<_>>(), [2.0, 1.0, 9.0, 2.0, 7.0]);
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_an_error() {
+        for pointer in
+            ["/runtimes", "/runtimes/1/tasksAlive", "/threads", "/memory/residentBytes", "/memory/anonymousBytes", "/files/open"]
+        {
+            let mut without = runtime();
+            *without.pointer_mut(pointer).unwrap() = Value::Null;
+            assert!(process(1, &without, &mut Vec::new()).is_err(), "{pointer}");
+        }
+    }
 }

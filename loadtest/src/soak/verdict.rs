@@ -38,6 +38,9 @@ pub struct Course {
 /// Fewer say nothing.
 const FEWEST: usize = 10;
 
+/// A figure that was there at fewer of all looks is not known well enough.
+const MOST_LOOKS: f64 = 0.75;
+
 impl Series {
     /// Nothing if there are too few samples.
     pub fn course(&self) -> Option<Course> {
@@ -59,8 +62,9 @@ impl Series {
 }
 
 impl Course {
+    /// What is no number is no level.
     pub fn grows(&self) -> bool {
-        self.allowed < self.rise
+        !self.rise.is_finite() || self.allowed < self.rise
     }
 }
 
@@ -80,29 +84,43 @@ fn median(points: &[(f64, f64)]) -> f64 {
     values[values.len() / 2]
 }
 
-/// Prints all figures; gives the names of those that grow.
-pub fn print(series: &[Series]) -> Vec<String> {
+/// What is wrong with bounded figures: the names of those that grow, and of those that were seen too seldom to know.
+#[derive(Debug, Default, PartialEq)]
+pub struct Verdict {
+    pub grown: Vec<String>,
+    pub unknown: Vec<String>,
+}
+
+/// Prints all figures, which were looked at so many times, and judges them.
+pub fn print(series: &[Series], looks: usize) -> Verdict {
     println!(
         "| what | start | middle | end | slope an hour | rise in the second half | may rise by | verdict |\n|---|---|---|---|---|---|---|---|"
     );
-    let mut grown = Vec::new();
+    let mut verdict = Verdict::default();
     for figure in series {
-        let Some(course) = figure.course() else { continue };
-        let unit = figure.unit;
-        let (allowed, verdict) = match (figure.bound, course.grows()) {
+        let (unit, seen) = (figure.unit, figure.points.len());
+        let known = figure.course().filter(|_| looks as f64 * MOST_LOOKS <= seen as f64 || matches!(figure.bound, Bound::Any));
+        let Some(course) = known else {
+            println!("| {}, {unit} | | | | | | | seen at {seen} of {looks} looks |", figure.name);
+            if matches!(figure.bound, Bound::Rises { .. }) {
+                verdict.unknown.push(figure.name.clone());
+            }
+            continue;
+        };
+        let (allowed, word) = match (figure.bound, course.grows()) {
             (Bound::Any, _) => (String::new(), "told only"),
             (_, true) => (format!("{:.2}", course.allowed), "**grows**"),
             (_, false) => (format!("{:.2}", course.allowed), "flat"),
         };
         println!(
-            "| {}, {unit} | {:.2} | {:.2} | {:.2} | {:+.2} | {:+.2} | {allowed} | {verdict} |",
+            "| {}, {unit} | {:.2} | {:.2} | {:.2} | {:+.2} | {:+.2} | {allowed} | {word} |",
             figure.name, course.start, course.middle, course.end, course.slope, course.rise
         );
-        if course.grows() {
-            grown.push(figure.name.clone());
+        if course.grows() && matches!(figure.bound, Bound::Rises { .. }) {
+            verdict.grown.push(figure.name.clone());
         }
     }
-    grown
+    verdict
 }
 
 #[cfg(test)]
@@ -132,5 +150,24 @@ mod tests {
         let mut few = series(|n| n);
         few.points.truncate(FEWEST - 1);
         assert!(few.course().is_none());
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_flat() {
+        assert!(series(|n| if n == 70.0 { f64::NAN } else { 100.0 }).course().expect("enough").grows());
+    }
+
+    #[test]
+    fn a_bounded_figure_that_was_seen_too_seldom_is_unknown() {
+        let named = |name: &str, points: usize| {
+            let mut series = Series { name: name.to_owned(), ..series(|_| 100.0) };
+            series.points.truncate(points);
+            series
+        };
+        let told = Series { bound: Bound::Any, ..named("told", 1) };
+        let all = [named("short", FEWEST - 1), named("seldom", 74), named("often", 75), told];
+        assert_eq!(print(&all, 100), Verdict { grown: vec![], unknown: vec!["short".to_owned(), "seldom".to_owned()] });
+        let leak = Series { name: "leak".to_owned(), ..series(|n| n) };
+        assert_eq!(print(&[leak], 100), Verdict { grown: vec!["leak".to_owned()], unknown: vec![] });
     }
 }

@@ -1,6 +1,6 @@
 //! What a Postgres server has computed so far: all its processes, those that have ended too.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use sqlx::PgConnection;
@@ -18,6 +18,12 @@ impl Postmaster {
         let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(database).await?;
         let stat = stat(u32::try_from(backend)?).context("Postgres does not run on this machine")?;
         Ok(Self(stat.parent))
+    }
+
+    /// The file to which it logs: where its standard error goes.
+    pub fn log(self) -> anyhow::Result<PathBuf> {
+        let Self(pid) = self;
+        fs::read_link(format!("/proc/{pid}/fd/2")).context("Postgres's log is not to be had")
     }
 
     /// Its processor time and that of all its children, in seconds.

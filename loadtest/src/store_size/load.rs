@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::ensure;
 use futures_util::future::try_join_all;
 use rand::RngExt;
 use sqlx::{Connection, PgConnection};
@@ -41,6 +42,9 @@ const VIEWERS: usize = 2;
 const PAGES: u64 = 20;
 const LISTS: u64 = 5;
 const JOINS: u64 = 5;
+
+/// By how much more of a processor an activity may take in the large store. How long things take is told only: it is what the disk and its cache make of it.
+const CPU_GROWTH: f64 = 1.5;
 
 /// What a turn cost and how long things took, in milliseconds, sorted.
 pub struct Figures {
@@ -172,8 +176,8 @@ async fn joins(hub: &Hub, tasks: &[String], over: &AtomicBool) -> anyhow::Result
     often(JOINS, over, async |number| hub.follow(&tasks[usize::try_from(number)? % tasks.len()]).await.map(drop)).await
 }
 
-/// The turns of both stores beside each other: the median turn of each figure.
-pub fn print(small: &Store, large: &Store) {
+/// Prints the turns of both stores beside each other, the median turn of each figure; fails if an activity takes more of a processor in the large one.
+pub fn judge(small: &Store, large: &Store) -> anyhow::Result<()> {
     println!("| what | {} activities | {} | ratio |\n|---|---|---|---|", small.shape.activities(), large.shape.activities());
     let row = |name: &str, unit: &str, of: &dyn Fn(&Figures) -> f64| {
         let [small, large] = [small, large].map(|store| {
@@ -182,16 +186,41 @@ pub fn print(small: &Store, large: &Store) {
             turns.get(turns.len() / 2).copied().unwrap_or(f64::NAN)
         });
         println!("| {name} | {small:.2} {unit} | {large:.2} {unit} | {:.2} |", large / small);
+        (name.to_owned(), large / small)
     };
-    row("the hub's CPU per activity, with pages, lists and joins", "µs", &|f| f.hub);
-    row("Postgres's CPU per activity, with all that", "µs", &|f| f.postgres);
+    let cpu = [
+        row("the hub's CPU per activity, with pages, lists and joins", "µs", &|f| f.hub),
+        row("Postgres's CPU per activity, with all that", "µs", &|f| f.postgres),
+    ];
     let times = |name: &str, of: fn(&Figures) -> &[f64]| {
-        row(&format!("{name}, p50"), "ms", &|f| quantile(of(f), 0.5));
-        row(&format!("{name}, p99"), "ms", &|f| quantile(of(f), 0.99));
+        for (word, share) in [("p50", 0.5), ("p99", 0.99)] {
+            row(&format!("{name}, {word}"), "ms", &|f| quantile(of(f), share));
+        }
     };
     times("publish to receipt", |f| &f.publish);
     times("a page of 100 from anywhere", |f| &f.pages);
     times("the list of tasks", |f| &f.lists);
     times("from connecting to being live", |f| &f.joins);
     row("activities published in a turn", "", &|f| f.activities);
+    let dearer = dearer(&cpu);
+    ensure!(dearer.is_empty(), "more than {CPU_GROWTH} times as much in the large store: {}", dearer.join("; "));
+    Ok(())
+}
+
+/// What takes too much more, or is not known.
+fn dearer(ratios: &[(String, f64)]) -> Vec<String> {
+    let dearer = ratios.iter().filter(|(_, ratio)| !ratio.is_finite() || CPU_GROWTH < *ratio);
+    dearer.map(|(name, ratio)| format!("{name} ({ratio:.2})")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dearer;
+
+    #[test]
+    fn what_takes_half_as_much_again_or_is_not_known_fails() {
+        let ratios = [("flat", 1.02), ("near", 1.5), ("dear", 1.51), ("unknown", f64::NAN)];
+        let ratios = ratios.map(|(name, ratio)| (name.to_owned(), ratio));
+        assert_eq!(dearer(&ratios), ["dear (1.51)", "unknown (NaN)"]);
+    }
 }

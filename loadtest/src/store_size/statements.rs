@@ -1,23 +1,8 @@
-//! What the hubs' statements touched, as the server itself counts it, and whether that grows with the store.
+//! What the hubs' statements touched, as the server itself counts it.
 
 use std::collections::BTreeMap;
 
-use anyhow::ensure;
 use sqlx::{Executor, PgConnection};
-
-use super::Store;
-
-/// An index over a thousand times as many rows is so much deeper at most: two pages from root to leaf become four, and some room for luck.
-const GROWTH: f64 = 2.5;
-
-/// What is left out of account: pages of the map of free space, of the root of an index that just split.
-const SLACK: f64 = 8.0;
-
-/// Calls whose numbers of rows differ more are compared per row.
-const ALIKE: f64 = 1.25;
-
-/// Of fewer calls, mostly of what comes by itself now and then, an average says nothing.
-const FEWEST: f64 = 5.0;
 
 /// How much of a statement is shown.
 const SHOWN: usize = 90;
@@ -63,7 +48,7 @@ pub async fn taken(database: &mut PgConnection, part: &'static str) -> anyhow::R
 
 /// The text with single blanks, with constants as parameters (the server keeps them where it met a statement that was prepared before), and with one
 /// parameter for each list of them: lists of names are as long as the batch.
-fn normal(query: &str) -> String {
+pub fn normal(query: &str) -> String {
     let text = query.split_whitespace().collect::<Vec<_>>().join(" ");
     let (mut out, mut rest) = (String::with_capacity(text.len()), text.as_str());
     while let Some(first) = rest.chars().next() {
@@ -84,7 +69,13 @@ fn normal(query: &str) -> String {
             out.push_str("$?");
         }
     }
-    out
+    // The server takes the word for a constant, too.
+    out.replace("extract(epoch FROM", "extract($? FROM")
+}
+
+/// The beginning of it, in a table.
+pub fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect::<String>().replace('|', "\\|")
 }
 
 /// How long the parameter, number, string or word for a value is that the text begins with; what something is tested for by IS is no value.
@@ -99,88 +90,10 @@ fn constant(text: &str, tested: bool) -> usize {
             0 => 0,
             count => count + 1,
         },
+        [b'-', b'0'..=b'9', ..] => 1 + digits(&text[1..]),
         [b'\'', rest @ ..] => rest.iter().position(|byte| *byte == b'\'').map_or(0, |end| end + 2),
         _ => digits(text),
     }
-}
-
-/// A statement on both stores.
-struct Pair<'a> {
-    small: &'a Statement,
-    large: &'a Statement,
-    /// Blocks of a call, or of a row of its answer.
-    blocks: [f64; 2],
-    per_row: bool,
-}
-
-impl<'a> Pair<'a> {
-    fn of(small: &'a Statement, large: &'a Statement) -> Self {
-        let rows = [small.rows / small.calls, large.rows / large.calls];
-        let per_row = ALIKE * rows[0].min(rows[1]) < rows[0].max(rows[1]) && 1.0 <= rows[0].min(rows[1]);
-        let unit = |s: &Statement| if per_row { s.rows } else { s.calls };
-        Self { small, large, blocks: [small.blocks / unit(small), large.blocks / unit(large)], per_row }
-    }
-
-    fn grows(&self) -> bool {
-        GROWTH * self.blocks[0] + SLACK < self.blocks[1]
-    }
-}
-
-/// Prints what each statement touched on both, and fails if one touched more than a deeper index explains.
-pub fn judge(small: &Store, large: &Store) -> anyhow::Result<()> {
-    let of_small: BTreeMap<_, _> =
-        small.statements.iter().map(|statement| ((statement.part, &statement.text), statement)).collect();
-    let mut pairs: Vec<_> = large
-        .statements
-        .iter()
-        .filter_map(|large| Some(Pair::of(of_small.get(&(large.part, &large.text))?, large)))
-        .filter(|pair| 0.0 < pair.small.blocks + pair.large.blocks && FEWEST <= pair.small.calls.min(pair.large.calls))
-        .collect();
-    pairs.sort_by(|a, b| b.large.blocks.total_cmp(&a.large.blocks));
-    ensure!(20 < pairs.len(), "only {} statements ran on both: were they counted?", pairs.len());
-    println!(
-        "\n| statement | calls, {0} | calls, {1} | blocks, {0} | blocks, {1} | of a | ratio | grows |",
-        of(small),
-        of(large)
-    );
-    println!("|---|---|---|---|---|---|---|---|---|");
-    for pair in &pairs {
-        println!(
-            "| {} | {} | {} | {} | {:.1} | {:.1} | {} | {:.2} | {} |",
-            pair.large.part,
-            shown(&pair.large.text),
-            pair.small.calls,
-            pair.large.calls,
-            pair.blocks[0],
-            pair.blocks[1],
-            if pair.per_row { "row" } else { "call" },
-            pair.blocks[1] / pair.blocks[0],
-            if pair.grows() { "**yes**" } else { "no" }
-        );
-    }
-    for alone in small.statements.iter().filter(|s| !large.statements.iter().any(|l| l.text == s.text && l.part == s.part)) {
-        println!("{}, only on the small store, {} times: {}", alone.part, alone.calls, shown(&alone.text));
-    }
-    for alone in large.statements.iter().filter(|l| !of_small.contains_key(&(l.part, &l.text))) {
-        println!(
-            "only on the large store, {} times, {:.1} blocks: {}",
-            alone.calls,
-            alone.blocks / alone.calls,
-            shown(&alone.text)
-        );
-    }
-    let grown: Vec<_> =
-        pairs.iter().filter(|pair| pair.grows()).map(|pair| format!("{}: {}", pair.large.part, pair.large.text)).collect();
-    ensure!(grown.is_empty(), "{} statements touch more in the large store:\n{}", grown.len(), grown.join("\n"));
-    Ok(())
-}
-
-fn of(store: &Store) -> String {
-    format!("{} k", store.shape.activities() / 1_000)
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(SHOWN).collect::<String>().replace('|', "\\|")
 }
 
 #[cfg(test)]
@@ -198,6 +111,8 @@ mod tests {
     #[test]
     fn constants_are_parameters_and_names_are_not() {
         assert_eq!(normal("SELECT 1 FROM t2 WHERE a = 'it'"), normal("SELECT $1 FROM t2 WHERE a = $2"));
+        assert_eq!(normal("THEN -1 ELSE a - 1"), normal("THEN $1 ELSE a - $2"));
+        assert_eq!(normal("extract(epoch FROM now()) * 1000"), normal("extract($1 FROM now()) * $2"));
         assert_eq!(normal("a.\"offset\"::int8"), "a.\"offset\"::int8");
         assert_eq!(normal("SELECT NULL::int8 WHERE true AND a IS NOT NULL"), "SELECT $?::int8 WHERE $? AND a IS NOT NULL");
     }

@@ -22,9 +22,10 @@ use crate::{
     services::Services,
 };
 
-/// How often each thing is done.
+/// How often each thing is done; when all must be quick, a fifth as often.
 const OFTEN: u64 = 200;
 const SELDOM: u64 = 25;
+const QUICK: u64 = 5;
 
 /// Activities of a request.
 const BATCH: u64 = 10;
@@ -72,7 +73,9 @@ pub async fn run(bench: &Bench, options: &Options, store: &Store) -> anyhow::Res
     statements::begin(&mut database).await?;
     let time = format!("{:06x}", rand::random::<u32>() >> 8);
     let api = Api::of(&hubs[0].address);
-    let mut walk = Walk { hubs: &hubs, shape: store.shape, again: options.again, time, pass: 0, chance: 7, api };
+    let (shape, again, less) = (store.shape, options.again, if bench.quick { QUICK } else { 1 });
+    let (often, seldom) = (OFTEN / less, SELDOM / less);
+    let mut walk = Walk { hubs: &hubs, shape, again, often, seldom, time, pass: 0, chance: 7, api };
     walk.all(services, &prefix, &mut database).await.context("the walk before")?;
     walk.pass = 1;
     walk.all(services, &prefix, &mut database).await
@@ -82,6 +85,8 @@ struct Walk<'a> {
     hubs: &'a [Hub; 2],
     shape: Shape,
     again: u64,
+    often: u64,
+    seldom: u64,
     /// What names begin with that this time, and this store, has not seen.
     time: String,
     pass: u64,
@@ -135,7 +140,7 @@ impl Walk<'_> {
     /// Viewers join on both hubs, at the end and in the middle of logs.
     async fn watch(&self) -> anyhow::Result<Vec<Socket>> {
         let mut sockets = Vec::new();
-        for number in 0..SELDOM {
+        for number in 0..self.seldom {
             let hub = &self.hubs[usize::try_from(number % 2)?];
             sockets.push(hub.follow(&format!("m{}", number % MIDDLING)).await?);
             sockets.push(hub.follow("huge").await?);
@@ -146,7 +151,7 @@ impl Walk<'_> {
 
     async fn publish(&self) -> anyhow::Result<()> {
         let (pass, mut publisher) = (self.name(), Publisher::open(&self.hubs[0].address).await?);
-        for number in 0..OFTEN {
+        for number in 0..self.often {
             publisher.publish("huge", body(&format!("a{pass}"), BATCH, &[]).as_bytes()).await?;
             publisher.publish("runs", body(&format!("b{pass}"), BATCH, &[]).as_bytes()).await?;
             // Runs that begin and end.
@@ -158,12 +163,12 @@ impl Walk<'_> {
         }
         // Of two that write the same log in turn, neither remembers how it stands. A connection that waits for long is closed.
         let mut publishers = [publisher, Publisher::open(&self.hubs[1].address).await?];
-        for number in 0..OFTEN {
+        for number in 0..self.often {
             let publisher = &mut publishers[usize::try_from(number % 2)?];
             publisher.publish("huge", body(&format!("d{pass}"), BATCH, &[]).as_bytes()).await?;
             publisher.publish(&format!("m{}", number / 2 % MIDDLING), body(&format!("e{pass}"), BATCH, &[]).as_bytes()).await?;
         }
-        for number in 0..SELDOM {
+        for number in 0..self.seldom {
             let beat = format!(r#"{{"invocationId":"d{pass}","type":"heartbeat"}}"#);
             publishers[usize::try_from(number % 2)?].publish("huge", beat.as_bytes()).await?;
         }
@@ -179,7 +184,7 @@ impl Walk<'_> {
 
     /// What was stored long ago comes again with its ids.
     async fn publish_again(&mut self) -> anyhow::Result<()> {
-        for number in 0..SELDOM {
+        for number in 0..self.seldom {
             let (task, length) = if number % 2 == 0 {
                 ("huge".to_owned(), self.shape.huge)
             } else {
@@ -198,7 +203,8 @@ impl Walk<'_> {
     async fn over_redis(&self, services: &Services, prefix: &str) -> anyhow::Result<()> {
         let mut redis = services.redis().await?;
         let pass = self.name();
-        let tasks: Vec<_> = (0..SELDOM).map(|n| format!("wire-{pass}-{n}")).chain(["huge".to_owned(), "m0".to_owned()]).collect();
+        let tasks: Vec<_> =
+            (0..self.seldom).map(|n| format!("wire-{pass}-{n}")).chain(["huge".to_owned(), "m0".to_owned()]).collect();
         for task in &tasks {
             let announced = format!(r#"{{"taskId":"{task}"}}"#);
             let _: u64 = redis::cmd("PUBLISH").arg(format!("{prefix}tasks")).arg(announced).query_async(&mut redis).await?;
@@ -247,7 +253,7 @@ impl Walk<'_> {
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
-        for number in 0..OFTEN {
+        for number in 0..self.often {
             let (task, cursor) = self.somewhere(number).await?;
             self.page(&task, &format!("limit=100&after={cursor}")).await?;
             self.page(&task, &format!("limit=100&before={cursor}")).await?;
@@ -257,7 +263,7 @@ impl Walk<'_> {
 
     /// Of a type of which there may be none in millions.
     async fn read_filtered(&mut self) -> anyhow::Result<()> {
-        for number in 0..SELDOM {
+        for number in 0..self.seldom {
             let (task, cursor) = self.somewhere(number).await?;
             for way in ["after", "before"] {
                 self.page(&task, &format!("limit=100&{way}={cursor}&type=error")).await?;
@@ -269,7 +275,7 @@ impl Walk<'_> {
     }
 
     async fn search(&mut self) -> anyhow::Result<()> {
-        for number in 0..SELDOM {
+        for number in 0..self.seldom {
             let (task, cursor) = self.somewhere(number).await?;
             self.api.get(&format!("/v1/tasks/{task}/search?q=zzz&after={cursor}")).await?;
         }
@@ -277,7 +283,7 @@ impl Walk<'_> {
     }
 
     async fn list(&self) -> anyhow::Result<()> {
-        for number in 0..SELDOM {
+        for number in 0..self.seldom {
             let mut page = String::new();
             for _ in 0..2 {
                 let tasks = self.api.get(&format!("/v1/tasks?limit=10{page}")).await?;
@@ -298,7 +304,7 @@ impl Walk<'_> {
     /// Titles and labels; retention trims what has the label, and tasks are deleted.
     async fn change(&self) -> anyhow::Result<()> {
         let pass = self.name();
-        for number in 0..SELDOM {
+        for number in 0..self.seldom {
             let task = format!("new-{pass}-{number}");
             self.api.patch(&format!("/v1/tasks/{task}"), r#"{"title":"another","labels":{"of":"the walk"}}"#).await?;
             self.api.delete(&format!("/v1/tasks/{task}")).await?;
@@ -313,7 +319,7 @@ impl Walk<'_> {
     async fn fall_silent(&self) -> anyhow::Result<()> {
         let (pass, mut publisher) = (self.name(), Publisher::open(&self.hubs[0].address).await?);
         let tasks: Vec<_> =
-            (0..SELDOM).map(|n| if n % 2 == 0 { "huge".to_owned() } else { format!("m{}", n % MIDDLING) }).collect();
+            (0..self.seldom).map(|n| if n % 2 == 0 { "huge".to_owned() } else { format!("m{}", n % MIDDLING) }).collect();
         for (number, task) in tasks.iter().enumerate() {
             publisher.publish(task, body(&format!("silent-{pass}-{number}"), 2, &["running"]).as_bytes()).await?;
         }

@@ -172,6 +172,8 @@ struct Viewer {
     last: u64,
     /// When its connection ended, if it has had one.
     ended: Option<u64>,
+    /// When it first tried to come back after it was away, until it is live.
+    tried: Option<u64>,
     /// Whether it is connected and has everything.
     live: bool,
     /// What is left of a message that has not come whole.
@@ -181,16 +183,10 @@ struct Viewer {
     over: bool,
 }
 
-/// When a connection was begun and when its subscription was sent.
-struct Times {
-    began: u64,
-    subscribed: u64,
-}
-
 impl Viewer {
     fn new(number: usize, habits: &Habits) -> Self {
         let (turn, last) = (if habits.scattered { number } else { 0 }, habits.seen);
-        Self { number, turn, last, ended: None, live: false, rest: Vec::new(), back_after: None, over: false }
+        Self { number, turn, last, ended: None, tried: None, live: false, rest: Vec::new(), back_after: None, over: false }
     }
 
     /// Watches for good.
@@ -207,7 +203,9 @@ impl Viewer {
             let sent_away = matches!(end, Ok(End::Closed { back_after: Some(_) }));
             let wait = match (end, &shared.habits.cuts) {
                 (Ok(End::Cut), Some(cuts)) => {
-                    shared.tally.lock().cuts += 1;
+                    let mut tally = shared.tally.lock();
+                    tally.cuts += 1;
+                    self.cut(clock::nanos(), &mut tally);
                     seconds_in(&cuts.away)
                 }
                 (Ok(End::Closed { back_after: Some(told) }), _) => {
@@ -233,7 +231,7 @@ impl Viewer {
 
     /// One connection; an error means that there was none.
     async fn connection(&mut self, shared: &Shared) -> anyhow::Result<End> {
-        let began = clock::nanos();
+        self.tried.get_or_insert_with(clock::nanos);
         let address = shared.addresses[self.turn % shared.addresses.len()];
         self.turn += 1;
         let mut stream = open(address, self.number).await?;
@@ -242,12 +240,12 @@ impl Viewer {
         let Habits { task, epoch, cuts, .. } = &shared.habits;
         let subscribe = format!(r#"{{"op":"subscribe","task":"{task}","after":"{epoch}-{}"}}"#, self.last);
         stream.write_all(&client_frame(1, subscribe.as_bytes())).await?;
-        let times = Times { began, subscribed: clock::nanos() };
+        let subscribed = clock::nanos();
         let cut = cuts.as_ref().and_then(|cuts| {
             let at = Instant::now() + seconds_in(if self.ended.is_some() { &cuts.then } else { &cuts.first });
             (at < shared.began + cuts.until).then_some(at)
         });
-        self.take(&rest, &times, shared, &stream);
+        self.take(&rest, subscribed, shared, &stream);
         let cut = async move {
             match cut {
                 Some(at) => sleep_until(at).await,
@@ -267,7 +265,7 @@ impl Viewer {
             let mut scratch = shared.scratch.lock();
             match stream.try_read(&mut scratch) {
                 Ok(0) => return Ok(self.closed()),
-                Ok(count) => self.take(&scratch[..count], &times, shared, &stream),
+                Ok(count) => self.take(&scratch[..count], subscribed, shared, &stream),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => return Ok(self.closed()),
             }
@@ -282,7 +280,7 @@ impl Viewer {
     }
 
     /// What was read: whole messages are looked at, the rest is kept.
-    fn take(&mut self, bytes: &[u8], times: &Times, shared: &Shared, stream: &TcpStream) {
+    fn take(&mut self, bytes: &[u8], subscribed: u64, shared: &Shared, stream: &TcpStream) {
         let mut all = std::mem::take(&mut self.rest);
         let bytes = if all.is_empty() {
             bytes
@@ -301,13 +299,13 @@ impl Viewer {
                     let _ = stream.try_write(&client_frame(8, payload));
                     self.over = true;
                 }
-                _ => self.message(payload, now, times, shared, &mut tally),
+                _ => self.message(payload, (now, subscribed), shared, &mut tally),
             }
         }
         self.rest = bytes[used..].to_vec();
     }
 
-    fn message(&mut self, payload: &[u8], now: u64, times: &Times, shared: &Shared, tally: &mut Tally) {
+    fn message(&mut self, payload: &[u8], (now, subscribed): (u64, u64), shared: &Shared, tally: &mut Tally) {
         match shared.marks.message(payload) {
             Message::Activity => {
                 let offset = shared.marks.offset(payload).unwrap_or_default();
@@ -325,14 +323,8 @@ impl Viewer {
                 }
             }
             Message::Live if !self.live => {
-                self.live = true;
                 shared.live.fetch_add(1, Ordering::Relaxed);
-                if let Some(ended) = self.ended {
-                    tally.returns += 1;
-                    tally.replay.saturating_record((now - times.began).max(1));
-                    tally.resume.saturating_record(now.saturating_sub(times.subscribed).max(1));
-                    tally.downtime.saturating_record(now.saturating_sub(ended).max(1));
-                }
+                self.has_all(now, subscribed, tally);
             }
             Message::Reset => tally.resets += 1,
             Message::Live => {}
@@ -344,6 +336,26 @@ impl Viewer {
                     self.back_after = Some(after);
                 }
             }
+        }
+    }
+
+    /// Everything missed is there.
+    fn has_all(&mut self, now: u64, subscribed: u64, tally: &mut Tally) {
+        self.live = true;
+        let tried = self.tried.take().unwrap_or(now);
+        if let Some(ended) = self.ended {
+            tally.returns += 1;
+            tally.replay.saturating_record(now.saturating_sub(tried).max(1));
+            tally.resume.saturating_record(now.saturating_sub(subscribed).max(1));
+            tally.downtime.saturating_record(now.saturating_sub(ended).max(1));
+        }
+    }
+
+    /// It is away again; a return that is not over counts with the time that it had, and the next one begins anew.
+    fn cut(&mut self, now: u64, tally: &mut Tally) {
+        if let Some(tried) = self.tried.take().filter(|_| self.ended.is_some()) {
+            tally.cut_again += 1;
+            tally.replay.saturating_record(now.saturating_sub(tried).max(1));
         }
     }
 }
@@ -372,6 +384,37 @@ mod tests {
         }
         let none = Patience::None { again: first };
         assert_eq!([none.wait(0), none.wait(7)], [Duration::ZERO, first]);
+    }
+
+    /// A viewer that was live and has been away, and now tries to come back.
+    fn away() -> Viewer {
+        let patience = Patience::None { again: Duration::ZERO };
+        let (task, epoch, come) = ("load".to_owned(), String::new(), Duration::ZERO);
+        let mut viewer = Viewer::new(0, &Habits { task, epoch, seen: 0, come, cuts: None, patience, scattered: false });
+        (viewer.ended, viewer.tried) = (Some(1), Some(1_000_000));
+        viewer
+    }
+
+    #[test]
+    fn a_return_begins_with_its_first_try() {
+        let (mut viewer, mut tally) = (away(), Tally::new());
+        // The second try got the subscription through.
+        viewer.has_all(9_000_000, 8_000_000, &mut tally);
+        assert_eq!((tally.returns, tally.cut_again, viewer.tried), (1, 0, None));
+        assert!(8_000_000 <= tally.replay.max() && tally.resume.max() < 1_100_000, "{tally:?}");
+    }
+
+    #[test]
+    fn a_return_that_is_cut_again_counts_and_is_told_apart() {
+        let (mut viewer, mut tally) = (away(), Tally::new());
+        viewer.cut(16_000_000, &mut tally);
+        assert_eq!((tally.returns, tally.cut_again, viewer.tried), (0, 1, None));
+        assert!(15_000_000 <= tally.replay.max(), "{tally:?}");
+        // Who was live, or has never been, has no return that could be cut.
+        viewer.cut(17_000_000, &mut tally);
+        (viewer.ended, viewer.tried) = (None, Some(1));
+        viewer.cut(18_000_000, &mut tally);
+        assert_eq!(tally.cut_again, 1);
     }
 
     #[test]

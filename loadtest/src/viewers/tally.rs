@@ -26,13 +26,15 @@ pub struct Tally {
     pub sent_away: Vec<u64>,
     /// Returns: a viewer was live again.
     pub returns: u64,
+    /// Returns that were cut again before.
+    pub cut_again: u64,
     /// From when an activity should have been published until its viewer had it, for all of them, however long the viewer was away.
     pub delivery: Histogram<u64>,
     /// The same of those that came while their viewer was live.
     pub live: Histogram<u64>,
-    /// From the first packet of a return until everything missed was there.
+    /// From the first packet of a return, of its first try, until everything missed was there; of those that were cut again, until that.
     pub replay: Histogram<u64>,
-    /// The same from the subscription on.
+    /// From the subscription on until everything missed was there.
     pub resume: Histogram<u64>,
     /// From the end of a connection until everything missed was there.
     pub downtime: Histogram<u64>,
@@ -51,6 +53,7 @@ impl Tally {
             failures: 0,
             sent_away: Vec::new(),
             returns: 0,
+            cut_again: 0,
             delivery: times.clone(),
             live: times.clone(),
             replay: times.clone(),
