@@ -49,6 +49,7 @@ async fn forged_tokens_are_refused() {
         ("no signature", format!("{head}.{body}.")),
         ("two parts", format!("{head}.{body}")),
         ("four parts", format!("{valid}.x")),
+        ("as JSON", json!({"protected": head, "payload": body, "signature": signature}).to_string()),
         ("another signature", format!("{head}.{body}.{}", &signature[1..])),
         ("other claims", format!("{head}.{tampered}.{signature}")),
         ("another secret", encode(&Header::new(Algorithm::HS256), &good(), &other).expect("it signs")),
