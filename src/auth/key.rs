@@ -107,3 +107,6 @@ impl VerifyingKey {
 fn modulus_bits(text: &str) -> usize {
     text.trim_end_matches('=').len() * 6
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! JWTs (RFC 7519, RFC 8725): signature, claims, grants.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{
     Refusal,
@@ -15,6 +17,10 @@ pub(super) const LONGEST: usize = 8 * 1024;
 
 /// The most characters of a token's own name.
 const ID_CHARS: usize = 128;
+
+/// What a header may have that changes how the rest is to be read: extensions that must be understood (RFC 7515 section 4.1.11), and a payload that
+/// is not encoded (RFC 7797). None is understood here, so whatever they say a token with them is refused, also where a signature fits.
+const NOT_UNDERSTOOD: [&str; 2] = ["crit", "b64"];
 
 /// What the claims must be.
 #[derive(Debug, Clone, Default)]
@@ -38,10 +44,20 @@ struct Claims {
     tasklight: Grants,
 }
 
-/// The id of the key that the token says it was signed with; nothing else of the header is believed or followed.
+/// The id of the key that the token says it was signed with; nothing else of the header is believed or followed. Refuses a header that asks for
+/// what is not understood.
 pub(super) fn key_id(token: &str) -> Result<Option<String>, Refusal> {
-    decode_header(token).map(|header| header.kid).map_err(|_| Refusal::Invalid("it is no JWT"))
+    let header = decode_header(token).map_err(|_| NO_JWT)?;
+    let text = token.split_once('.').and_then(|(header, _)| URL_SAFE_NO_PAD.decode(header).ok()).ok_or(NO_JWT)?;
+    // By name and not by value, for which `null` would be as good as nothing.
+    let members: Map<String, Value> = serde_json::from_slice(&text).map_err(|_| NO_JWT)?;
+    if NOT_UNDERSTOOD.iter().any(|name| members.contains_key(*name)) {
+        return Err(Refusal::Invalid("its header has crit or b64, and this hub understands no extension"));
+    }
+    Ok(header.kid)
 }
+
+const NO_JWT: Refusal = Refusal::Invalid("it is no JWT");
 
 /// Whom the token speaks for, if one of the keys has signed it and its claims hold.
 pub(super) fn verify(token: &str, keys: &[VerifyingKey], expected: &Expected) -> Result<Caller, Refusal> {

@@ -1,5 +1,6 @@
 //! Nobody reads or writes what their token does not grant, whichever way they try.
 
+mod forged;
 mod keys;
 mod sessions;
 mod tokens;

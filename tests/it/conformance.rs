@@ -32,6 +32,9 @@ const CHATTER: [&str; 4] = ["subscribed", "live", "cursor", "reconnecting"];
 /// What this client has no helper for.
 const CANNOT: &str = "invocation";
 
+/// The scenarios that need it, which the SDKs play. One more or one less is to be looked at here.
+const LEFT_OUT: [&str; 2] = ["an invocation that ends well", "invocations that fail or are cancelled say so"];
+
 /// An error as the list has it.
 type Failed = Value;
 
@@ -335,12 +338,12 @@ async fn next(follow: &mut Follow) -> Result<Value, Failed> {
 async fn the_rust_client_does_what_every_client_must() {
     let list: Value = serde_json::from_str(include_str!("../../sdk/conformance/scenarios.json")).expect("JSON");
     assert_eq!(list["version"], 1);
-    let (mut played, mut wrong) = (0, Vec::new());
+    let (mut played, mut left_out, mut wrong) = (0, Vec::new(), Vec::new());
     for (number, scenario) in list["scenarios"].as_array().expect("scenarios").iter().enumerate() {
         let needs: Vec<&str> = scenario["needs"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         assert!(needs.iter().all(|need| ["redis", "proxy", "hub", "trim", CANNOT].contains(need)), "{needs:?}");
         if needs.contains(&CANNOT) {
-            println!("skipped, it needs {CANNOT}: {}", scenario["name"]);
+            left_out.push(scenario["name"].as_str().expect("a name"));
             continue;
         }
         let mut player = Player::prepare(&needs, number).await;
@@ -353,5 +356,5 @@ async fn the_rust_client_does_what_every_client_must() {
         }
     }
     assert!(wrong.is_empty(), "{} of {played} scenarios: {wrong:#?}", wrong.len());
-    assert!(25 < played, "the list must not have become empty: {played}");
+    assert_eq!((played, left_out), (31, LEFT_OUT.to_vec()), "the list has changed: say here what is played and what is not");
 }

@@ -1,4 +1,7 @@
-//! The documents lead where they say: every relative link of every Markdown file names a file that is there and, with `#`, a heading in it.
+//! The documents lead where they say: every relative link of every Markdown file names a file that is there and, with `#`, a heading in it; and
+//! what they name as a file of this repository or as a test is there ([`names`]).
+
+mod names;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -99,29 +102,4 @@ fn a_link_that_leads_nowhere_is_found() {
     fs::write(&path, text).expect("it is written");
     let found: Vec<String> = broken(&path).iter().map(|line| line.rsplit(": ").next().unwrap_or_default().to_owned()).collect();
     assert_eq!(found, ["gone.md", "#three", "a.md#c"]);
-}
-
-/// The tests that a document names, as `file.rs` and then `functions_of_it`, each with whether it is there.
-fn named_tests(text: &str) -> Vec<(String, bool)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let (mut source, mut found) = (String::new(), Vec::new());
-    for code in text.split('`').skip(1).step_by(2) {
-        if code.ends_with(".rs") {
-            source = fs::read_to_string(folder.join(code)).unwrap_or_default();
-        } else if 2 < code.matches('_').count() && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        {
-            found.push((code.to_owned(), source.contains(&format!("fn {code}("))));
-        }
-    }
-    found
-}
-
-#[test]
-fn every_test_that_is_named_as_a_proof_is_there() {
-    let named = named_tests(include_str!("../../docs/reliability.md"));
-    assert!(30 < named.len(), "{named:?}");
-    let gone: Vec<_> = named.iter().filter(|(_, there)| !there).collect();
-    assert!(gone.is_empty(), "these are not there: {gone:?}");
-    let (here, elsewhere) = ("`documents.rs`: `every_link_leads_somewhere`", "`documents.rs`: `no_test_has_this_name`");
-    assert!(named_tests(here)[0].1 && !named_tests(elsewhere)[0].1);
 }

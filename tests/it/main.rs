@@ -18,6 +18,7 @@ mod documents;
 mod durable;
 mod envelopes;
 mod examples;
+mod full_disk;
 mod fuzz_seeds;
 mod harness;
 mod hooks;

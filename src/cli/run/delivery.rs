@@ -35,7 +35,7 @@ pub(super) struct RecordArgs {
     /// How long to go on delivering after the end
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub wait: Duration,
-    /// The most bytes of output that wait on disk while the hub is away; beyond it the newest is dropped
+    /// The most bytes of output that wait on disk while the hub is away; beyond it, or on a full disk, the newest is dropped
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub spill_limit: Size,
     /// Do not say where to watch, which flags are added, nor that the hub is away; losses are said all the same

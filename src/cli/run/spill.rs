@@ -32,6 +32,8 @@ pub(super) struct Spill {
     bytes: u64,
     /// Lines that were read back and not yet given.
     read: VecDeque<Bytes>,
+    /// Whether the disk did not take a line and has been given no room back since. A shorter line may fit; that is no ease.
+    is_short: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,7 @@ struct Segment {
 impl Spill {
     /// At most so many bytes on disk.
     pub(super) fn new(most: u64) -> Self {
-        Self { most, segments: VecDeque::new(), bytes: 0, read: VecDeque::new() }
+        Self { most, segments: VecDeque::new(), bytes: 0, read: VecDeque::new(), is_short: false }
     }
 
     /// How many lines there are.
@@ -54,9 +56,9 @@ impl Spill {
         self.segments.iter().map(|segment| segment.lines).sum::<u64>() + self.read.len() as u64
     }
 
-    /// Whether so many bytes more would leave a quarter of the room free.
+    /// Whether so many bytes more would leave a quarter of the room free, as far as is known: how much the disk has only shows when it takes no more.
     pub(super) fn has_ease(&self, bytes: u64) -> bool {
-        self.bytes + bytes <= self.most / 4 * 3
+        !self.is_short && self.bytes + bytes <= self.most / 4 * 3
     }
 
     /// Adds a line, which must hold no line break.
@@ -66,6 +68,12 @@ impl Spill {
         if self.most < self.bytes + length {
             return Err(SpillError::Full);
         }
+        let written = self.write(&text);
+        self.is_short |= written.is_err();
+        Ok(written?)
+    }
+
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
         let segment_bytes = SEGMENT_BYTES.min(self.most / 8);
         let segment = match self.segments.back_mut() {
             Some(segment) if segment.written < segment_bytes => segment,
@@ -76,10 +84,10 @@ impl Spill {
             }
         };
         // What a failed write leaves behind is written over by the next.
-        segment.file.write_all_at(&text, segment.written)?;
-        segment.written += length;
+        segment.file.write_all_at(text, segment.written)?;
+        segment.written += text.len() as u64;
         segment.lines += 1;
-        self.bytes += length;
+        self.bytes += text.len() as u64;
         Ok(())
     }
 
@@ -103,6 +111,7 @@ impl Spill {
     fn remove_first(&mut self) {
         if let Some(segment) = self.segments.pop_front() {
             self.bytes -= segment.written;
+            self.is_short = false;
         }
     }
 }
@@ -168,5 +177,21 @@ mod tests {
         }
         spill.pop().expect("readable");
         assert!(spill.has_ease(1) && spill.push(&line(0)).is_ok());
+    }
+    #[test]
+    fn a_disk_that_took_no_more_has_no_ease_until_it_was_given_room() {
+        let mut spill = Spill::new(8 << 20);
+        spill.push(&line(0)).expect("room");
+        // Nothing can be written to it.
+        let full = File::open("/dev/null").expect("it is there");
+        let disk = std::mem::replace(&mut spill.segments[0].file, full);
+        assert!(matches!(spill.push(&line(1)), Err(SpillError::Io(_))));
+        spill.segments[0].file = disk;
+        assert!(spill.push(b"short").is_ok() && !spill.has_ease(1), "that a shorter one fits is no ease");
+        assert_eq!(spill.lines(), 2);
+        for expected in [line(0), b"short".to_vec()] {
+            assert_eq!(spill.pop().expect("readable").as_deref(), Some(expected.as_slice()));
+        }
+        assert!(spill.pop().expect("readable").is_none() && spill.has_ease(1));
     }
 }

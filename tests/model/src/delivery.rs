@@ -53,6 +53,15 @@ enum Need {
     Activities,
 }
 
+/// Property: what a viewer is shown was committed.
+pub const COMMITTED: &str = "nothing is shown that is not committed";
+
+/// Property: each offset of a life of the log comes once and in order, or its absence is said.
+pub const ORDER: &str = "each once and in order, and what cannot be continued is said";
+
+/// Property: everyone is at the head and asleep, once nothing else happens.
+pub const HEAD: &str = "everyone comes to the head in the end";
+
 /// A rule that is broken on purpose, to see that the properties notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
@@ -233,13 +242,13 @@ impl Model for Scenario {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("nothing is shown that is not committed", |_, world: &World| {
+            Property::always(COMMITTED, |_, world: &World| {
                 !world.viewers.iter().any(|viewer| viewer.wrong == Some("shown but not committed"))
             }),
-            Property::always("each once and in order, and what cannot be continued is said", |_, world: &World| {
+            Property::always(ORDER, |_, world: &World| {
                 world.viewers.iter().all(|viewer| viewer.wrong.is_none_or(|wrong| wrong == "shown but not committed"))
             }),
-            Property::always("everyone comes to the head in the end", |scenario: &Self, world: &World| {
+            Property::always(HEAD, |scenario: &Self, world: &World| {
                 let mut world = world.clone();
                 world.settle(scenario.broken);
                 world.viewers.iter().all(|viewer| is_at_the_head(viewer, &world))
@@ -258,6 +267,15 @@ fn is_at_the_head(viewer: &world::Viewer, world: &World) -> bool {
 
 /// Goes through everything, or until a property fails.
 pub fn explore(scenario: &Scenario) -> Explored {
-    let checker = scenario.clone().checker().finish_when(HasDiscoveries::Any).threads(THREADS);
+    explore_until(scenario, HasDiscoveries::Any)
+}
+
+/// Goes through everything, or until this property fails, whichever others do.
+pub fn look_for(scenario: &Scenario, property: &'static str) -> Explored {
+    explore_until(scenario, HasDiscoveries::AnyOf([property].into()))
+}
+
+fn explore_until(scenario: &Scenario, end: HasDiscoveries) -> Explored {
+    let checker = scenario.clone().checker().finish_when(end).threads(THREADS);
     Explored::of(Instant::now(), checker.spawn_bfs().join())
 }

@@ -28,6 +28,16 @@ fn digest(state: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+/// Where the numbers of states are told.
+const TOLD: &str = include_str!("../../../docs/model.md");
+
+/// A number as it is written there.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
+}
+
 /// How many threads go through the states of one scenario.
 const THREADS: usize = 2;
 
@@ -45,17 +55,25 @@ pub struct Explored {
 }
 
 impl Explored {
-    /// Everything was gone through, and every property holds; says how much that was.
-    pub fn assert_holds(&self, what: &impl Debug) {
+    /// Everything was gone through, every property holds, and there are so many states: one more or less is another protocol, to be looked at, and to be
+    /// written down in docs/model.md.
+    pub fn assert_holds(&self, what: &impl Debug, states: usize) {
         println!("{what:?}: {} states, {} steps deep, {:.1?}", self.states, self.depth, self.took);
         assert!(self.failures.is_empty(), "{what:?}: {:#?}", self.failures);
+        assert_eq!(self.states, states, "{what:?}: as many states as before");
+        let written = thousands(states);
+        assert!(TOLD.contains(&format!(" {written} ")), "{what:?}: {written} is not in docs/model.md");
     }
 
-    /// A property fails.
-    pub fn assert_fails(&self, what: &impl Debug) {
-        let found = self.failures.first().map(|(name, steps)| (name, steps.len()));
+    /// This property fails.
+    pub fn assert_fails(&self, what: &impl Debug, property: &str) {
+        let found: Vec<_> = self.failures.iter().map(|(name, steps)| (name, steps.len())).collect();
         println!("{what:?}: {found:?} after {} states", self.states);
-        assert!(found.is_some(), "{what:?}: nobody noticed in {} states", self.states);
+        assert!(
+            found.iter().any(|(name, _)| **name == property),
+            "{what:?}: {property:?} has not noticed in {} states",
+            self.states
+        );
     }
 
     fn of<M>(begun: Instant, checker: impl Checker<M>) -> Self

@@ -16,6 +16,15 @@ pub use world::World;
 /// Of this task `n0` is the owner before `n1`, and `n1` before `n2`; the scenarios check it.
 const TASK: &str = "t0";
 
+/// Property: nothing is appended twice.
+pub const ONCE: &str = "appended at most once";
+
+/// Property: the log has the agent's order as far as it is promised.
+pub const ORDER: &str = "in order";
+
+/// Property: what was counted is there, once and in order, when everything has come to rest.
+pub const KEPT: &str = "what was counted is stored in the end";
+
 /// A rule of the protocol that is broken on purpose, to see that the properties notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
@@ -203,12 +212,12 @@ impl Model for Scenario {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("appended at most once", |_, world: &World| {
+            Property::always(ONCE, |_, world: &World| {
                 let mut seen = BTreeSet::new();
                 world.stored.iter().all(|said| seen.insert(*said))
             }),
-            Property::always("in order", |scenario: &Self, world: &World| is_ordered(scenario, world)),
-            Property::always("what was counted is stored in the end", |scenario: &Self, world: &World| {
+            Property::always(ORDER, |scenario: &Self, world: &World| is_ordered(scenario, world)),
+            Property::always(KEPT, |scenario: &Self, world: &World| {
                 let mut steps = Vec::new();
                 scenario.actions(world, &mut steps);
                 !steps.is_empty() || is_kept(scenario, world)
@@ -240,6 +249,15 @@ fn is_kept(scenario: &Scenario, world: &World) -> bool {
 
 /// Goes through everything, or until a property fails.
 pub fn explore(scenario: &Scenario) -> Explored {
-    let checker = scenario.clone().checker().finish_when(HasDiscoveries::Any).threads(THREADS);
+    explore_until(scenario, HasDiscoveries::Any)
+}
+
+/// Goes through everything, or until this property fails, whichever others do.
+pub fn look_for(scenario: &Scenario, property: &'static str) -> Explored {
+    explore_until(scenario, HasDiscoveries::AnyOf([property].into()))
+}
+
+fn explore_until(scenario: &Scenario, end: HasDiscoveries) -> Explored {
+    let checker = scenario.clone().checker().finish_when(end).threads(THREADS);
     Explored::of(Instant::now(), checker.spawn_bfs().join())
 }

@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Optional
 
 from .activity import Noted, Outgoing, Refusal
@@ -260,8 +261,8 @@ class Sender:
                 log.debug("a heartbeat of task %s was refused", self._task)
 
     def _leave(self) -> None:
-        """Writes everything that is not confirmed into a new file that only its owner can read."""
-        count = self.waiting
+        """Writes everything that is not confirmed into a new file that only its owner can read; all of it, or else it is dropped and counted."""
+        count, lost, path = self.waiting, self._outbox.lost, None
         try:
             number, path = tempfile.mkstemp(prefix=f"tasklight-{os.getpid()}-", suffix=".ndjson", dir=self._bounds[2])
             with os.fdopen(number, "wb") as file, self._changed:
@@ -271,6 +272,12 @@ class Sender:
                     batch = self._outbox.take(REQUEST_ACTIVITIES, REQUEST_BYTES)
                 self._left, self._on_its_way = count, []
         except OSError as error:
+            # Half of it would be taken for all of it.
+            if path is not None:
+                Path(path).unlink(missing_ok=True)
+            with self._changed:
+                self._outbox, self._on_its_way = Outbox(*self._bounds), []
+                self._dropped += count + lost
             log.warning("%d activities of task %s were not confirmed, and cannot be kept: %s", count, self._task, error)
             return
         words = "%d activities of task %s were not confirmed. They are kept: tasklight publish %s < %s"
