@@ -209,6 +209,19 @@ mod tests {
         assert_eq!(index::<Built>(&asking(header::IF_NONE_MATCH, "\"another\"")).status(), StatusCode::OK);
     }
 
+    #[test]
+    fn the_page_and_what_it_runs_say_the_pages_own_policy() {
+        let none = HeaderMap::new();
+        let worker = find::<Built>("assets/app-1a2b3c4d.js", &none).expect("it is there").answer(&none, FOR_EVER);
+        let icon = file::<Built>("icon.svg", &none).expect("it is there");
+        let whole = index::<Built>(&none);
+        let known = index::<Built>(&asking(header::IF_NONE_MATCH, header_of(&whole, header::ETAG)));
+        assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+        for response in [worker, icon, whole, known, index::<NotBuilt>(&none), unbuilt::style()] {
+            assert_eq!(response.headers().get(header::CONTENT_SECURITY_POLICY), Some(&PAGE_POLICY));
+        }
+    }
+
     #[tokio::test]
     async fn only_what_was_built_is_served_beside_the_index() {
         let none = HeaderMap::new();
