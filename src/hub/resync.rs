@@ -245,7 +245,8 @@ mod tests {
         let (hub, log, state) = hub(folder.path()).await;
         hub.inner.store.append(&[message()], Attempt::First).await.expect("it is stored");
         assert_eq!(log.heard_of(state.epoch, Offset::ZERO.next()), Need::Activities);
-        let filling = tokio::spawn(fill_gap(hub.clone(), log.clone()));
+        let tracker = TaskTracker::new();
+        let filling = tracker.spawn(fill_gap(hub.clone(), log.clone()));
         // The read is on its way, and its answer comes only once this test waits for something.
         tokio::task::yield_now().await;
         let other = LogState { epoch: "00000002".parse().expect("an epoch"), ..state };

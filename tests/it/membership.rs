@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     cluster::{Cluster, numbered, numbers},
@@ -146,7 +146,8 @@ async fn a_hub_that_stops_stores_all_that_it_has_counted_before_it_ceases_to_be_
     }
     let (nodes, channel) = (format!("{}nodes", cluster.prefix), format!("{}task:t", cluster.prefix));
     let mut hub = cluster.hubs.remove(0);
-    let stopping = tokio::spawn(async move {
+    let mut stopping = JoinSet::new();
+    stopping.spawn(async move {
         let ended = hub.stop().await;
         (hub, ended)
     });
@@ -162,7 +163,7 @@ async fn a_hub_that_stops_stores_all_that_it_has_counted_before_it_ceases_to_be_
     };
     assert!(timeout(MEANWHILE, gone).await.is_err(), "it is no member any more, and has stored nothing");
     intruder.execute(sqlx::raw_sql("ROLLBACK")).await.expect("the lock goes");
-    let (mut hub, ended) = stopping.await.expect("it stops");
+    let (mut hub, ended) = stopping.join_next().await.expect("one").expect("it stops");
     assert!(ended, "by itself");
     hub.start_again().await;
     assert_eq!(numbers(&hub.log("t").await), (0..200).collect::<Vec<_>>(), "all of them, in order");

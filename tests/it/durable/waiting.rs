@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::{JSON, TEXT, ask, code, header, put, read, request};
 use crate::{
-    harness::{PATIENCE, TestHub, message},
+    harness::{PATIENCE, TestHub},
     services::execute_on,
 };
 
