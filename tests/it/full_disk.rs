@@ -138,6 +138,7 @@ async fn what_a_full_disk_cannot_keep_either_is_counted_and_leaves_no_half_file(
         let lost: Vec<_> = said.iter().filter(|line| line.contains("activities are lost: they could not be delivered")).collect();
         let [lost] = lost[..] else { panic!("{disk:?}: {said:?}") };
         let count: usize = lost.split(' ').nth(1).and_then(|number| number.parse().ok()).expect("a number");
-        assert!(100 < count && lost.contains("nor kept: "), "{disk:?}: {lost}");
+        // Some megabytes in pieces of 64 KiB at most; a slow reader gets larger ones, and so fewer.
+        assert!(50 < count && lost.contains("nor kept: "), "{disk:?}: {lost}");
     }
 }
