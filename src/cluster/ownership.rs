@@ -96,13 +96,6 @@ impl Ownership {
         [self.known.len(), owned, self.places.len() - owned]
     }
 
-    /// Whether others still rely on this node: it takes something, is about to, or holds what is not settled.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.places.values().any(|place| {
-            !place.held.is_empty() || matches!(place.role, Role::Owner | Role::Leaving { .. } | Role::Arriving { .. })
-        })
-    }
-
     /// How many activities are held here.
     pub(crate) fn held_activities(&self) -> usize {
         self.held.1

@@ -112,7 +112,8 @@ impl Invocation {
         (0..count)
             .map(|_| {
                 let event = Uuid::now_v7();
-                self.publication.sent.push(Sent { event, proof: Proof::None, at_ms: 0, during: None, life: None });
+                let nothing = Sent { event, proof: Proof::None, at_ms: 0, during: None, life: None, out_of_turn: None };
+                self.publication.sent.push(nothing);
                 let number = self.publication.sent.len();
                 // About as long as a line of a build's output.
                 let text = "x".repeat(rand::random_range(20..200));

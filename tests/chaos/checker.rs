@@ -79,6 +79,8 @@ pub struct Sent {
     pub during: Option<&'static str>,
     /// The epoch that its receipt names.
     pub life: Option<Arc<str>>,
+    /// Why it may be stored after later ones of its invocation, although it is not lost.
+    pub out_of_turn: Option<&'static str>,
 }
 
 /// What a publisher was told.

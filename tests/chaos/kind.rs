@@ -104,6 +104,16 @@ impl Kind {
         matches!(self, Self::KillHub | Self::FreezeHub)
     }
 
+    /// Whether a node leaves in order by it.
+    pub fn has_a_hub_leave(self) -> bool {
+        matches!(self, Self::RollingRestart | Self::AddAndRemoveHub)
+    }
+
+    /// Whether a node may have nothing stored for seconds by it.
+    pub fn keeps_the_store_away(self) -> bool {
+        matches!(self, Self::RestartPostgres | Self::TakeConnections | Self::Link(Line::Postgres, _))
+    }
+
     /// Whether messages that Redis has counted may go down with it.
     pub fn takes_what_redis_counted(self) -> bool {
         match self {

@@ -46,6 +46,9 @@ const RECOVERY: Duration = Duration::from_secs(15);
 /// What a standby has heard alone, because the owner was dead for a moment, it has alone until it looks that up in the store, after 10 s.
 pub const LOOKED_UP: Duration = Duration::from_secs(12);
 
+/// What a node has counted so long before it leaves it may still have to store then: the store was away, or slow.
+const LEAVING: Duration = Duration::from_secs(30);
+
 /// No fault lasts longer, with all it leads to.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -119,19 +122,31 @@ impl Timeline {
     /// either, and with a second hub that fails before all was well again after the first one, neither.
     pub fn excuse(&self, at_ms: u64) -> Option<&'static str> {
         let at = Duration::from_millis(at_ms);
-        let windows = self.windows.lock();
-        let windows = around(&windows, at);
+        let all = self.windows.lock();
+        let windows = around(&all, at);
         let excuses = |kind: Kind| kind.takes_what_redis_counted() || (self.alone && kind.takes_a_hub());
         let mut on = windows.iter().filter(|window| window.touches(at));
         if let Some(window) = on.clone().find(|window| excuses(window.kind)) {
             return Some(window.kind.name());
         }
         let others = |one: &Window| {
+            // It may have begun later than what was counted was on its way.
             let other = |window: &&Window| window.kind.takes_a_hub() && window.meets(one);
             // It meets itself.
-            1 < windows.iter().filter(other).count()
+            1 < all.iter().filter(other).count()
         };
         on.any(|window| window.kind.takes_a_hub() && others(window)).then_some("two hubs at once")
+    }
+
+    /// Why an activity that was counted by PUBLISH then may be stored after later ones of its run: a node that leaves waits only for so long until
+    /// those before it have stored what they took, and they cannot while the store does not answer them. Receipts and acks are waited for one by one.
+    pub fn out_of_turn(&self, at_ms: u64) -> Option<&'static str> {
+        let at = Duration::from_millis(at_ms);
+        let windows = self.windows.lock();
+        let windows: Vec<_> =
+            around(&windows, at + LEAVING).iter().filter(|window| window.to.is_none_or(|to| at <= to)).collect();
+        let any = |of: fn(Kind) -> bool| windows.iter().any(|window| of(window.kind));
+        (any(Kind::has_a_hub_leave) && any(Kind::keeps_the_store_away)).then_some("a node left without the store")
     }
 
     /// The fault by which a hub was failing then, or failed so shortly after that it may not have read what was counted then.

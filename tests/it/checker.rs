@@ -23,7 +23,14 @@ fn world() -> World {
         let event = Uuid::from_u128(offset.into());
         let (index, proof) = if offset % 2 == 1 { (0, Proof::Receipt(offset)) } else { (1, counted(None)) };
         let publication = &mut world.publications[index];
-        publication.sent.push(Sent { event, proof, at_ms: 10_000 + offset, during: Some("hub killed"), life: None });
+        publication.sent.push(Sent {
+            event,
+            proof,
+            at_ms: 10_000 + offset,
+            during: Some("hub killed"),
+            life: None,
+            out_of_turn: None,
+        });
         let number = publication.sent.len() as u64;
         world.log.entries.push(Entry { offset, event, invocation: publication.invocation.clone(), number });
         // It comes back after the tenth.
@@ -180,6 +187,18 @@ fn only_what_was_sent_into_a_failing_redis_without_acks_may_come_late() {
     });
     assert_eq!(found(&late).0, vec![]);
     assert_eq!(late.late.into_iter().collect::<Vec<_>>(), [("redis", 1)]);
+    let out_of_turn = changed(|world| {
+        swap(world);
+        world.publications[1].sent[2].out_of_turn = Some("a node left");
+    });
+    assert_eq!(found(&out_of_turn).0, vec![]);
+    assert_eq!(out_of_turn.late.into_iter().collect::<Vec<_>>(), [("a node left", 1)]);
+    let lost = changed(|world| {
+        forget(world, 8);
+        world.publications[1].sent[3].proof = counted(None);
+        world.publications[1].sent[3].out_of_turn = Some("a node left");
+    });
+    assert_eq!(found(&lost).0, [Kind::Lost], "and not be lost");
 }
 
 #[test]

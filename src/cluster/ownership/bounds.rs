@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Act, Ownership, OwnershipOptions, place::LISTENERS};
+use super::{Act, Ownership, OwnershipOptions, Took, place::LISTENERS};
 use crate::{
     cluster::{
         control::Mark,
@@ -148,4 +148,13 @@ fn a_node_that_was_full_for_a_moment_takes_up_its_tasks_although_nobody_has_noti
     assert!(!ownership.is_to_own(&task));
     ownership.come_back(late);
     assert!(ownership.is_to_own(&task) && changes(&mut ownership) == [true]);
+}
+
+#[test]
+fn a_node_is_coming_as_long_as_it_holds_what_others_have_still_to_store_something_before() {
+    let (task, now) = (task(0), Instant::now());
+    let mut ownership = full(&task, now);
+    assert!(ownership.is_coming() && ownership.is_busy());
+    ownership.released(&task, &"b".into(), Took::Nothing, now);
+    assert!(!ownership.is_coming() && ownership.owns(&task), "and now it owns it");
 }

@@ -9,6 +9,18 @@ use super::{
 use crate::model::TaskId;
 
 impl Ownership {
+    /// Whether others still rely on this node: it takes something, is about to, or holds what is not settled.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.places.values().any(|place| {
+            !place.held.is_empty() || matches!(place.role, Role::Owner | Role::Leaving { .. } | Role::Arriving { .. })
+        })
+    }
+
+    /// Whether it holds what is for it to store once others have stored what came before.
+    pub(crate) fn is_coming(&self) -> bool {
+        self.places.values().any(|place| matches!(place.role, Role::Arriving { .. }) && !place.held.is_empty())
+    }
+
     /// This node will own nothing from now on, and its channels are let go at once: its queue is full, or it stops. What it has taken, and
     /// what is still on its way, it stores.
     pub(crate) fn withdraw(&mut self, now: Instant) {

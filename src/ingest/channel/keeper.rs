@@ -25,7 +25,10 @@ use crate::{
 };
 
 mod errands;
+mod leaving;
 mod lookups;
+
+use leaving::Leaving;
 
 /// How often the keeper looks after what waits.
 const TICK: Duration = Duration::from_millis(250);
@@ -33,15 +36,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// A node whose queue is fuller than this withdraws from ownership, and comes back below the second mark.
 const WITHDRAW_ABOVE: f64 = 0.5;
 const RETURN_BELOW: f64 = 0.2;
-
-/// How long a leaving node waits for others to take its tasks.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(4);
-
-/// How long it still takes what was on its way when it let go of its channels: far longer than Redis needs to hear of it.
-const ON_ITS_WAY: Duration = Duration::from_millis(200);
-
-/// How long after that it waits for others to store what it holds: it would overtake what they have still to store if it did so itself.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is refused of a message, item by item.
 type Unparsed = Vec<(Option<EventId>, Rejected, Bytes)>;
@@ -78,24 +72,6 @@ pub(super) struct Tools {
     pub beat: BeatHandle,
     pub rejections: Rejections,
     pub tracker: TaskTracker,
-}
-
-/// How far a node is that leaves.
-#[derive(Debug)]
-enum Leaving {
-    /// Handing its tasks over, until then at most; all that others are waited for ends by then.
-    Handing {
-        until: Instant,
-        by: Instant,
-        reply: oneshot::Sender<()>,
-    },
-    /// Taking what was on its way when it let go, until then, and waiting for others to store what it holds, until then at most.
-    Listening {
-        until: Instant,
-        by: Instant,
-        reply: oneshot::Sender<()>,
-    },
-    Gone,
 }
 
 #[derive(Debug)]
@@ -194,13 +170,7 @@ impl Keeper {
                     some.iter().for_each(|task| self.ownership.forget(task));
                 }
             }
-            Question::Leave(within, reply) => {
-                // It looks at the time between ticks only.
-                let by = now + within.saturating_sub(3 * TICK);
-                let until = now + LEAVE_PATIENCE.min(within.saturating_sub(3 * TICK + ON_ITS_WAY + SETTLE_PATIENCE));
-                self.leaving = Some(Leaving::Handing { until, by, reply });
-                self.stand();
-            }
+            Question::Leave(within, reply) => self.leave(within, reply, now),
         }
     }
 
@@ -344,26 +314,6 @@ impl Keeper {
         self.leave_if_done(now, owned);
     }
 
-    /// A leaving node goes once nobody relies on it, or after it has waited long enough; not before it has taken what was on its way.
-    fn leave_if_done(&mut self, now: Instant, owned: usize) {
-        match self.leaving.take() {
-            Some(Leaving::Handing { until, by, reply }) if !self.ownership.is_busy() || until <= now => {
-                tracing::info!(tasks = owned, "leaving; tasks that nobody took over are let go");
-                self.ownership.withdraw(now);
-                self.act();
-                let until = now + ON_ITS_WAY;
-                self.leaving = Some(Leaving::Listening { until, by: by.min(until + SETTLE_PATIENCE).max(until), reply });
-            }
-            Some(Leaving::Listening { until, by, reply }) if until <= now && (!self.ownership.is_busy() || by <= now) => {
-                self.ownership.give_up();
-                self.act();
-                self.leaving = Some(Leaving::Gone);
-                self.tools.tracker.spawn(go(self.tools.queue.stored(), self.tools.beat.leave.clone(), reply));
-            }
-            leaving => self.leaving = leaving,
-        }
-    }
-
     /// Stands as it can: able to own tasks, or not.
     fn stand(&mut self) {
         let pressure = self.tools.queue.pressure();
@@ -386,12 +336,4 @@ impl Keeper {
     fn act(&mut self) {
         errands::run(self.ownership.take_acts(), &self.tools);
     }
-}
-
-/// A node ceases to be a member once all that it took is stored: what has no `eventId` nobody else has, and without a membership it is dropped.
-async fn go(stored: impl Future<Output = ()>, leave: CancellationToken, reply: oneshot::Sender<()>) {
-    stored.await;
-    leave.cancel();
-    // Whoever waits may have lost patience.
-    let _ = reply.send(());
 }

@@ -24,6 +24,7 @@ pub(super) async fn publish(run: Arc<Run>, mut invocation: Invocation, pause: Du
     // Only now is it known which faults were on for how long.
     for sent in &mut invocation.publication.sent {
         if let Proof::Counted { excused, .. } = &mut sent.proof {
+            sent.out_of_turn = run.timeline.out_of_turn(sent.at_ms);
             *excused = run.timeline.excuse(sent.at_ms);
             if excused.is_none()
                 && let Some(kind) = run.timeline.hub_failing(sent.at_ms)

@@ -31,9 +31,9 @@ pub(super) fn check(log: &Log, published: &Published<'_>, times: &Times<'_>, ver
         if let Some(last) = last_of.insert(invocation, entry)
             && *number <= last.number
         {
-            let late = sent.and_then(Sent::excused).filter(|_| *number != last.number);
+            let late = sent.and_then(|sent| sent.excused().or(sent.out_of_turn)).filter(|_| *number != last.number);
             if let Some(fault) = late {
-                // No node had heard both: the links came back one by one.
+                // No node had heard both: the links came back one by one; or one that left could not wait for the other.
                 *verdict.late.entry(fault).or_default() += 1;
                 last_of.insert(invocation, last);
             } else {
