@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::{
     backoff::Backoff,
     model::{Filter, FrameBuilder, LogState, TaskId},
-    store::{ReadAfter, StoreError},
+    store::{Page, ReadAfter, StoreError},
 };
 
 use super::{
@@ -61,34 +61,17 @@ pub(super) async fn fill_gap(hub: Hub, log: Arc<Log>) {
     if log.gap().is_some() {
         hub.inner.metrics.gaps.inc();
     }
-    while let Some(gap @ Gap { epoch, after, .. }) = log.gap() {
+    while let Some(gap) = log.gap() {
         let options = &hub.inner.options;
         let range = ReadAfter {
-            after,
+            after: gap.after,
             limit: options.page_activities,
             bytes: options.page_bytes,
             window: u64::MAX,
             filter: Filter::default(),
         };
         match hub.inner.store.read_after(&log.task, &range).await {
-            Ok(Some(page)) if page.state.epoch == epoch && page.state.floor <= after.next() => {
-                if page.activities.is_empty() {
-                    log.deny(gap);
-                }
-                let mut builder = FrameBuilder::new(&log.task, epoch);
-                for (offset, activity) in &page.activities {
-                    builder.push(*offset, activity);
-                }
-                for batch in builder.finish() {
-                    // The log may have become another one while this was read: then it is for the state to be asked for.
-                    let need = log.apply(batch, options);
-                    hub.resync(&log, need);
-                }
-            }
-            // Deleted, made again, or trimmed past the gap: where the log stands is no longer what was thought.
-            Ok(page) => {
-                log.correct(gap, page.map(|page| page.state));
-            }
+            Ok(page) => take(&hub, &log, gap, page),
             Err(error) => {
                 tracing::debug!(task.id = %log.task, %error, "a gap could not be filled; trying again");
                 tokio::select! {
@@ -97,6 +80,29 @@ pub(super) async fn fill_gap(hub: Hub, log: Arc<Log>) {
                 }
             }
         }
+    }
+}
+
+/// Takes what the store has in a gap.
+fn take(hub: &Hub, log: &Arc<Log>, gap: Gap, page: Option<Page>) {
+    let Gap { epoch, after, .. } = gap;
+    match page {
+        Some(page) if page.state.epoch == epoch && page.state.floor <= after.next() => {
+            if page.activities.is_empty() {
+                log.deny(gap);
+            }
+            let mut builder = FrameBuilder::new(&log.task, epoch);
+            for (offset, activity) in &page.activities {
+                builder.push(*offset, activity);
+            }
+            for batch in builder.finish() {
+                // The log may have become another one while this was read: then it is for the state to be asked for.
+                let need = log.apply(batch, &hub.inner.options);
+                hub.resync(log, need);
+            }
+        }
+        // Deleted, made again, or trimmed past the gap: where the log stands is no longer what was thought.
+        page => log.correct(gap, page.map(|page| page.state)),
     }
 }
 
@@ -245,14 +251,13 @@ mod tests {
         let (hub, log, state) = hub(folder.path()).await;
         hub.inner.store.append(&[message()], Attempt::First).await.expect("it is stored");
         assert_eq!(log.heard_of(state.epoch, Offset::ZERO.next()), Need::Activities);
-        let tracker = TaskTracker::new();
-        let filling = tracker.spawn(fill_gap(hub.clone(), log.clone()));
-        // The read is on its way, and its answer comes only once this test waits for something.
-        tokio::task::yield_now().await;
+        let gap = log.gap().expect("a gap");
+        let range = ReadAfter { after: gap.after, limit: 10, bytes: usize::MAX, window: u64::MAX, filter: Filter::default() };
+        let page = hub.inner.store.read_after(&log.task, &range).await.expect("an answer");
         let other = LogState { epoch: "00000002".parse().expect("an epoch"), ..state };
         log.replace(Some(other));
         let mut views = log.subscribe();
-        filling.await.expect("it ends");
+        take(&hub, &log, gap, page);
         let here = views.wait_for(|view| view.log.is_some_and(|log| log.epoch == state.epoch));
         timeout(Duration::from_secs(10), here).await.expect("the store is asked again").expect("the log is there");
     }
