@@ -52,7 +52,7 @@ impl HubArgs {
 pub(crate) fn failed(error: &ClientError) -> ExitCode {
     eprintln!("tasklight: {error}");
     match error {
-        ClientError::Unreachable { reason, .. } if is_about_certificates(reason) => {
+        ClientError::Unreachable { hub, reason } if is_about_certificates(hub, reason) => {
             eprintln!("  --ca-file or TASKLIGHT_CA_FILE names who signed the hub's certificate; --cert and --key give ours");
         }
         ClientError::Unreachable { .. } => eprintln!("  is it running there? --hub or TASKLIGHT_HUB names another one"),
@@ -67,9 +67,14 @@ pub(crate) fn failed(error: &ClientError) -> ExitCode {
     ExitCode::from(code_of(error))
 }
 
-/// Whether a reason is TLS's: one side does not believe the other.
-fn is_about_certificates(reason: &str) -> bool {
-    ["certificate", "fatal alert"].iter().any(|words| reason.contains(words))
+/// What is heard of a connection that the other side has closed.
+const CLOSED: [&str; 4] = ["connection was not ready", "connection closed", "reset by peer", "Broken pipe"];
+
+/// Whether a reason is TLS's: one side does not believe the other. By TLS 1.3 (RFC 8446) a client is done before the hub has looked at its certificate:
+/// whether it hears why the connection ends, or only that it does, is up to chance.
+fn is_about_certificates(hub: &str, reason: &str) -> bool {
+    let said = |words: &[&str]| words.iter().any(|words| reason.contains(words));
+    said(&["certificate", "fatal alert"]) || (hub.starts_with("https:") && said(&CLOSED))
 }
 
 /// The exit code of a failed request.
