@@ -31,8 +31,8 @@ fn a_log_that_grows_is_shown_once_and_in_order() {
 fn what_is_trimmed_deleted_or_restored_is_said() {
     holds([
         (scenario(1, 2, &[Trim], 1), 183_369),
-        (scenario(1, 2, &[Delete], 0), 82_827),
-        (scenario(1, 2, &[Renew], 0), 124_471),
+        (scenario(1, 2, &[Delete], 0), 80_665),
+        (scenario(1, 2, &[Renew], 0), 122_744),
         (scenario(2, 1, &[Delete], 0), 8_761),
     ]);
 }
