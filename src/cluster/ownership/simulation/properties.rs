@@ -49,7 +49,10 @@ fn play(moves: &[Move], faults: Faults, hold: usize) {
                 } else {
                     let heard = world.subscribed.iter().filter(|(_, of)| *of == task);
                     let heard: Vec<_> = heard.filter_map(|(index, _)| world.nodes.get(index)).collect();
-                    let by_an_owner = heard.iter().any(|node| node.ownership.is_to_own(&task));
+                    // Whether a node that leaves has taken some of a task that is new by then, who comes cannot know when it is gone.
+                    let leaves = world.nodes.values().any(|node| node.leaving);
+                    let is_for = |ownership: &Ownership| ownership.owns(&task) || (!leaves && ownership.is_to_own(&task));
+                    let by_an_owner = heard.iter().any(|node| is_for(&node.ownership));
                     let by = heard.iter().map(|node| node.id.clone()).collect();
                     world.counted.entry(task).or_default().push(Counted { number, given, by, by_an_owner });
                 }
@@ -107,6 +110,10 @@ fn play(moves: &[Move], faults: Faults, hold: usize) {
 
 fn check(world: &World, faults: Faults) {
     for (task, counted) in &world.counted {
+        let owners: Vec<_> = world.nodes.values().filter(|node| node.ownership.owns(task)).map(|node| &node.id).collect();
+        assert!(owners.len() <= 1, "task {task}: its owners in the end: {owners:?}");
+        let listeners: Vec<_> = world.subscribed.iter().filter(|(_, of)| of == task).map(|(index, _)| index).collect();
+        assert!(listeners.len() <= 2, "task {task}: who listens in the end: {listeners:?}");
         let stored = world.stored.get(task).map_or(&[][..], Vec::as_slice);
         let found: Vec<_> = stored.iter().filter(|(_, given)| *given).map(|(number, _)| *number).collect();
         // What only one node has heard dies with it.
